@@ -1,0 +1,31 @@
+# The two commands of the README are `make demo` and `make test`; both install into .venv by themselves.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test check bench clean
+
+demo: $(INSTALLED)
+	$(BIN)/raydnn sweep jobs/digits-asha.yaml
+
+test: check
+	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow")
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check raydnn tests
+	$(BIN)/ruff check raydnn tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(INSTALLED)

@@ -1,0 +1,25 @@
+"""raydnn: distributed batch training on Ray, with results as Parquet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raydnn.store.read import load as load
+
+    __version__: str
+
+__all__ = ["__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `import raydnn` alone costs nothing."""
+    if name == "load":
+        from raydnn.store.read import load
+
+        return load
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("raydnn")
+    raise AttributeError(f"module 'raydnn' has no attribute {name!r}")

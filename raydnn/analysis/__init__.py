@@ -1,0 +1,1 @@
+"""What the store tells: tables, rankings, SQL. Reads the store only."""

@@ -1,0 +1,44 @@
+"""SQL over a run's tables, through DuckDB."""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+import pyarrow as pa
+
+from raydnn.errors import UsageError
+from raydnn.store.files import first_line
+from raydnn.store.read import load
+from raydnn.store.run import Run
+from raydnn.store.tables import TABLES
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    # A name in a query means a table of the run, never a variable of this program or something to download.
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "TimeZone": "UTC",
+}
+
+
+def sql(run_or_storage: Run | str, query: str) -> pa.Table:
+    """Answer a query over the views `trials`, `epochs` and `events`, in which every key occurs once.
+
+    Args:
+        run_or_storage: A run, or the path or address of a run or of a folder of runs.
+        query: One or more statements in DuckDB's SQL; the last one's rows are the answer.
+
+    Raises:
+        UsageError: DuckDB does not accept the query; its first line says why.
+        NotFoundError: There is no such run or storage.
+    """
+    path = run_or_storage.uri if isinstance(run_or_storage, Run) else run_or_storage
+    named = [table for table in TABLES if re.search(rf"\b{table}\b", query, re.IGNORECASE)]
+    with duckdb.connect(config=_CONFIG) as connection:
+        for table in named or TABLES:
+            connection.register(table, load(path, table))
+        try:
+            answer = connection.sql(query)
+            return pa.table({}) if answer is None else answer.to_arrow_table()
+        except (duckdb.Error, RuntimeError, ValueError) as error:
+            raise UsageError(f"query: {first_line(error)}") from error

@@ -1,0 +1,166 @@
+"""The tables a user looks at: all runs, a run's best trials, one trial."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from raydnn.errors import NotFoundError, StoreError, nearest
+from raydnn.store.read import read
+from raydnn.store.run import Run, list_runs, open_run
+from raydnn.store.tables import FLOAT64, INT32, INT64, STATES, STRING, TIMESTAMP
+
+FINISHED = ("COMPLETED", "STOPPED")
+"""States of trials that can be ranked."""
+
+_RUNS = pa.schema(
+    [
+        ("run_id", STRING),
+        ("command", STRING),
+        ("metric", STRING),
+        ("mode", STRING),
+        ("trials", INT64),
+        *((state.lower(), INT64) for state in STATES),
+        ("epochs", INT64),
+        ("best_value", FLOAT64),
+        ("best_trial_id", STRING),
+        ("started_at", TIMESTAMP),
+        ("ended_at", TIMESTAMP),
+    ]
+)
+_RANKED = pa.schema(
+    [
+        ("rank", INT32),
+        ("trial_id", STRING),
+        ("state", STRING),
+        ("best_value", FLOAT64),
+        ("best_epoch", INT32),
+        ("epochs", INT32),
+    ]
+)
+_SUMMARY = ("trial_id", "number", "state", "best_value", "best_epoch", "epochs", "started_at", "ended_at")
+
+
+def runs_table(storage: str) -> pa.Table:
+    """All runs of a storage, newest first: how many trials are in which state, and the best of them.
+
+    A run whose resolved.json is damaged is left out with a warning that names it.
+    """
+    rows = []
+    for run_id in list_runs(storage):
+        try:
+            run = open_run(storage, run_id)
+            rows.append({"command": run.resolved().get("command"), **_summary(run)})
+        except StoreError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return pa.Table.from_pylist(rows, schema=_RUNS)
+
+
+def top(run: Run, n: int) -> pa.Table:
+    """The n best of a run's finished trials, by the run's metric and mode.
+
+    Args:
+        run: The run.
+        n: Most rows to return.
+
+    Returns:
+        rank, trial_id, state, best_value, best_epoch, epochs, and those parameters that differ between
+        the trials of the run, under their names without `p_`.
+    """
+    trials = read(run.location, "trials")
+    differing = [name for name in trials.column_names if name.startswith("p_") and _differs(trials[name])]
+    columns = [*_RANKED.names[1:], "number", *differing]
+    best = _ranked(trials.select(columns).to_pylist(), run.mode)[:n]
+    rows = [
+        {"rank": rank, **{name.removeprefix("p_"): value for name, value in row.items()}}
+        for rank, row in enumerate(best, start=1)
+    ]
+    fields = [pa.field(name.removeprefix("p_"), trials.schema.field(name).type) for name in differing]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*_RANKED, *fields]))
+
+
+def show(run: Run, trial_id: str | None) -> dict[str, Any]:
+    """Everything about a run, or about one of its trials.
+
+    Args:
+        run: The run.
+        trial_id: The trial; None: the run itself.
+
+    Returns:
+        For a run: its row of `runs_table`, `uri` and `resolved` (resolved.json). For a trial: every
+        column of `trials` that is not null, `p_` columns gathered under `parameters` and `m_` columns under
+        `metrics`, and its rows of `epochs` under `epochs_table`.
+
+    Raises:
+        NotFoundError: The run has no such trial; the message names the nearest.
+    """
+    if trial_id is None:
+        resolved = run.resolved()
+        return {"command": resolved.get("command"), **_summary(run), "uri": run.uri, "resolved": resolved}
+    trials = read(run.location, "trials")
+    ids = trials["trial_id"].to_pylist()
+    if trial_id not in ids:
+        known = f" It has {ids[0]} to {ids[-1]}." if ids else " It has no trials yet."
+        raise NotFoundError(f"trial '{trial_id}' is not in run {run.run_id}.{known}{nearest(trial_id, ids)}")
+    (row,) = trials.slice(ids.index(trial_id), 1).to_pylist()
+    given = {name: value for name, value in row.items() if value is not None and name != "config_json"}
+    epochs = [
+        {name: value for name, value in epoch.items() if name not in ("run_id", "trial_id")}
+        for epoch in read(run.location, "epochs").to_pylist()
+        if epoch["trial_id"] == trial_id
+    ]
+    return {
+        **{name: value for name, value in given.items() if not name.startswith(("p_", "m_"))},
+        "parameters": _with_prefix(given, "p_"),
+        "metrics": _with_prefix(given, "m_"),
+        "epochs_table": epochs,
+    }
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    rows = read(run.location, "trials").select(_SUMMARY).to_pylist()
+    states = Counter(row["state"] for row in rows)
+    best = next(iter(_ranked(rows, run.mode)), {})
+    started = _times(rows, "started_at")
+    ended = _times(rows, "ended_at")
+    running = states["RUNNING"] + states["PENDING"] > 0
+    return {
+        "run_id": run.run_id,
+        "metric": run.metric,
+        "mode": run.mode,
+        "trials": len(rows),
+        **{state.lower(): states[state] for state in STATES},
+        "epochs": sum(row["epochs"] or 0 for row in rows),
+        "best_value": best.get("best_value"),
+        "best_trial_id": best.get("trial_id"),
+        "started_at": min(started, default=None),
+        "ended_at": None if running else max(ended, default=None),
+    }
+
+
+def _ranked(rows: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
+    """Finished trials with a finite value, best first; of equal ones the lower number first."""
+    sign = -1 if mode == "max" else 1
+    finished = [
+        row
+        for row in rows
+        if row["state"] in FINISHED and row["best_value"] is not None and math.isfinite(row["best_value"])
+    ]
+    return sorted(finished, key=lambda row: (sign * row["best_value"], row["number"]))
+
+
+def _differs(column: pa.ChunkedArray) -> bool:
+    return len(set(map(repr, column.to_pylist()))) > 1
+
+
+def _times(rows: list[dict[str, Any]], name: str) -> list[datetime]:
+    return [row[name] for row in rows if row[name] is not None]
+
+
+def _with_prefix(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

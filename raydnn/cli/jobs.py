@@ -1,0 +1,143 @@
+"""`raydnn status`, `logs` and `stop`: runs that are going on, here or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from raydnn.cli.options import output_option, run_argument, run_place, storage_option
+from raydnn.cli.output import print_record, print_table
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _address_option(command: Command) -> Command:
+    return click.option(
+        "--address", metavar="URL", help="The run's cluster, if it was not submitted from this machine."
+    )(command)
+
+
+@click.command()
+@click.argument("run", required=False)
+@_address_option
+@storage_option
+@output_option
+def status(run: str | None, address: str | None, storage: str, output: str) -> None:
+    """Show the state of RUN; without RUN, of all runs in the storage and, with --address, on that cluster.
+
+    \b
+    Example:
+      raydnn status
+      raydnn status latest
+      raydnn status --address http://127.0.0.1:8265
+    """
+    from raydnn.launch import whereabouts
+
+    if run is None:
+        from raydnn.launch.address import connect
+
+        cluster = connect(address, unauthenticated=True) if address else None
+        rows = whereabouts.overview(storage, cluster)
+        columns = list(rows[0]) if rows else ["run_id", "state"]
+        print_table(columns, [list(row.values()) for row in rows], output)
+        if not rows:
+            click.echo(f"no run in '{storage}'; `--storage` says where runs are", err=True)
+        return
+    folder, run_id = run_place(run, storage)
+    where = whereabouts.find(run_id, folder, address)
+    fields, warning = whereabouts.status(where, insist=address is not None)
+    if warning:
+        click.echo(warning, err=True)
+    print_record(fields, output)
+
+
+@click.command()
+@run_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends; Ctrl-C only stops watching.")
+@click.option("--trial", metavar="TRIAL", help="Only what concerns this trial.")
+@click.option("--errors", "only_errors", is_flag=True, help="Only failed trials, with their tracebacks.")
+@_address_option
+@storage_option
+def logs(
+    run: str, follow: bool, trial: str | None, only_errors: bool, address: str | None, storage: str
+) -> None:
+    """Print the logs of RUN: the job's log on its cluster, or the files in the run's folder.
+
+    \b
+    Example:
+      raydnn logs latest --errors
+      raydnn logs digits-20260101-120000-1a2b -f
+    """
+    from raydnn.errors import UsageError
+    from raydnn.launch import local_logs, whereabouts
+
+    folder, run_id = run_place(run, storage)
+    where = whereabouts.find(run_id, folder, address)
+    if where.run is not None and trial is not None:
+        from raydnn.analysis.tables import show
+
+        show(where.run, trial)
+    if only_errors or (trial is not None and where.address is not None):
+        if where.run is None:
+            raise UsageError(
+                f"run '{run_id}' is not in {folder}; --trial and --errors read it: give --storage"
+            )
+        for line in local_logs.errors(where.run, trial):
+            click.echo(line)
+    elif where.address is not None:
+        _print_job_log(where, follow)
+    elif where.run is not None:
+        place = where.run.local_path("logs")
+        lines = (
+            local_logs.follow_lines(place, lambda: _is_driven(where), trial)
+            if follow
+            else local_logs.read_lines(place, trial)
+        )
+        for line in lines:
+            click.echo(line)
+
+
+@click.command()
+@run_argument
+@_address_option
+@storage_option
+def stop(run: str, address: str | None, storage: str) -> None:
+    """Stop RUN: it writes its checkpoints and ends; what it committed stays.
+
+    \b
+    Example:
+      raydnn stop latest
+    """
+    from raydnn.launch import whereabouts
+    from raydnn.launch.driver import interrupt
+
+    folder, run_id = run_place(run, storage)
+    where = whereabouts.find(run_id, folder, address)
+    if where.address is not None:
+        from raydnn.launch.job_client import stop_job
+
+        asked = stop_job(where.connect(), run_id)
+    else:
+        driver = where.driver()
+        asked = driver is not None and interrupt(driver)
+    message = f"asked {run_id} to stop; next: raydnn status {run_id}" if asked else f"{run_id} is not running"
+    click.echo(message, err=True)
+
+
+def _print_job_log(where: Any, follow: bool) -> None:
+    from raydnn.launch.job_logs import follow_logs, read_logs
+
+    cluster = where.connect()
+    if follow:
+        follow_logs(cluster, where.run_id, lambda line: click.echo(line, nl=False))
+    else:
+        click.echo(read_logs(cluster, where.run_id), nl=False)
+
+
+def _is_driven(where: Any) -> bool:
+    from raydnn.launch.driver import is_alive
+
+    driver = where.driver()
+    return driver is not None and bool(is_alive(driver))

@@ -1,0 +1,159 @@
+"""The root of the command line: finds a command, runs it, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn, TextIO
+
+import click
+
+from raydnn.cli.options import Settings
+from raydnn.errors import RaydnnError, nearest
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("raydnn.cli.init:init", "Write a starter job, a sweep over it, and their JSON Schema."),
+    "doctor": (
+        "raydnn.cli.doctor:doctor",
+        "Show what works here: packages, devices, storage, cluster.",
+    ),
+    "train": ("raydnn.cli.train:train", "Train one network, with one or more data-parallel workers."),
+    "sweep": ("raydnn.cli.sweep:sweep", "Search: train many trials and rank them."),
+    "submit": ("raydnn.cli.submit:submit", "Run the same job on a cluster, as a Ray job."),
+    "status": ("raydnn.cli.jobs:status", "Show the state of runs."),
+    "logs": ("raydnn.cli.jobs:logs", "Print or follow the logs of a run."),
+    "stop": ("raydnn.cli.jobs:stop", "Stop a run; what it committed stays."),
+    "results": ("raydnn.cli.results:results", "Read results: list, top, show, sql."),
+    "components": (
+        "raydnn.cli.components:components",
+        "List optimizers, schedules, activations ... and their pages.",
+    ),
+    "space": ("raydnn.cli.space:space", "Show the search space a job spans, with its conditions."),
+    "schema": ("raydnn.cli.schema:schema", "Print the JSON Schema of job files."),
+}
+"""Command → where it is and its line in the help; a command's module is imported only when it runs."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that help stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the one that was probably meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            names = ", ".join(COMMANDS)
+            raise click.UsageError(
+                f"no command '{args[0]}'; the commands are {names}.{nearest(args[0], COMMANDS)}"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        import raydnn
+
+        click.echo(f"raydnn {raydnn.__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("-v", "--verbose", is_flag=True, help="Show Ray's own messages too.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+@click.pass_context
+def raydnn(ctx: click.Context, debug: bool, verbose: bool) -> None:
+    """Train neural networks on Ray, search how they are trained, read the results as Parquet.
+
+    \b
+    Example:
+      raydnn init && raydnn sweep sweep.yaml && raydnn results top latest
+    """
+    settings = ctx.ensure_object(Settings)
+    settings.debug = debug
+    settings.verbose = verbose
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        arguments: What follows `raydnn`; None: the process's own arguments.
+    """
+    settings = Settings()
+    warnings.showwarning = _show_warning
+    try:
+        code = raydnn.main(arguments, prog_name="raydnn", standalone_mode=False, obj=settings)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        code = _report(_usage_message(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        code = _report("interrupted", 130)
+    except RaydnnError as error:
+        _print_traceback(settings)
+        code = _report(str(error), error.exit_code)
+    except Exception as error:
+        _print_traceback(settings)
+        hint = "" if settings.debug else " (`raydnn --debug ...` shows where)"
+        code = _report(f"raydnn: unexpected {type(error).__name__}: {error}{hint}", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, UserWarning):  # the other categories speak to developers
+        click.echo(f"warning: {message}", err=True)
+
+
+def _report(message: str, code: int) -> int:
+    click.echo(message, err=True)
+    return code
+
+
+def _print_traceback(settings: Settings) -> None:
+    if settings.debug:
+        import traceback
+
+        traceback.print_exc()
+
+
+def _usage_message(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "raydnn"
+    return f"{path}: {error.format_message()} (see `{path} --help`)"

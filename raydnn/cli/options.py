@@ -1,0 +1,107 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from raydnn.cli.output import FORMATS
+from raydnn.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from raydnn.store.run import Run
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+LATEST = "latest"
+
+
+@dataclass
+class Settings:
+    """What stands before the command: it holds for every command."""
+
+    debug: bool = False
+    verbose: bool = False
+
+
+pass_settings = click.make_pass_decorator(Settings, ensure=True)
+"""Gives a command the Settings as its first argument."""
+
+
+def output_option(command: Command) -> Command:
+    """Add `-o table|json|csv` as the argument `output`."""
+    return click.option(
+        "-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print."
+    )(command)
+
+
+def storage_option(command: Command) -> Command:
+    """Add `--storage`, the folder that holds the runs, as the argument `storage`."""
+    return click.option(
+        "--storage",
+        default="results",
+        show_default=True,
+        help="Folder (or s3://, gs:// address) that holds the runs.",
+    )(command)
+
+
+def overrides_argument(command: Command) -> Command:
+    """Add `key=value ...` as the argument `overrides`, a tuple of strings."""
+    return click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")(command)
+
+
+def job_argument(command: Command) -> Command:
+    """Add JOB, the path of a job file, as the argument `job`."""
+    return click.argument("job", metavar="JOB", type=click.Path(path_type=Path))(command)
+
+
+def run_argument(command: Command) -> Command:
+    """Add RUN (an id, a run's folder, or `latest`) as the argument `run`; `find_run` opens it."""
+    return click.argument("run", metavar="RUN")(command)
+
+
+def run_place(run: str, storage: str) -> tuple[str, str]:
+    """Split what the user wrote for RUN into the storage and the run id.
+
+    Args:
+        run: A run id, `latest`, or the path or URI of a run's folder.
+        storage: The storage to look in when `run` is no path.
+
+    Returns:
+        (storage, run id).
+
+    Raises:
+        NotFoundError: `latest` was asked of a storage without runs.
+    """
+    if run == LATEST:
+        from raydnn.store.run import list_runs
+
+        runs = list_runs(storage)
+        if not runs:
+            raise NotFoundError(f"no run in '{storage}'; `--storage` says where runs are")
+        return storage, runs[0]
+    if "/" in run or (Path(run) / "resolved.json").is_file():
+        from raydnn.store.files import locate
+
+        folder = locate(run)
+        return folder.parent.uri, folder.name
+    return storage, run
+
+
+def find_run(run: str, storage: str) -> Run:
+    """Open the run that the user means.
+
+    Args:
+        run: A run id, `latest`, or the path or URI of a run's folder.
+        storage: The storage to look in when `run` is no path.
+
+    Raises:
+        NotFoundError: There is no such run; names the nearest ids.
+    """
+    from raydnn.store.run import open_run
+
+    return open_run(*run_place(run, storage))

@@ -1,0 +1,108 @@
+"""`raydnn results`: read what runs have stored; needs no cluster."""
+
+from __future__ import annotations
+
+import click
+
+from raydnn.cli.options import find_run, output_option, run_argument, storage_option
+from raydnn.cli.output import print_arrow, print_record
+
+
+class InOrder(click.Group):
+    """A group whose help lists the commands in the order in which they are written."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, first written first."""
+        return list(self.commands)
+
+
+@click.group(cls=InOrder)
+def results() -> None:
+    """Read the results of runs, finished or still going; RUN is an id, a run's folder, or `latest`.
+
+    \b
+    Example:
+      raydnn results top latest
+    """
+
+
+@results.command("list")
+@storage_option
+@output_option
+def list_command(storage: str, output: str) -> None:
+    """List the runs of a storage, newest first.
+
+    \b
+    Example:
+      raydnn results list --storage results
+    """
+    from raydnn.analysis.tables import runs_table
+
+    table = runs_table(storage)
+    print_arrow(table, output)
+    if not table.num_rows:
+        click.echo(f"no run in '{storage}'; `--storage` says where runs are", err=True)
+
+
+@results.command("top")
+@run_argument
+@click.option(
+    "-n", "--number", type=click.IntRange(min=1), default=10, show_default=True, help="How many trials."
+)
+@storage_option
+@output_option
+def top_command(run: str, number: int, storage: str, output: str) -> None:
+    """Rank the finished trials of RUN.
+
+    Of the parameters it shows those that differ between the trials.
+
+    \b
+    Example:
+      raydnn results top latest
+      raydnn results top digits-asha-20260101-120000-1a2b -n 20 -o csv
+    """
+    from raydnn.analysis.tables import top
+
+    found = find_run(run, storage)
+    table = top(found, number)
+    print_arrow(table, output)
+    if not table.num_rows:
+        click.echo(f"no trial of {found.run_id} has finished yet", err=True)
+
+
+@results.command("show")
+@run_argument
+@click.argument("trial", required=False)
+@storage_option
+@output_option
+def show_command(run: str, trial: str | None, storage: str, output: str) -> None:
+    """Show all that is known of RUN or of a TRIAL.
+
+    \b
+    Example:
+      raydnn results show latest
+      raydnn results show latest t00007 -o json
+    """
+    from raydnn.analysis.tables import show
+
+    print_record(show(find_run(run, storage), trial), output)
+
+
+@results.command("sql")
+@click.argument("run", metavar="RUN|-")
+@click.argument("query")
+@storage_option
+@output_option
+def sql_command(run: str, query: str, storage: str, output: str) -> None:
+    """Ask RUN, or `-` for all runs, a question in SQL.
+
+    The tables are trials, epochs and events; every row occurs once, also while the run is going.
+
+    \b
+    Example:
+      raydnn results sql latest "select p_optimizer_name, min(best_value) from trials group by 1"
+      raydnn results sql - "select run_id, count(*) from trials group by 1"
+    """
+    from raydnn.analysis.sql import sql
+
+    print_arrow(sql(storage if run == "-" else find_run(run, storage), query), output)

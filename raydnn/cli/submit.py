@@ -1,0 +1,64 @@
+"""`raydnn submit`: the same job, on a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from raydnn.cli.options import job_argument, overrides_argument
+
+
+@click.command()
+@job_argument
+@overrides_argument
+@click.option("--address", metavar="URL", help="The head's dashboard, http://HEAD:8265; else RAY_ADDRESS.")
+@click.option("--no-wait", is_flag=True, help="Return when the cluster has the job.")
+@click.option("--insecure", is_flag=True, help="Submit to a cluster that runs jobs for anyone.")
+@click.pass_context
+def submit(
+    context: click.Context,
+    job: Path,
+    overrides: tuple[str, ...],
+    address: str | None,
+    no_wait: bool,
+    insecure: bool,
+) -> None:
+    """Run JOB on a cluster as a Ray job: a training, or a sweep if it has `search`.
+
+    The current folder is sent along without .git, data, results and what .gitignore names. The run's id goes to
+    stdout, its log to stderr, and the command ends as the run does; Ctrl-C only stops watching.
+
+    \b
+    Example:
+      raydnn submit jobs/digits-asha.yaml search.trials=100 --address http://127.0.0.1:8265
+    """
+    from raydnn.launch.jobs import submit_job
+    from raydnn.space.space import build_space
+    from raydnn.spec.load import load_job
+    from raydnn.store.run import new_run_id
+
+    loaded = load_job(job, overrides)
+    if loaded.job.search is not None:
+        build_space(loaded.job, loaded.places)
+    run_id = new_run_id(loaded.job.name)
+    cluster = submit_job(job, overrides, loaded, address, run_id, insecure)
+    click.echo(run_id)
+    click.echo(f"submitted to {cluster.url}; {_next_commands(run_id)}", err=True)
+    if no_wait:
+        return
+
+    from raydnn.launch.job_logs import follow_logs
+
+    try:
+        state = follow_logs(cluster, run_id, lambda line: click.echo(line, nl=False, err=True))
+    except KeyboardInterrupt:
+        click.echo(f"\nno longer watching; the run goes on. {_next_commands(run_id)}", err=True)
+        context.exit(130)
+    reason = f": {state.message}" if state.message and state.exit_code else ""
+    click.echo(f"{run_id} {state.status}{reason}", err=True)
+    context.exit(state.exit_code)
+
+
+def _next_commands(run_id: str) -> str:
+    return f"next: raydnn status {run_id} | raydnn logs {run_id} -f | raydnn stop {run_id}"

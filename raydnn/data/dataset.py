@@ -1,0 +1,61 @@
+"""A data set in memory: its parts as tensors, ready for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from raydnn.data.scaling import ScalingState
+from raydnn.spec.data import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set."""
+
+    inputs: torch.Tensor
+    """float32, (n, *features), scaled."""
+    targets: torch.Tensor
+    """Class numbers: int64, (n,). Regression: float32, (n, outputs)."""
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def to(self, device: torch.device | str) -> Split:
+        """Return the same part on a device."""
+        return Split(self.inputs.to(device), self.targets.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training, validation and perhaps test part of a data set, and the scaling they went through."""
+
+    train: Split
+    validation: Split
+    test: Split | None
+    classes: int
+    """Number of classes; 0 for regression."""
+    task: Task
+    scaling: ScalingState
+
+    @property
+    def features(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def outputs(self) -> int:
+        """What a model has to put out: the number of classes, or of regression targets."""
+        return self.classes if self.task == "classification" else self.train.targets.shape[1]
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """Return the same data set on a device."""
+        return Dataset(
+            self.train.to(device),
+            self.validation.to(device),
+            None if self.test is None else self.test.to(device),
+            self.classes,
+            self.task,
+            self.scaling.to(device),
+        )

@@ -1,0 +1,79 @@
+"""What can go wrong, in the user's words; every error knows its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a job: where it stands, which field, and what is allowed there."""
+
+    place: str
+    """`FILE:LINE`, or `command line` for an override."""
+    field: str
+    """Dotted path of the field; empty for the file as a whole."""
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, self.field, self.message) if part)
+
+
+class RaydnnError(Exception):
+    """The run failed (exit code 1)."""
+
+    exit_code = 1
+
+
+class JobError(RaydnnError):
+    """A job file or its overrides are wrong; holds every problem found (exit code 2)."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(RaydnnError):
+    """The command was called wrongly (exit code 2)."""
+
+    exit_code = 2
+
+
+class NotFoundError(RaydnnError):
+    """A run or trial does not exist (exit code 3)."""
+
+    exit_code = 3
+
+
+class ClusterError(RaydnnError):
+    """The cluster is unreachable or refused the request (exit code 4)."""
+
+    exit_code = 4
+
+
+class DataError(RaydnnError):
+    """Data is missing, damaged or unreadable (exit code 5)."""
+
+    exit_code = 5
+
+
+class StoreError(RaydnnError):
+    """The store is damaged or cannot be written (exit code 5)."""
+
+    exit_code = 5
+
+
+class InterruptedRunError(RaydnnError):
+    """The user or the system asked the run to stop; what was committed stays (exit code 130)."""
+
+    exit_code = 130
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the closest allowed name, or an empty string."""
+    match = get_close_matches(given, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean '{match[0]}'?" if match else ""

@@ -1,0 +1,1 @@
+"""Running on Ray: the only folder that imports it."""

@@ -1,0 +1,134 @@
+"""Where a run is: in a storage, on a cluster, or both; and what state it is in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from raydnn.analysis.tables import runs_table, show
+from raydnn.errors import ClusterError, NotFoundError, nearest
+from raydnn.launch.address import Cluster, connect
+from raydnn.launch.driver import Driver, find_driver, is_alive
+from raydnn.launch.submissions import recall, recall_all
+from raydnn.store.run import Run, open_run
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """A run's folder, and the address of its cluster; at least one of them is known."""
+
+    run_id: str
+    run: Run | None
+    address: str | None
+
+    def connect(self) -> Cluster:
+        """The run's cluster; nothing is sent to it that an open one could misuse."""
+        return connect(self.address, unauthenticated=True)
+
+    def driver(self) -> Driver | None:
+        """The process that drives, or drove, the run from a machine that shares its folder."""
+        return find_driver(self.run.local_path("logs")) if self.run and self.run.location.local else None
+
+
+def find(run_id: str, storage: str, address: str | None) -> Whereabouts:
+    """Find a run by its id.
+
+    Args:
+        run_id: The run's id.
+        storage: Where its folder may be, besides where it was submitted to.
+        address: Its cluster; None: the one it was submitted to from this machine, if it was.
+
+    Raises:
+        NotFoundError: Neither the storage nor this machine's submissions know the run.
+    """
+    submission = recall(run_id)
+    storages = [storage, submission.storage] if submission else [storage]
+    address = address or (submission.address if submission else None)
+    missing: NotFoundError | None = None
+    for place in dict.fromkeys(storages):
+        try:
+            return Whereabouts(run_id, open_run(place, run_id), address)
+        except NotFoundError as error:
+            missing = missing or error
+    if address is None and missing is not None:
+        hint = nearest(run_id, [each.run_id for each in recall_all()])
+        raise NotFoundError(f"{missing}{hint}") if hint else missing
+    return Whereabouts(run_id, None, address)
+
+
+def status(where: Whereabouts, *, insist: bool) -> tuple[dict[str, Any], str | None]:
+    """Return a run's state: what its cluster says of the job, what the store says of its trials.
+
+    Args:
+        where: The run.
+        insist: Fail if the cluster cannot be asked, even if the store can.
+
+    Returns:
+        Field → value, and why the cluster was not asked, if it should have been.
+
+    Raises:
+        ClusterError: The cluster does not answer, and nothing else knows the run.
+        NotFoundError: The cluster does not know the run, and nothing else does.
+    """
+    fields: dict[str, Any] = {"run_id": where.run_id, "state": None, "cluster": where.address}
+    warning = None
+    if where.address is not None:
+        from raydnn.launch.job_client import job_state
+
+        try:
+            job = job_state(where.connect(), where.run_id)
+            fields |= {"state": job.status, "message": job.message, "exit_code": job.driver_exit_code}
+            fields |= {"started_at": job.started_at, "ended_at": job.ended_at}
+        except (ClusterError, NotFoundError) as error:
+            if insist or where.run is None:
+                raise
+            warning = str(error)
+    if where.run is not None:
+        stored = show(where.run, None)
+        del stored["resolved"]
+        state = fields["state"] or local_state(stored, where.driver())
+        known = {name: value for name, value in fields.items() if value is not None}
+        fields = stored | known | {"state": state}
+    first = ("run_id", "state", "cluster", "uri", "command")
+    return {name: fields[name] for name in (*first, *fields) if name in fields}, warning
+
+
+def local_state(stored: dict[str, Any], driver: Driver | None) -> str:
+    """RUNNING, FINISHED or INTERRUPTED, for a run that no cluster's job drives.
+
+    Args:
+        stored: The run's row of `runs_table`.
+        driver: Its driver, if one was noted.
+    """
+    alive = is_alive(driver) if driver else False
+    if alive:
+        return "RUNNING"
+    unfinished = stored["pending"] + stored["running"] + stored["preempted"]
+    if stored["trials"] and not unfinished:
+        return "FINISHED"
+    return f"UNKNOWN (driven from {driver.host})" if driver and alive is None else "INTERRUPTED"
+
+
+def overview(storage: str, cluster: Cluster | None) -> list[dict[str, Any]]:
+    """Return one row a run: those of the storage, newest first, then those that only the cluster knows."""
+    from raydnn.launch.job_client import JobState, list_jobs
+
+    jobs: dict[str, JobState] = {job.run_id: job for job in list_jobs(cluster)} if cluster else {}
+    rows = []
+    for stored in runs_table(storage).to_pylist():
+        run_id = stored["run_id"]
+        job = jobs.pop(run_id, None)
+        driver = Whereabouts(run_id, open_run(storage, run_id), None).driver()
+        rows.append(
+            _row(stored, job.status if job else local_state(stored, driver), cluster if job else None)
+        )
+    return rows + [
+        _row({"run_id": job.run_id, "started_at": job.started_at}, job.status, cluster)
+        for job in jobs.values()
+    ]
+
+
+def _row(stored: dict[str, Any], state: str, cluster: Cluster | None) -> dict[str, Any]:
+    names = ("command", "trials", "running", "completed", "stopped", "failed", "best_value", "started_at")
+    row = {"run_id": stored["run_id"], "state": state, "cluster": cluster.url if cluster else None}
+    return row | {name: stored.get(name) for name in names}

@@ -1,0 +1,1 @@
+"""Networks of a stack: activations, initializers, layers, models, losses."""

@@ -1,0 +1,50 @@
+"""Models by name: how a member's parameters are laid out, and the module that computes a whole stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from raydnn.data.random import generator
+from raydnn.nn.initializers import INITIALIZERS
+from raydnn.nn.layout import Layout
+from raydnn.nn.mlp import Mlp, mlp_layout
+from raydnn.spec.trial import TrialSpec
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model's two functions."""
+
+    layout: Callable[[Any, int, int], Layout]
+    """(model spec, inputs, outputs) → layout of one member's parameters."""
+    module: Callable[[Layout, Tensor, Sequence[TrialSpec]], nn.Module]
+    """(layout, parameters (N, P), members) → module (B, F) or (N, B, F) → (N, B, K)."""
+
+
+MODELS: dict[str, Architecture] = {"mlp": Architecture(mlp_layout, Mlp)}
+"""Name → implementation; the names are those of raydnn.spec.model."""
+
+
+def initial_parameters(layout: Layout, trial: TrialSpec) -> Tensor:
+    """Draw one member's first parameters (P,): matrices by its initializer, biases 0.
+
+    Every parameter has a generator of its own, keyed by the trial's seed and the parameter's name.
+    """
+    initializer = INITIALIZERS[trial.init.name]
+    flat = torch.zeros(1, layout.size)
+    for name, view in layout.views(flat).items():
+        if view.dim() == 3:
+            fan_in, fan_out = view.shape[1:]
+            view[0] = initializer(trial.init, fan_in, fan_out, generator("init", trial.seed, name))
+    return flat[0]
+
+
+def summary(layout: Layout) -> list[tuple[str, tuple[int, ...], int]]:
+    """The rows of a model summary: parameter, shape, count."""
+    return [(name, shape, prod(shape)) for name, shape in layout.shapes.items()]

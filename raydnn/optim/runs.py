@@ -1,0 +1,63 @@
+"""Runs: members of a stack that share a component lie side by side; a run is one such slice.
+
+A stack of N members keeps every hyperparameter as a vector over members. Members with the same component
+(optimizer, activation, ...) are neighbours, so a component acts on a view of the stack and copies nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from raydnn.spec.base import Component
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring members `start:stop` with one component, and its parameters as vectors over them."""
+
+    name: str
+    start: int
+    stop: int
+    vectors: dict[str, Tensor]
+    """Parameter → vector (stop − start,), float64 so that 1 − β loses nothing; booleans stay boolean."""
+    used: frozenset[str]
+    """Parameters that differ from zero in some member; the others can be skipped."""
+
+    def of(self, stacked: Tensor) -> Tensor:
+        """This run's rows of a tensor with leading member dimension, as a view."""
+        return stacked[self.start : self.stop]
+
+
+def find_runs(components: Sequence[Component], device: torch.device) -> list[Run]:
+    """Group neighbouring members with the same component.
+
+    Args:
+        components: One component a member, in the stack's order.
+        device: Where the vectors are put.
+    """
+    runs: list[Run] = []
+    start = 0
+    for name, group in groupby(components, key=lambda component: component.name):
+        specs = list(group)
+        runs.append(_make_run(name, start, specs, device))
+        start += len(specs)
+    return runs
+
+
+def _make_run(name: str, start: int, specs: list[Component], device: torch.device) -> Run:
+    vectors: dict[str, Tensor] = {}
+    used = set()
+    for field in type(specs[0]).model_fields:
+        if field == "name":
+            continue
+        values = [getattr(spec, field) for spec in specs]
+        dtype = torch.bool if isinstance(values[0], bool) else torch.float64
+        vectors[field] = torch.tensor(values, dtype=dtype, device=device)
+        if any(values):
+            used.add(field)
+    return Run(name, start, start + len(specs), vectors, frozenset(used))

@@ -1,0 +1,89 @@
+"""The optimizer of a stack: each run of members is updated by its own family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from raydnn.optim.optimizers import OPTIMIZERS
+from raydnn.optim.runs import find_runs
+from raydnn.spec.base import Component
+
+
+class StackOptimizer:
+    """Updates the parameters (N, P) of N members, each with its own optimizer and hyperparameters."""
+
+    def __init__(self, specs: Sequence[Component], size: int, device: torch.device) -> None:
+        """Start N optimizers.
+
+        Args:
+            specs: One optimizer spec a member, in the stack's order.
+            size: Number P of parameters a member.
+            device: Where the state lives.
+        """
+        self.steps = torch.zeros(len(specs), 1, dtype=torch.float64, device=device)
+        self._specs = list(specs)
+        self._size = size
+        self._device = device
+        self._arrange([])
+
+    def _arrange(self, old: Sequence[tuple[list[int], dict[str, Tensor]]]) -> None:
+        """Build the runs and their buffers; `old` gives, in order, new positions and the buffers they had."""
+        self.runs = find_runs(self._specs, self._device)
+        self._columns = [
+            {name: vector.unsqueeze(1) for name, vector in run.vectors.items()} for run in self.runs
+        ]
+        self._states = []
+        for run in self.runs:
+            names = OPTIMIZERS[run.name].buffers(run.used)
+            state = {
+                name: torch.zeros(run.stop - run.start, self._size, device=self._device) for name in names
+            }
+            for positions, buffers in old:
+                if run.start <= positions[0] < run.stop:
+                    local = slice(positions[0] - run.start, positions[-1] + 1 - run.start)
+                    for name in state.keys() & buffers.keys():
+                        state[name][local] = buffers[name]
+            self._states.append(state)
+
+    def step(self, parameters: Tensor, gradients: Tensor, lr: Tensor) -> None:
+        """Update `parameters` (N, P) in place from `gradients` (N, P), which are overwritten; `lr` is (N,)."""
+        self.steps += 1
+        lr = lr.unsqueeze(1)
+        for run, state, columns in zip(self.runs, self._states, self._columns, strict=True):
+            OPTIMIZERS[run.name].update(
+                run.of(parameters), run.of(gradients), state, run.of(lr), run.of(self.steps), columns, run.used
+            )
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Drop all members but those at the ascending positions `kept`."""
+        old = []
+        position = 0
+        for run, state in zip(self.runs, self._states, strict=True):
+            local = [p - run.start for p in kept if run.start <= p < run.stop]
+            if local:
+                positions = list(range(position, position + len(local)))
+                old.append((positions, {name: buffer[local] for name, buffer in state.items()}))
+                position += len(local)
+        self._specs = [self._specs[p] for p in kept]
+        self.steps = self.steps[list(kept)]
+        self._arrange(old)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """The whole state by name, as it is saved."""
+        tensors = {"steps": self.steps}
+        for number, state in enumerate(self._states):
+            tensors |= {f"{number}.{name}": buffer for name, buffer in state.items()}
+        return tensors
+
+    def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over a state saved by an optimizer of the same members.
+
+        Raises:
+            KeyError: A buffer is missing.
+        """
+        for name, buffer in self.state_tensors().items():
+            buffer.copy_(tensors[name])
+

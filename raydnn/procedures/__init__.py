@@ -1,0 +1,1 @@
+"""Ways of using trainings beyond one run or one sweep; the first ones come with later work."""

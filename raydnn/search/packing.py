@@ -1,0 +1,60 @@
+"""Packing trials into stacks: what can be trained at once, in portions of equal size."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from raydnn.spec.trial import TrialSpec
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Trials that one process trains together."""
+
+    number: int
+    trials: tuple[tuple[int, TrialSpec], ...]
+    """Number and configuration of each, equal activations and optimizers side by side."""
+
+
+def pack(trials: Sequence[TrialSpec], most: int) -> list[Stack]:
+    """Group trials whose tensors have the same shapes and whose loops have the same steps.
+
+    Args:
+        trials: The trials, numbered by their position.
+        most: Most trials of a stack.
+
+    Returns:
+        Stacks of near equal size within a group, the largest group's first. They depend on nothing but the
+        arguments, so that a sweep has the same stacks on every cluster and after a resume.
+    """
+    if most < 1:
+        raise ValueError(f"a stack of at most {most} trials holds none")
+    groups: dict[Hashable, list[tuple[int, TrialSpec]]] = {}
+    for number, trial in enumerate(trials):
+        groups.setdefault(_shape(trial), []).append((number, trial))
+    portions = [
+        portion
+        for group in sorted(groups.values(), key=len, reverse=True)
+        for portion in _portions(group, most)
+    ]
+    return [Stack(number, tuple(sorted(portion, key=_order))) for number, portion in enumerate(portions)]
+
+
+def _shape(trial: TrialSpec) -> Hashable:
+    """What all trials of a stack share."""
+    train = trial.train
+    return trial.data, trial.model, trial.loss, train.batch_size, train.epochs, train.checkpoint_every_epochs
+
+
+def _portions(group: list[tuple[int, TrialSpec]], most: int) -> list[list[tuple[int, TrialSpec]]]:
+    """Cut a group into the fewest portions of at most `most`, their sizes at most one apart."""
+    count = -(-len(group) // most)
+    edges = [len(group) * portion // count for portion in range(count + 1)]
+    return [group[start:end] for start, end in pairwise(edges)]
+
+
+def _order(member: tuple[int, TrialSpec]) -> tuple[str, str, int]:
+    number, trial = member
+    return trial.activation.name, trial.optimizer.name, number

@@ -1,0 +1,278 @@
+"""Domains: the sets a parameter's value is drawn from, each a function of one number in [0, 1).
+
+Every domain maps a uniform u to a value, so that random draws, a Sobol sequence and any other design of
+points in the unit cube share one path; domains with finitely many values also list them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from statistics import NormalDist
+from typing import Any, Protocol
+
+import numpy as np
+
+from raydnn.errors import nearest
+from raydnn.space.syntax import Value, freeze, read_call, write_value
+from raydnn.space.written import (
+    Continuous,
+    Written,
+    arguments_of,
+    check_integers,
+    check_numbers,
+    check_order,
+    check_positive,
+    name_of,
+)
+
+SMALLEST_MASS = 0.01
+"""A normal distribution with less than this share inside a field's bounds is an error."""
+
+
+class Domain(Protocol):
+    """A set of values with a distribution on it."""
+
+    def from_unit(self, u: float) -> Value:
+        """The value at quantile u in [0, 1)."""
+
+    def size(self) -> int | None:
+        """How many values there are; None if the domain is continuous."""
+
+    def values(self) -> Sequence[Value]:
+        """Every value in order; ValueError if the domain is continuous."""
+
+
+def draw(domain: Domain, rng: np.random.Generator) -> Value:
+    """Draw one value from a domain."""
+    return domain.from_unit(rng.random())
+
+
+@dataclass(frozen=True)
+class _Interval(Continuous):
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        check_order(self, self.a, self.b)
+        if not math.isfinite(self.b - self.a):
+            raise ValueError(f"{self} is wider than a number can tell")
+
+    def _inside(self, value: float) -> float:
+        return float(min(max(value, self.a), math.nextafter(self.b, self.a)))
+
+
+@dataclass(frozen=True)
+class _IntegerInterval(Written):
+    a: int
+    b: int
+
+    def __post_init__(self) -> None:
+        check_integers(self)
+        check_order(self, self.a, self.b)
+
+    def _inside(self, value: int) -> int:
+        return min(max(value, self.a), self.b - 1)
+
+    def size(self) -> int | None:
+        return self.b - self.a
+
+    def values(self) -> Sequence[int]:
+        return range(self.a, self.b)
+
+
+class Uniform(_Interval):
+    """`uniform(a, b)`: a ≤ x < b, every value equally likely."""
+
+    def from_unit(self, u: float) -> float:
+        return self._inside(self.a + u * (self.b - self.a))
+
+
+class LogUniform(_Interval):
+    """`loguniform(a, b)`: a ≤ x < b, log x uniform."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, self.a)
+
+    def from_unit(self, u: float) -> float:
+        return self._inside(_log_between(self.a, self.b, u))
+
+
+class RandInt(_IntegerInterval):
+    """`randint(a, b)`: whole numbers a ≤ x < b, equally likely."""
+
+    def from_unit(self, u: float) -> int:
+        return self._inside(self.a + math.floor(u * (self.b - self.a)))
+
+
+class LogRandInt(_IntegerInterval):
+    """`lograndint(a, b)`: whole numbers a ≤ x < b, the logarithm uniform before rounding down."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, self.a)
+
+    def from_unit(self, u: float) -> int:
+        return self._inside(math.floor(_log_between(self.a, self.b, u)))
+
+
+@dataclass(frozen=True)
+class QUniform(Written):
+    """`quniform(a, b, q)`: a, a + q, a + 2q, ... at most b, equally likely; whole if a and q are."""
+
+    a: float
+    b: float
+    q: float
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        check_order(self, self.a, self.b)
+        if not 0 < self.q <= self.b - self.a:
+            raise ValueError(f"{self} has the step {self.q}; allowed: above 0, at most {self.b - self.a}")
+
+    def _at(self, step: int) -> float:
+        if all(isinstance(x, int) for x in (self.a, self.q)):
+            return self.a + step * self.q
+        # Decimal steps: 3 · 0.1 is 0.3 as the user would write it, not 0.30000000000000004.
+        return float(Decimal(repr(self.a)) + step * Decimal(repr(self.q)))
+
+    def from_unit(self, u: float) -> float:
+        count = self.size()
+        return self._at(min(math.floor(u * count), count - 1))
+
+    def size(self) -> int:
+        return int((Decimal(repr(self.b)) - Decimal(repr(self.a))) / Decimal(repr(self.q))) + 1
+
+    def values(self) -> Sequence[float]:
+        return [self._at(step) for step in range(self.size())]
+
+
+@dataclass(frozen=True)
+class Normal(Continuous):
+    """`normal(m, s)`: the normal distribution of mean m and deviation s, truncated to the field's bounds."""
+
+    mean: float
+    deviation: float
+    lowest: float = field(default=-math.inf, metadata={"written": False})
+    highest: float = field(default=math.inf, metadata={"written": False})
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        if self.deviation <= 0:
+            raise ValueError(f"{self} has the deviation {self.deviation}; allowed: above 0")
+        low, high = self._mass()
+        if high - low < SMALLEST_MASS:
+            raise ValueError(f"{self} lies almost wholly outside its bounds")
+
+    def within(self, lowest: float, highest: float) -> Normal:
+        """The same distribution, truncated to lowest ≤ x ≤ highest."""
+        return replace(self, lowest=lowest, highest=highest)
+
+    def from_unit(self, u: float) -> float:
+        low, high = self._mass()
+        quantile = min(max(low + u * (high - low), 1e-300), math.nextafter(1, 0))
+        drawn = self._outward(NormalDist(self.mean, self.deviation).inv_cdf(quantile))
+        return min(max(drawn, self.lowest), self.highest)
+
+    def _mass(self) -> tuple[float, float]:
+        """Share of the untruncated distribution below each bound."""
+        distribution = NormalDist(self.mean, self.deviation)
+        low, high = (
+            bound if math.isinf(bound) else distribution.cdf(bound)
+            for bound in (self._inward(self.lowest), self._inward(self.highest))
+        )
+        return max(low, 0.0), min(high, 1.0)
+
+    def _inward(self, value: float) -> float:
+        return value
+
+    def _outward(self, value: float) -> float:
+        return value
+
+
+class LogNormal(Normal):
+    """`lognormal(m, s)`: exp of a normal draw of mean m and deviation s, truncated to the field's bounds."""
+
+    def _inward(self, value: float) -> float:
+        return math.log(value) if value > 0 else -math.inf
+
+    def _outward(self, value: float) -> float:
+        return math.exp(min(value, math.log(1e300)))
+
+
+@dataclass(frozen=True)
+class Choice(Written):
+    """`choice(x, y, ...)`, or a list: the values given, equally likely."""
+
+    options: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        if not self.options:
+            raise ValueError("no value to choose from; at least one must be given")
+        seen: set[str] = set()
+        for text in map(write_value, self.options):
+            if text in seen:
+                raise ValueError(f"{self} holds {text} twice")
+            seen.add(text)
+
+    def __str__(self) -> str:
+        return f"{name_of(type(self))}({', '.join(map(write_value, self.options))})"
+
+    def from_unit(self, u: float) -> Value:
+        return self.options[min(math.floor(u * len(self.options)), len(self.options) - 1)]
+
+    def size(self) -> int:
+        return len(self.options)
+
+    def values(self) -> Sequence[Value]:
+        return self.options
+
+
+class Grid(Choice):
+    """`grid(x, y, ...)`: the values given; the same as `choice`, for readers who think of a grid."""
+
+
+DOMAINS: Mapping[str, type[Any]] = {
+    cls.__name__.lower(): cls
+    for cls in (Uniform, LogUniform, QUniform, RandInt, LogRandInt, Normal, LogNormal, Choice, Grid)
+}
+"""Name in a job file → class."""
+
+
+def parse(written: object) -> Domain | None:
+    """Read a domain from text such as `uniform(0, 1)` or from a list of choices.
+
+    Args:
+        written: What the job file holds for a searched field.
+
+    Returns:
+        The domain, or None where a plain value is given, which is no domain.
+
+    Raises:
+        ValueError: The domain is not understood, or contradicts itself.
+    """
+    if isinstance(written, (list, tuple)):
+        return Choice(tuple(freeze(item) for item in written))
+    call = read_call(written) if isinstance(written, str) else None
+    if call is None:
+        return None
+    name, arguments = call
+    if name not in DOMAINS:
+        hint = nearest(name, DOMAINS)
+        raise ValueError(f"unknown domain '{name}'; allowed: {', '.join(DOMAINS)}.{hint}")
+    cls = DOMAINS[name]
+    if issubclass(cls, Choice):
+        return cls(arguments)
+    expected = arguments_of(cls)
+    if len(arguments) != len(expected):
+        raise ValueError(f"{written} has {len(arguments)} values; allowed: {name}({', '.join(expected)})")
+    domain: Domain = cls(*arguments)
+    return domain
+
+
+def _log_between(a: float, b: float, u: float) -> float:
+    return math.exp(math.log(a) + u * (math.log(b) - math.log(a)))

@@ -1,0 +1,62 @@
+"""From a drawn assignment to a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from raydnn.errors import JobError, Problem
+from raydnn.space.syntax import Value
+from raydnn.spec.base import Component, Spec
+from raydnn.spec.checks import epochs_of
+from raydnn.spec.job import Job, Training
+from raydnn.spec.trial import TrialSpec
+
+
+def make_trial(job: Job, assignment: Mapping[str, Value]) -> TrialSpec:
+    """Apply an assignment to a job; a scheduler's `max_epochs` replaces `train.epochs`.
+
+    Args:
+        job: The job; what it gives for a component holds wherever a trial has that component.
+        assignment: Dotted path → value, an axis (`optimizer.name`) before its component's fields.
+
+    Raises:
+        JobError: The values contradict one another.
+    """
+    given = {name: value for name, value in _as_given(job).items() if name in Training.model_fields}
+    for path, value in assignment.items():
+        _set(given, path.split("."), value)
+    if "train.epochs" not in assignment:
+        _set(given, ["train", "epochs"], epochs_of(job))
+    try:
+        return TrialSpec.from_training(Training.model_validate(given))
+    except ValidationError as error:
+        raise JobError(
+            Problem("", ".".join(map(str, part["loc"])), part["msg"].removeprefix("Value error, "))
+            for part in error.errors(include_url=False)
+        ) from error
+
+
+def _as_given(spec: Spec) -> dict[str, Any]:
+    """A spec as plain data, without the leaves that were left at their defaults."""
+    plain: dict[str, Any] = {}
+    for name in type(spec).model_fields:
+        value = getattr(spec, name)
+        if isinstance(value, Spec):
+            plain[name] = _as_given(value)
+        elif name in spec.model_fields_set or (name == "name" and isinstance(spec, Component)):
+            plain[name] = value
+    return plain
+
+
+def _set(plain: dict[str, Any], path: list[str], value: Value) -> None:
+    *parents, last = path
+    for name in parents:
+        if plain.get(name) is None:
+            plain[name] = {}
+        plain = plain[name]
+    if last == "name" and plain.get("name") != value:
+        plain.clear()
+    plain[last] = value

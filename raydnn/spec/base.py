@@ -1,0 +1,67 @@
+"""The two bases of every spec class, and how a field declares its bounds, meaning and search range."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
+
+
+class Spec(BaseModel):
+    """A frozen, strictly typed part of a job: an unknown or mistyped field is an error, never a guess."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Component(Spec):
+    """One choice on an axis (an optimizer, a schedule, ...), known by its `name`.
+
+    A subclass's docstring opens with its one-line meaning; `formula` and `source` complete its page.
+    """
+
+    name: str
+    formula: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+
+
+def parameter(
+    default: Any,
+    meaning: str,
+    *,
+    search: str | None = None,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+) -> Any:
+    """Declare a field: its default (`...` if it must be given), meaning, bounds and default search range.
+
+    Args:
+        default: Value when the job says nothing.
+        meaning: One line, with the unit where there is one.
+        search: Domain that `all` searches, in job-file syntax, for instance `loguniform(1e-4, 1)`.
+        gt: Exclusive lower bound.
+        ge: Inclusive lower bound.
+        lt: Exclusive upper bound.
+        le: Inclusive upper bound.
+    """
+    extra: JsonDict | None = {"search": search} if search else None
+    return Field(default, description=meaning, json_schema_extra=extra, gt=gt, ge=ge, lt=lt, le=le)
+
+
+def _name_as_mapping(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _list_as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+NameOrMapping = BeforeValidator(_name_as_mapping)
+"""`optimizer: sgd` means `optimizer: {name: sgd}`."""
+
+ListOrTuple = BeforeValidator(_list_as_tuple)
+
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1), ListOrTuple]
+"""Units of each hidden layer, from input to output."""

@@ -1,0 +1,114 @@
+"""What no field can know alone: fields of a job that contradict one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from typing import Any
+
+from pydantic import ValidationError
+
+from raydnn.errors import Problem
+from raydnn.spec.fields import component_classes
+from raydnn.spec.job import Job
+from raydnn.spec.loss import CrossEntropy
+from raydnn.spec.places import Places
+from raydnn.spec.schedule import Performance
+from raydnn.spec.search import Asha, Random
+
+Found = Iterator[tuple[str, str]]
+"""Dotted field and message of each contradiction."""
+
+
+def cross_field_problems(job: Job | None, where: Places, broken: Set[str] = frozenset()) -> list[Problem]:
+    """Every contradiction between the fields of a job.
+
+    Args:
+        job: The job; None if too little of it is valid.
+        where: Places of its fields.
+        broken: Top-level fields that are invalid by themselves; what needs them is not checked.
+    """
+    if job is None:
+        return []
+    return [
+        Problem(where.of(field), field, message)
+        for check, reads in CHECKS.items()
+        if not broken & reads
+        for field, message in check(job)
+    ]
+
+
+def salvage(data: Any, broken: Set[str]) -> Job | None:
+    """The valid part of an invalid job, with stand-ins for required fields; None if even that is no job."""
+    if not isinstance(data, Mapping):
+        return None
+    stand_ins = {"name": "job", "data": "digits", "optimizer": "sgd"}
+    kept = {key: value for key, value in data.items() if key in Job.model_fields and key not in broken}
+    try:
+        return Job.model_validate(stand_ins | kept)
+    except ValidationError:
+        return None
+
+
+def epochs_of(job: Job) -> int:
+    """A trial's whole budget in epochs: the scheduler's, or else the training's own."""
+    scheduler = job.search.scheduler if job.search else None
+    if isinstance(scheduler, Asha) and scheduler.max_epochs is not None:
+        return scheduler.max_epochs
+    return job.train.epochs
+
+
+def _rungs_within_budget(job: Job) -> Found:
+    scheduler = job.search.scheduler if job.search else None
+    if not isinstance(scheduler, Asha) or scheduler.min_epochs <= epochs_of(job):
+        return
+    budget = "max_epochs" if scheduler.max_epochs is not None else "train.epochs"
+    message = f"min_epochs: {scheduler.min_epochs} is above {budget}: {epochs_of(job)}"
+    yield "search.scheduler.min_epochs", f"{message}; allowed: at most {epochs_of(job)}"
+
+
+def _random_has_an_end(job: Job) -> Found:
+    if job.search and isinstance(job.search.algorithm, Random) and job.search.trials is None:
+        yield "search.trials", "missing; algorithm: random needs it: int >= 1"
+
+
+def _warm_up_within_training(job: Job) -> Found:
+    warmup_epochs = job.schedule.warmup_epochs
+    if warmup_epochs >= epochs_of(job):
+        message = (
+            f"warmup_epochs: {warmup_epochs:g} leaves nothing of the {epochs_of(job)} epochs of the training"
+        )
+        yield "schedule.warmup_epochs", f"{message}; allowed: < {epochs_of(job)}"
+
+
+def _loss_fits_task(job: Job) -> Found:
+    if job.data.task == "regression" and isinstance(job.loss, CrossEntropy):
+        allowed = [
+            name for name in component_classes(Job.model_fields["loss"].annotation) if name != "cross_entropy"
+        ]
+        yield "loss", f"cross_entropy with a regression task (data.kind); allowed: {', '.join(allowed)}"
+
+
+def _metrics_fit_task(job: Job) -> Found:
+    if job.data.task != "regression":
+        return
+    watched = {
+        "search.metric": job.search.metric if job.search else None,
+        "schedule.monitor": job.schedule.monitor if isinstance(job.schedule, Performance) else None,
+        "train.early_stopping.monitor": job.train.early_stopping.monitor
+        if job.train.early_stopping
+        else None,
+    }
+    for field, metric in watched.items():
+        if metric and metric.endswith("accuracy"):
+            message = f"'{metric}' with a regression task (data.kind), which has no accuracy"
+            yield field, f"{message}; allowed: train_loss, validation_loss"
+
+
+CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
+    _rungs_within_budget: frozenset({"search", "train"}),
+    _random_has_an_end: frozenset({"search"}),
+    _warm_up_within_training: frozenset({"search", "train", "schedule"}),
+    _loss_fits_task: frozenset({"data", "loss"}),
+    _metrics_fit_task: frozenset({"data", "search", "schedule", "train"}),
+}
+"""Check → the top-level fields it reads."""

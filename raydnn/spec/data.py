@@ -1,0 +1,106 @@
+"""Data sets: where the examples come from and how they are split and scaled."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from raydnn.spec.base import Component, NameOrMapping, parameter
+
+Task = Literal["classification", "regression"]
+Scaling = Literal["none", "unit", "center", "standardize"]
+
+
+class DataSet(Component):
+    """What every data set has: a validation split and a scaling fitted on the training part only."""
+
+    validation: int | None = parameter(None, "the first n training examples are the validation set", ge=1)
+    validation_fraction: float | None = parameter(
+        0.2,
+        "share of the training examples drawn, class by class, as the validation set; or give `validation`",
+        gt=0,
+        lt=1,
+    )
+    split_seed: int = parameter(0, "seed of the drawn splits", ge=0)
+    scaling: Scaling = parameter(
+        "none",
+        "none; unit: divided by the range; center: features of mean 0; standardize: and of deviation 1",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_replaces_fraction(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("validation") is not None:
+            return {"validation_fraction": None, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _one_validation_split(self) -> Self:
+        if self.validation is not None and self.validation_fraction is not None:
+            raise ValueError(
+                f"validation: {self.validation} and validation_fraction: {self.validation_fraction} "
+                "are both given; only one of them can be"
+            )
+        if self.validation is None and self.validation_fraction is None:
+            raise ValueError("neither validation nor validation_fraction is given; one of them must be")
+        return self
+
+    @property
+    def task(self) -> Task:
+        """What is learned; images are classified."""
+        return "classification"
+
+
+class Digits(DataSet):
+    """1,797 handwritten digits of 8 × 8 pixels, ten classes, shipped with scikit-learn."""
+
+    name: Literal["digits"] = "digits"
+    test_fraction: float | None = parameter(None, "share drawn, class by class, as the test set", gt=0, lt=1)
+
+
+class FashionMnist(DataSet):
+    """70,000 pictures of clothing of 28 × 28 pixels, ten classes, in IDX files."""
+
+    name: Literal["fashion_mnist"] = "fashion_mnist"
+    path: str | None = parameter(None, "folder with the four IDX files; null: downloaded once")
+
+
+class Mnist(DataSet):
+    """70,000 handwritten digits of 28 × 28 pixels, ten classes, in IDX files."""
+
+    name: Literal["mnist"] = "mnist"
+    path: str | None = parameter(None, "folder with the four IDX files; null: downloaded once")
+
+
+class Csv(DataSet):
+    """A CSV file with a header; every column but the target is a numeric feature."""
+
+    name: Literal["csv"] = "csv"
+    path: str = parameter(..., "the training file")
+    test_path: str | None = parameter(None, "the test file, with the same columns")
+    target: str = parameter(..., "name of the target column")
+    kind: Task = parameter("classification", "what the target is")
+    test_fraction: float | None = parameter(None, "share drawn as the test set", gt=0, lt=1)
+
+    @property
+    def task(self) -> Task:
+        """What the target column is said to be."""
+        return self.kind
+
+
+class Npz(DataSet):
+    """A NumPy archive with arrays `inputs` and `targets`, and perhaps `test_inputs` and `test_targets`."""
+
+    name: Literal["npz"] = "npz"
+    path: str = parameter(..., "the archive")
+    kind: Task = parameter("classification", "what the targets are")
+    test_fraction: float | None = parameter(None, "share drawn as the test set", gt=0, lt=1)
+
+    @property
+    def task(self) -> Task:
+        """What the targets are said to be."""
+        return self.kind
+
+
+Data = Annotated[Digits | FashionMnist | Mnist | Csv | Npz, NameOrMapping, Field(discriminator="name")]

@@ -1,0 +1,49 @@
+"""The job: everything a job file says, typed and frozen."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from raydnn.spec.activation import Activation, Relu
+from raydnn.spec.base import Spec, parameter
+from raydnn.spec.data import Data
+from raydnn.spec.init import Auto, Init
+from raydnn.spec.loss import AutoLoss, Loss
+from raydnn.spec.model import Mlp, Model
+from raydnn.spec.normalization import NoNormalization, Normalization
+from raydnn.spec.optimizer import Optimizer
+from raydnn.spec.regularization import Regularization
+from raydnn.spec.resources import Resources
+from raydnn.spec.schedule import Constant, Schedule
+from raydnn.spec.search import Search
+from raydnn.spec.train import Train
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class Training(Spec):
+    """All that decides how one network is trained: the part a job and a trial have in common."""
+
+    seed: int = parameter(0, "seed of every random draw: weights, order of batches, dropout", ge=0, lt=2**63)
+    data: Data = parameter(..., "the data set")
+    model: Model = parameter(Mlp(), "the network")
+    activation: Activation = parameter(Relu(), "activation of the hidden layers")
+    init: Init = parameter(Auto(), "initializer of the weights")
+    normalization: Normalization = parameter(NoNormalization(), "normalization inside the network")
+    regularization: Regularization = parameter(Regularization(), "regularization")
+    loss: Loss = parameter(AutoLoss(), "what is minimized")
+    optimizer: Optimizer = parameter(..., "the optimizer")
+    schedule: Schedule = parameter(Constant(), "learning-rate schedule")
+    train: Train = parameter(Train(), "the training loop")
+
+
+class Job(Training):
+    """A job file: a training, and where it runs, where its results go, and what a sweep searches."""
+
+    name: Name = parameter(..., "name of the job; run ids begin with it")
+    resources: Resources = parameter(Resources(), "what one training may use")
+    storage: str = parameter("results", "folder (or s3://, gs:// address) that holds the runs")
+    search: Search | None = parameter(None, "what a sweep searches")

@@ -1,0 +1,107 @@
+"""Job file and overrides → a checked job; every problem is reported at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from raydnn.errors import JobError, Problem
+from raydnn.spec.checks import cross_field_problems, salvage
+from raydnn.spec.job import Job
+from raydnn.spec.merge import apply_overrides, merge
+from raydnn.spec.places import Places, places, plain
+from raydnn.spec.problems import broken_fields, validation_problems
+from raydnn.spec.source import Node, Source, read_source
+
+__all__ = ["LoadedJob", "Places", "load_job", "require_sweep", "require_training"]
+
+
+@dataclass(frozen=True)
+class LoadedJob:
+    """A job, the text it came from, and where each of its fields was written."""
+
+    job: Job
+    text: str
+    """The job file as given, without the files it extends and without overrides."""
+    places: Places
+
+
+def load_job(path: str | Path, overrides: Sequence[str] = ()) -> LoadedJob:
+    """Read a job file, the files it extends, and overrides from the command line.
+
+    Args:
+        path: The job file.
+        overrides: `dotted.path=value` each; the value is YAML.
+
+    Raises:
+        JobError: Anything is wrong; it holds every problem that could be found.
+    """
+    source = read_source(Path(path))
+    root, problems = _extended(source, (source.path,))
+    root, override_problems = apply_overrides(root, overrides)
+    problems += override_problems
+    where = places(root)
+    data = plain(root)
+    try:
+        job = Job.model_validate(data)
+    except ValidationError as error:
+        problems += validation_problems(error, where)
+        broken = broken_fields(error)
+        problems += cross_field_problems(salvage(data, broken), where, broken)
+        raise JobError(sorted(problems, key=_by_line)) from None
+    problems += cross_field_problems(job, where)
+    if problems:
+        raise JobError(sorted(problems, key=_by_line))
+    return LoadedJob(job, source.text, where)
+
+
+def require_training(loaded: LoadedJob) -> None:
+    """Refuse a job with `search`: it is a sweep.
+
+    Raises:
+        JobError: The job searches; the message names `raydnn sweep`.
+    """
+    if loaded.job.search is not None:
+        message = "this job is a sweep, and `raydnn train` runs one training; run it with `raydnn sweep`"
+        raise JobError([Problem(loaded.places.of("search"), "search", message)])
+
+
+def require_sweep(loaded: LoadedJob) -> None:
+    """Refuse a job without `search`: it is one training.
+
+    Raises:
+        JobError: The job searches nothing; the message names `raydnn train`.
+    """
+    if loaded.job.search is None:
+        message = "missing, and `raydnn sweep` needs a search; run this job with `raydnn train`"
+        raise JobError([Problem(loaded.places.of("search"), "search", message)])
+
+
+def _extended(source: Source, chain: tuple[Path, ...]) -> tuple[Node, list[Problem]]:
+    """A file over the chain of files it extends; the nearer file wins."""
+    fields = dict(source.root.value)
+    extends = fields.pop("extends", None)
+    root = Node(fields, source.root.place)
+    problems = list(source.problems)
+    if extends is None:
+        return root, problems
+    if not isinstance(extends.value, str) or not extends.value:
+        problem = Problem(extends.place, "extends", f"{plain(extends)!r}; allowed: the path of a job file")
+        raise JobError([*problems, problem])
+    path = Path(os.path.normpath(source.path.parent / extends.value))
+    if path.resolve() in {file.resolve() for file in chain}:
+        names = " -> ".join(file.name for file in (*chain, path))
+        message = f"the files extend one another in a circle: {names}; allowed: a chain that ends"
+        raise JobError([*problems, Problem(extends.place, "extends", message)])
+    parent = read_source(path, named_at=extends.place)
+    parent_root, parent_problems = _extended(parent, (*chain, path))
+    return merge(parent_root, root), [*problems, *parent_problems]
+
+
+def _by_line(problem: Problem) -> tuple[str, int]:
+    file, _, line = problem.place.rpartition(":")
+    return (file, int(line)) if line.isdecimal() else (problem.place, 0)

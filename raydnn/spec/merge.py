@@ -1,0 +1,111 @@
+"""Laying one job over another: a file over the one it extends, an override over a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from raydnn.errors import JobError, Problem
+from raydnn.spec.base import Component, Spec
+from raydnn.spec.fields import component_classes, component_name, nested_spec, type_name
+from raydnn.spec.job import Job
+from raydnn.spec.source import COMMAND_LINE, Node, read_value
+
+
+def merge(parent: Node, child: Node, annotation: Any = Job) -> Node:
+    """Lay a child's fields over its parent's.
+
+    Mappings merge field by field. A component of another name replaces the parent's whole; one of the same
+    name, or without a name, merges into it. Everything else is replaced.
+    """
+    classes = component_classes(annotation)
+    if classes:
+        parent, child = _named(parent), _named(child)
+    if not isinstance(parent.value, dict) or not isinstance(child.value, dict):
+        return child
+    if classes and _differ(parent.value.get("name"), child.value.get("name")):
+        return child
+    spec = nested_spec(annotation) or _chosen(classes, child, parent)
+    merged = dict(parent.value)
+    for key, node in child.value.items():
+        known = key in merged
+        merged[key] = merge(merged[key], node, _annotation(spec, key)) if known else node
+    return Node(merged, child.place)
+
+
+def apply_overrides(root: Node, overrides: Sequence[str]) -> tuple[Node, list[Problem]]:
+    """Lay `dotted.path=value` overrides over a job, in their order.
+
+    Returns:
+        The job, and a problem for each override that cannot be read.
+    """
+    problems: list[Problem] = []
+    for override in overrides:
+        try:
+            root = merge(root, _override(root, override))
+        except JobError as error:
+            problems += error.problems
+    return root, problems
+
+
+def _override(root: Node, override: str) -> Node:
+    path, equals, text = override.partition("=")
+    parts = path.split(".")
+    if not equals or not all(parts) or path != path.strip():
+        message = f"{override!r} is not an override; allowed: field=value, such as optimizer.lr=0.1"
+        raise JobError([Problem(COMMAND_LINE, "", message)])
+    if path == "extends":
+        message = "only a file can extend another; allowed in files: extends: other.yaml"
+        raise JobError([Problem(COMMAND_LINE, path, message)])
+    return _nest(parts, 0, read_value(text, path), Job, root)
+
+
+def _nest(parts: Sequence[str], depth: int, value: Node, spec: type[Spec] | None, base: Node | None) -> Node:
+    """The value inside the mappings that `parts[depth:]` names, seen from the job as it is so far."""
+    head, rest = parts[depth], parts[depth + 1 :]
+    if not rest:
+        return _mapping(head, value)
+    field = spec.model_fields.get(head) if spec else None
+    annotation = field.annotation if field else None
+    if annotation == dict[str, Any]:
+        return _mapping(head, _mapping(".".join(rest), value))
+    classes, nested = component_classes(annotation), nested_spec(annotation)
+    if field and not classes and not nested:
+        here = ".".join(parts[: depth + 1])
+        message = f"unknown field; {here} holds no fields: it is {type_name(annotation)}"
+        raise JobError([Problem(COMMAND_LINE, ".".join(parts), message)])
+    below = base.value.get(head) if base and isinstance(base.value, dict) else None
+    default = None
+    if below is None and field and isinstance(field.default, Component):
+        below = default = Node(component_name(type(field.default)), COMMAND_LINE)
+    if below and classes:
+        below = _named(below)
+    inner = _nest(parts, depth + 1, value, nested or _chosen(classes, below), below)
+    return _mapping(head, merge(default, inner, annotation) if default else inner)
+
+
+def _mapping(key: str, value: Node) -> Node:
+    return Node({key: value}, COMMAND_LINE)
+
+
+def _named(node: Node) -> Node:
+    return Node({"name": node}, node.place) if isinstance(node.value, str) else node
+
+
+def _differ(one: Node | None, other: Node | None) -> bool:
+    return one is not None and other is not None and one.value != other.value
+
+
+def _chosen(classes: dict[str, type[Component]], *nodes: Node | None) -> type[Component] | None:
+    if len(classes) == 1:
+        return next(iter(classes.values()))
+    for node in nodes:
+        name = node.value.get("name") if node and isinstance(node.value, dict) else None
+        if name is not None and isinstance(name.value, str):
+            return classes.get(name.value)
+    return None
+
+
+def _annotation(spec: type[Spec] | None, key: str) -> Any:
+    field = spec.model_fields.get(key) if spec else None
+    return field.annotation if field else None

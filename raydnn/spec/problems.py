@@ -1,0 +1,202 @@
+"""Pydantic's validation errors → one readable line each, with the place and what is allowed there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from raydnn.errors import Problem, nearest
+from raydnn.spec.base import Component, Spec
+from raydnn.spec.fields import bounds, component_classes, component_name, members, nested_spec, type_name
+from raydnn.spec.job import NAME_PATTERN, Job
+from raydnn.spec.places import Places
+
+_OPERATORS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+_YAML_1_1_BOOLEANS = {
+    word: truth for words, truth in (("yes on y", "true"), ("no off n", "false")) for word in words.split()
+}
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """What an error's location points at: its path as a user writes it, and the field there."""
+
+    path: tuple[str | int, ...]
+    owner: type[Spec] | None
+    field: FieldInfo | None
+
+
+def validation_problems(error: ValidationError, places: Places) -> list[Problem]:
+    """Every error of a validation as a problem, in Pydantic's order."""
+    return [
+        _problem(details, places)
+        for details in error.errors(include_url=False)
+        if details["type"] != "too_short" or not details["input"]  # a list with a bad item counts as empty
+    ]
+
+
+def broken_fields(error: ValidationError) -> set[str]:
+    """The top-level fields in which a validation found something wrong."""
+    return {str(details["loc"][0]) for details in error.errors(include_url=False) if details["loc"]}
+
+
+def expected(field: FieldInfo) -> str:
+    """What a field takes, as a user reads it: `float >= 0 and < 1`, `sgd, adam, adamw`."""
+    classes = component_classes(field.annotation)
+    if classes:
+        return ", ".join(classes)
+    nested = nested_spec(field.annotation)
+    if nested:
+        return f"a mapping with {', '.join(nested.model_fields)}"
+    if field.annotation == dict[str, Any]:
+        return "a mapping of fields to domains"
+    limits = bounds(_item(field) or field)
+    text = type_name(field.annotation)
+    kind, null, _ = text.partition(" or null")
+    return kind + _limits(limits) + null
+
+
+def _problem(details: ErrorDetails, places: Places) -> Problem:
+    spot = _spot(details["loc"])
+    path = spot.path
+    place = places.of(path)
+    if details["type"] == "union_tag_invalid":
+        place = places.of((*path, "name"))
+    if path and path[-1] == "name" and spot.owner and issubclass(spot.owner, Component):
+        path = path[:-1]
+    dotted = ".".join(str(part) for part in path if isinstance(part, str))
+    return Problem(place, dotted, _message(details, spot))
+
+
+def _message(details: ErrorDetails, spot: _Spot) -> str:
+    given, kind = details["input"], details["type"]
+    if kind == "extra_forbidden":
+        return _unknown_field(spot)
+    if kind == "value_error":
+        return str(details["ctx"]["error"])
+    if kind == "string_pattern_mismatch":
+        return f"{show(given)}; allowed: {NAME_PATTERN.strip('^$')}"
+    if spot.field is None:
+        return f"{show(given)}; {details['msg']}"
+    if kind == "missing":
+        return f"missing; allowed: {expected(spot.field)}"
+    classes = component_classes(spot.field.annotation)
+    if classes:
+        return _wrong_component(given, kind, classes, spot)
+    if spot.owner and issubclass(spot.owner, Component) and spot.path[-1] == "name":
+        name = component_name(spot.owner)
+        return _unknown_component(given, [name], spot.path[-2])
+    if kind == "too_short":
+        return f"{show(given)}; allowed: {expected(spot.field)}, at least one"
+    if kind == "finite_number":
+        return f"{show(given)}; allowed: {expected(spot.field)}, finite"
+    if kind == "literal_error":
+        choices = [str(choice) for member in members(spot.field.annotation) for choice in get_args(member)]
+        return f"{_with_type(given)}; {_one_of(choices, given)}"
+    if kind.endswith(("_type", "_parsing", "_from_float")):
+        return f"{_with_type(given)}; allowed: {expected(spot.field)}{_hint(given, spot.field)}"
+    return f"{show(given)}; allowed: {expected(spot.field)}"
+
+
+def _unknown_field(spot: _Spot) -> str:
+    if spot.owner is None:
+        return "unknown field"
+    fields = [name for name in spot.owner.model_fields if name != "name" or spot.owner is Job]
+    if spot.owner is Job:
+        fields.append("extends")
+    of = f" of {component_name(spot.owner)}" if issubclass(spot.owner, Component) else ""
+    return f"unknown field{of}; {_one_of(fields, spot.path[-1])}"
+
+
+def _wrong_component(given: Any, kind: str, classes: Mapping[str, type[Component]], spot: _Spot) -> str:
+    axis = spot.path[-1]
+    if kind == "union_tag_not_found":
+        return f"no name is given; allowed: a mapping with name: {', '.join(classes)}"
+    if isinstance(given, Mapping) and "name" in given:
+        return _unknown_component(given["name"], list(classes), axis)
+    return f"{_with_type(given)}; allowed: a name, or a mapping with name: {', '.join(classes)}"
+
+
+def _unknown_component(given: Any, allowed: Sequence[str], axis: str | int) -> str:
+    return f"unknown {axis} {show(given)}; {_one_of(allowed, given)}"
+
+
+def _one_of(allowed: Sequence[str], given: Any) -> str:
+    match = nearest(str(given), allowed)
+    return f"allowed: {', '.join(allowed) or 'none'}{'.' if match else ''}{match}"
+
+
+def _hint(given: Any, field: FieldInfo) -> str:
+    if not isinstance(given, str):
+        return ""
+    types = members(field.annotation)
+    if bool in types and given.lower() in _YAML_1_1_BOOLEANS:
+        return f" (in YAML 1.2 {given} is text: write {_YAML_1_1_BOOLEANS[given.lower()]})"
+    if (int in types or float in types) and _is_number(given):
+        return " (this is text: write the number without quotes and underscores)"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def show(value: Any) -> str:
+    """A value as a job file writes it, cut to one short line."""
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _with_type(value: Any) -> str:
+    if value is None:
+        return "null"
+    kinds: dict[type, str] = {dict: "mapping", tuple: "list"}
+    kind = kinds.get(type(value), type(value).__name__)
+    return f"{show(value)} ({kind})"
+
+
+def _limits(limits: Mapping[str, float]) -> str:
+    parts = [f"{_OPERATORS[operator]} {limit}" for operator, limit in limits.items()]
+    return f" {' and '.join(parts)}" if parts else ""
+
+
+def _item(field: FieldInfo) -> FieldInfo | None:
+    """The field of a list's items, with their bounds."""
+    for member in members(field.annotation):
+        if get_origin(member) is tuple:
+            return FieldInfo.from_annotation(get_args(member)[0])
+    return None
+
+
+def _spot(location: Sequence[str | int]) -> _Spot:
+    """Follow a location through the spec classes and leave out the tags pydantic adds for unions."""
+    path: list[str | int] = []
+    owner: type[Spec] | None = None
+    field: FieldInfo | None = None
+    below: type[Spec] | None = Job
+    classes: Mapping[str, type[Component]] = {}
+    for part in location:
+        if len(classes) > 1 and part in classes:
+            below, classes = classes[str(part)], {}
+            continue
+        path.append(part)
+        if isinstance(part, int):
+            continue
+        owner = below
+        field = owner.model_fields.get(part) if owner else None
+        annotation = field.annotation if field else None
+        classes = component_classes(annotation)
+        below = nested_spec(annotation) or (next(iter(classes.values())) if len(classes) == 1 else None)
+    return _Spot(tuple(path), owner, field)

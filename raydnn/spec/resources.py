@@ -1,0 +1,13 @@
+"""What one training may use of the cluster."""
+
+from __future__ import annotations
+
+from raydnn.spec.base import Spec, parameter
+
+
+class Resources(Spec):
+    """Processes, CPUs and GPUs of one training (of one stack, in a sweep)."""
+
+    workers: int = parameter(1, "data-parallel processes that share each batch", ge=1)
+    cpus_per_worker: int = parameter(1, "CPU cores, and threads, of each worker", ge=1)
+    gpus_per_worker: int = parameter(0, "GPUs of each worker", ge=0, le=1)

@@ -1,0 +1,62 @@
+"""A trial: one fully concrete configuration, its identity, and its parameters as flat columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from raydnn.spec import init as init_axis
+from raydnn.spec import loss as loss_axis
+from raydnn.spec.init import Auto
+from raydnn.spec.job import Job, Training
+from raydnn.spec.loss import AutoLoss
+
+
+class TrialSpec(Training):
+    """A training with nothing left to choose: no `auto`, no domain, no budget of a scheduler."""
+
+    @classmethod
+    def from_training(cls, training: Training) -> Self:
+        """Resolve every `auto` of a job (or another training) into the choice it stands for."""
+        fields = {name: getattr(training, name) for name in Training.model_fields}
+        if isinstance(training.init, Auto):
+            fields["init"] = init_axis.AUTO.get(training.activation.name, init_axis.HeNormal())
+        if isinstance(training.loss, AutoLoss):
+            fields["loss"] = loss_axis.AUTO[training.data.task]
+        return cls(**fields)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read back what `config_json` wrote."""
+        return cls.model_validate(json.loads(text))
+
+    @property
+    def config_json(self) -> str:
+        """The whole configuration as JSON with sorted keys: the same text for the same configuration."""
+        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def config_hash(self) -> str:
+        """Identity of the configuration without its seed: 16 hexadecimal digits, stable over processes."""
+        configuration = self.model_dump(exclude={"seed"})
+        text = json.dumps(configuration, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter that is not null by its dotted path: `optimizer.lr` → 0.1; the seed is not one."""
+        return dict(_flatten(self.model_dump(exclude={"seed"}), ""))
+
+
+def trial_of_job(job: Job) -> TrialSpec:
+    """The one trial that `raydnn train` trains."""
+    return TrialSpec.from_training(job)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,1 @@
+"""The record of every run: typed Parquet tables, committed atomically and read exactly once."""

@@ -1,0 +1,146 @@
+"""Parts: the Parquet files a table consists of, each written whole, sealed, and checked when it is read."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raydnn.errors import StoreError
+from raydnn.store import files
+from raydnn.store.files import Entry, Location
+from raydnn.store.seal import broken, seal
+from raydnn.store.tables import columns_of, table_named
+
+COMPACT_PREFIX = "compact-"
+DAMAGED_FOLDER = "damaged"
+_STACK_PART = re.compile(r"(?:^|\.)stack-(\d+)\.a(\d+)\.")
+_TRIES = 5
+_READERS = 8
+
+
+class DamagedFileWarning(UserWarning):
+    """A file of the store is damaged; the rest was read without it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a table as it was read."""
+
+    entry: Entry
+    table: pa.Table
+
+
+def stack_part(stack: int, attempt: int, suffix: str = "") -> str:
+    """The name of a file that a stack's attempt writes."""
+    return f"stack-{stack:05d}.a{attempt:03d}{suffix}.parquet"
+
+
+def stack_attempts(names: Iterable[str]) -> dict[int, int]:
+    """Stack → its highest attempt, by the names of its files."""
+    highest: dict[int, int] = {}
+    for name in names:
+        match = _STACK_PART.search(name)
+        if match:
+            stack, attempt = int(match[1]), int(match[2])
+            highest[stack] = max(attempt, highest.get(stack, 0))
+    return highest
+
+
+def encode(table: pa.Table) -> bytes:
+    """A table as a sealed Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, write_statistics=True)
+    return seal(sink.getvalue().to_pybytes())
+
+
+def part_entries(run: Location, table: str) -> list[Entry]:
+    """The files of a table in order of precedence: where rows are equally new, a later file's row counts."""
+    return [entry for entry in files.list_files(run / table) if entry.name.endswith(".parquet")]
+
+
+def read_parts(run: Location, table: str) -> list[Part]:
+    """Read every file of a table; a damaged one is set aside with a warning that names it.
+
+    Raises:
+        StoreError: A file cannot be read at all (permissions, I/O error).
+    """
+    for _ in range(_TRIES):
+        before = part_entries(run, table)
+        with ThreadPoolExecutor(_READERS) as readers:
+            contents = list(readers.map(lambda entry: _content(run / table / entry.name), before))
+        # Files only vanish after a file that holds their rows has appeared, so one look that
+        # sees neither must be followed by another.
+        if None not in contents and _compacted(before) == _compacted(part_entries(run, table)):
+            parts = [_part(run, table, *pair) for pair in zip(before, contents, strict=True)]
+            return [part for part in parts if part is not None]
+    raise StoreError(f"{run / table} is compacted again and again while it is read")
+
+
+def _content(location: Location) -> bytes | None:
+    try:
+        return files.read_bytes(location)
+    except FileNotFoundError:
+        return None
+
+
+def _compacted(entries: list[Entry]) -> set[str]:
+    return {entry.name for entry in entries if entry.name.startswith(COMPACT_PREFIX)}
+
+
+def _part(run: Location, table: str, entry: Entry, data: bytes | None) -> Part | None:
+    location = run / table / entry.name
+    try:
+        return Part(entry, _decode(data or b"", table))
+    except ValueError:
+        # On some file systems a file that is replaced while it is read comes out mixed: look again.
+        again = _content(location)
+    try:
+        return Part(entry, _decode(again or b"", table))
+    except ValueError as error:
+        warnings.warn(_set_aside(run, table, entry.name, str(error)), DamagedFileWarning, stacklevel=2)
+        return None
+
+
+def _decode(data: bytes, table: str) -> pa.Table:
+    """Read a part's bytes; ValueError says what is wrong with them."""
+    if broken(data):
+        raise ValueError("its bytes do not match its seal")
+    try:
+        # Threads would not pay for such small files.
+        content = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read(
+            use_threads=False
+        )
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(files.first_line(error)) from error
+    missing = [name for name in table_named(table).key if name not in content.column_names]
+    if missing:
+        raise ValueError(f"it has no column {missing[0]}")
+    if content.schema.equals(columns_of(table)):
+        return content
+    try:
+        known = columns_of(table).empty_table()
+        widened = pa.concat_tables([known, content], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ValueError(files.first_line(error)) from error
+    return widened.replace_schema_metadata(content.schema.metadata)
+
+
+def _set_aside(run: Location, table: str, name: str, reason: str) -> str:
+    """Move a damaged file out of its table where that is possible; return the warning."""
+    location = run / table / name
+    message = f"{location} is damaged ({reason})"
+    if run.local:
+        target = run / DAMAGED_FOLDER / f"{table}.{name}"
+        try:
+            files.make_folder(run / DAMAGED_FOLDER)
+            files.rename(location, target)
+            return f"{message}; it was moved to {target}, the rest is read without it"
+        except (StoreError, FileNotFoundError):
+            pass
+    return f"{message}; the rest is read without it"

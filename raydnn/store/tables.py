@@ -1,0 +1,190 @@
+"""The tables of a run as typed column lists: what every file holds, whichever run wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+
+from raydnn.errors import UsageError, nearest
+from raydnn.spec.fields import leaves, python_type
+from raydnn.spec.job import Training
+from raydnn.spec.metrics import MODES
+
+SCHEMA_VERSION = 1
+STATES = ("PENDING", "RUNNING", "COMPLETED", "STOPPED", "DIVERGED", "FAILED", "PREEMPTED")
+
+STRING = pa.string()
+BOOL = pa.bool_()
+INT32 = pa.int32()
+INT64 = pa.int64()
+FLOAT64 = pa.float64()
+TIMESTAMP = pa.timestamp("us", "UTC")
+
+_ARROW_TYPES: dict[type, Any] = {
+    bool: BOOL,
+    int: INT64,
+    float: FLOAT64,
+    str: STRING,
+    tuple: pa.list_(INT64),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    type: Any
+    meaning: str
+
+
+def parameter_column(path: str) -> str:
+    """The column of a parameter: `optimizer.lr` → `p_optimizer_lr`."""
+    return "p_" + path.replace(".", "_")
+
+
+def _parameter_columns() -> tuple[Column, ...]:
+    """One column for each parameter any component has, so that the files of all runs have one schema."""
+    columns: dict[str, Column] = {}
+    paths: dict[str, str] = {}
+    for path, field in leaves(Training):
+        if path == "seed":
+            continue
+        column = Column(
+            parameter_column(path), _ARROW_TYPES[python_type(field.annotation)], field.description or "name"
+        )
+        known = columns.setdefault(column.name, column)
+        if paths.setdefault(column.name, path) != path:
+            raise TypeError(f"{path} and {paths[column.name]} would share the column {column.name}")
+        if known.type != column.type:
+            columns[column.name] = Column(
+                column.name, _common_type(column.name, known.type, column.type), known.meaning
+            )
+    return tuple(columns.values())
+
+
+def _common_type(name: str, first: Any, second: Any) -> Any:
+    if {first, second} <= {INT64, FLOAT64}:
+        return FLOAT64
+    raise TypeError(f"{name} is {first} in one component and {second} in another")
+
+
+PARAMETERS = _parameter_columns()
+
+METRICS = (
+    *(Column(f"m_final_{metric}", FLOAT64, f"{metric} of the last epoch") for metric in MODES),
+    *(Column(f"m_best_{metric}", FLOAT64, f"best {metric} of all epochs") for metric in MODES),
+    Column("m_test_loss", FLOAT64, "loss on the test set at the end"),
+    Column("m_test_accuracy", FLOAT64, "accuracy on the test set at the end"),
+)
+
+TRIALS = (
+    Column("run_id", STRING, "the run"),
+    Column("trial_id", STRING, "the trial, t00000 for number 0"),
+    Column("number", INT32, "the trial's number, from 0"),
+    Column("state", STRING, " ".join(STATES)),
+    Column("stop_reason", STRING, "why training ended"),
+    Column("metric", STRING, "column of `epochs` that ranks trials"),
+    Column("mode", STRING, "direction of the metric that is better: min or max"),
+    Column("best_value", FLOAT64, "best value of the metric"),
+    Column("best_epoch", INT32, "epoch of the best value"),
+    Column("epochs", INT32, "epochs trained"),
+    Column("bracket", INT32, "the scheduler's bracket"),
+    Column("rung", INT32, "highest rung reached"),
+    Column("seed", INT64, "seed of every random draw"),
+    Column("config_hash", STRING, "identity of the configuration without its seed"),
+    *PARAMETERS,
+    Column("config_json", STRING, "the whole configuration"),
+    *METRICS,
+    Column("started_at", TIMESTAMP, "begin of training"),
+    Column("ended_at", TIMESTAMP, "end of training"),
+    Column("seconds", FLOAT64, "time in training, in seconds"),
+    Column("gpu_seconds", FLOAT64, "GPU time in training, in seconds"),
+    Column("parameters", INT64, "trainable parameters of the network"),
+    Column("workers", INT32, "data-parallel processes"),
+    Column("node", STRING, "machine that trained it last"),
+    Column("attempts", INT32, "how often its training was started"),
+    Column("error_type", STRING, "class of the error that ended it"),
+    Column("error", STRING, "message of that error"),
+    Column("traceback_path", STRING, "file with its traceback, inside the run"),
+    Column("checkpoint", STRING, "its last checkpoint, inside the run"),
+)
+
+EPOCHS = (
+    Column("run_id", STRING, "the run"),
+    Column("trial_id", STRING, "the trial"),
+    Column("epoch", INT32, "the epoch, from 1; it continues over restarts"),
+    Column("train_loss", FLOAT64, "mean loss over the training set"),
+    Column("train_accuracy", FLOAT64, "accuracy on the training set"),
+    Column("validation_loss", FLOAT64, "mean loss over the validation set"),
+    Column("validation_accuracy", FLOAT64, "accuracy on the validation set"),
+    Column("lr", FLOAT64, "learning rate at the end of the epoch"),
+    Column("momentum", FLOAT64, "momentum at the end of the epoch"),
+    Column("grad_norm", FLOAT64, "norm of the gradient"),
+    Column("seconds", FLOAT64, "time of the epoch, in seconds"),
+    Column("examples_per_second", FLOAT64, "training examples a second"),
+    Column("step", INT64, "optimizer steps since the beginning of the trial"),
+    Column("attempt", INT32, "the start of the stack that computed this row, from 1"),
+    Column("committed_at", TIMESTAMP, "when the row was committed"),
+)
+
+EVENTS = (
+    Column("run_id", STRING, "the run"),
+    Column("sequence", INT64, "order of the events, from 1"),
+    Column("at", TIMESTAMP, "when it happened"),
+    Column("kind", STRING, "started, rung, stopped, promoted, failed, retried, ..."),
+    Column("trial_id", STRING, "the trial it is about"),
+    Column("epoch", INT32, "the epoch it is about"),
+    Column("bracket", INT32, "the scheduler's bracket"),
+    Column("rung", INT32, "the rung"),
+    Column("value", FLOAT64, "the value that was judged"),
+    Column("cutoff", FLOAT64, "the value it was judged against"),
+    Column("detail", STRING, "further facts, as JSON"),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its columns, its key, and the column that tells a newer version of a row from an older one."""
+
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    attempt: str | None
+
+
+TABLES = {
+    "trials": Table(TRIALS, ("run_id", "trial_id"), "attempts"),
+    "epochs": Table(EPOCHS, ("run_id", "trial_id", "epoch"), "attempt"),
+    "events": Table(EVENTS, ("run_id", "sequence"), None),
+}
+
+
+def table_named(name: str) -> Table:
+    """The definition of a table.
+
+    Raises:
+        UsageError: There is no such table.
+    """
+    if name not in TABLES:
+        raise UsageError(f"table: '{name}' is unknown; allowed: {', '.join(TABLES)}.{nearest(name, TABLES)}")
+    return TABLES[name]
+
+
+@cache
+def columns_of(table: str) -> Any:
+    """The schema of a table's columns, without metadata."""
+    return pa.schema([(column.name, column.type) for column in table_named(table).columns])
+
+
+def schema(table: str, run_id: str, metric: str, mode: str) -> pa.Schema:
+    """The schema of a file of one run, with the metadata every file carries."""
+    metadata = {
+        "raydnn.schema_version": str(SCHEMA_VERSION),
+        "raydnn.run_id": run_id,
+        "raydnn.metric": metric,
+        "raydnn.mode": mode,
+    }
+    return columns_of(table).with_metadata(metadata)

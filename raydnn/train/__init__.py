@@ -1,0 +1,1 @@
+"""Training a stack: the loop, evaluation, early stopping, checkpoints, and the record of it all."""

@@ -1,0 +1,99 @@
+"""Checkpoints: tensors as safetensors, facts as JSON, and a manifest of hashes that makes them complete.
+
+The manifest is written last: a folder without one, or whose files do not match it, is no checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as dump_tensors
+from torch import Tensor
+
+from raydnn.errors import StoreError
+from raydnn.store import files
+from raydnn.store.files import Location
+
+TENSORS, FACTS, MANIFEST = "tensors.safetensors", "facts.json", "manifest.json"
+
+
+def save_checkpoint(folder: Location, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write a checkpoint; when this returns it survives any crash.
+
+    Args:
+        folder: Where; made if it does not exist.
+        tensors: Name → tensor.
+        facts: Anything JSON can hold.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    contents = {
+        TENSORS: dump_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}),
+        FACTS: json.dumps(facts).encode(),
+    }
+    manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    files.make_folder(folder)
+    for name, content in contents.items():
+        files.write_bytes(folder / name, content)
+    files.write_bytes(folder / MANIFEST, json.dumps({"sha256": manifest}, indent=2).encode())
+
+
+def load_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint back.
+
+    Raises:
+        StoreError: It is incomplete, or a file's hash differs from the manifest.
+    """
+    try:
+        hashes = json.loads(files.read_bytes(folder / MANIFEST))["sha256"]
+        contents = {name: files.read_bytes(folder / name) for name in (TENSORS, FACTS)}
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise StoreError(f"checkpoint {folder.uri} is incomplete") from error
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != hashes.get(name):
+            raise StoreError(f"checkpoint {folder.uri} is damaged: {name} does not match its manifest")
+    return load_tensors(contents[TENSORS]), json.loads(contents[FACTS])
+
+
+def save_stack_checkpoint(
+    folder: Location, epoch: int, tensors: dict[str, Tensor], facts: dict[str, Any]
+) -> None:
+    """Write a stack's state after an epoch, then remove the older ones."""
+    files.make_folder(folder)
+    save_checkpoint(folder / _epoch_name(epoch), tensors, facts)
+    for name in files.list_folders(folder):
+        if name != _epoch_name(epoch):
+            _remove(folder / name)
+
+
+def load_stack_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Read a stack's newest whole state; None where there is none, and training starts over."""
+    for name in sorted(files.list_folders(folder), reverse=True):
+        try:
+            return load_checkpoint(folder / name)
+        except StoreError:
+            continue
+    return None
+
+
+def remove_stack_checkpoints(folder: Location) -> None:
+    """Remove all states of a stack that has ended."""
+    for name in files.list_folders(folder):
+        _remove(folder / name)
+    files.remove_folder(folder)
+
+
+def _remove(folder: Location) -> None:
+    # The manifest goes first, so that what is left after a crash is no checkpoint.
+    for name in (MANIFEST, FACTS, TENSORS):
+        files.remove(folder / name)
+    files.remove_folder(folder / ".tmp")
+    files.remove_folder(folder)
+
+
+def _epoch_name(epoch: int) -> str:
+    return f"epoch-{epoch:06d}"

@@ -1,0 +1,73 @@
+"""One epoch of a stack: every step's forward, backward and update, and the running training metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from raydnn.data.batches import order
+from raydnn.data.dataset import Split
+from raydnn.nn.noise import Noise
+from raydnn.optim.clipping import clip_gradients
+from raydnn.train.stack import Stack
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What was measured while an epoch was trained, one number a member; vectors (N,)."""
+
+    train_loss: Tensor
+    """Mean over the epoch's examples, each measured before the step it took part in."""
+    train_accuracy: Tensor | None
+    grad_norm: Tensor
+    """Norm of the whole gradient at the last step, before clipping."""
+
+
+def train_epoch(stack: Stack, split: Split, epoch: int, learning_rates: Tensor) -> EpochMetrics:
+    """Visit every training example once, in the order of (seed, epoch).
+
+    Args:
+        stack: The members; changed in place.
+        split: The training examples, on the stack's device; inputs are flat (n, F).
+        epoch: Absolute epoch, from 1.
+        learning_rates: Each step's learning rates (steps, N), float64.
+    """
+    members, workers = stack.members, stack.workers
+    batch_size = members[0].spec.train.batch_size
+    n = len(split)
+    seeds = [member.spec.seed for member in members]
+    orders = _orders(seeds, epoch, n, stack.device)
+    noise = Noise(seeds, epoch, stack.device, workers.rank, workers.count)
+    loss_sum = torch.zeros(len(members), device=stack.device)
+    correct = torch.zeros(len(members), device=stack.device)
+    grad_norm = loss_sum
+    for step, start in enumerate(range(0, n, batch_size)):
+        rows = orders[..., start : start + batch_size]
+        examples = rows.shape[-1]
+        mine = rows[..., workers.rank :: workers.count]
+        targets = split.targets[mine]
+        outputs = stack.shared_module(split.inputs[mine], noise, examples)
+        losses = stack.loss(outputs, targets).sum(dim=1)
+        # Gradients are averaged over the workers, whose shares of a batch may differ in size.
+        (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
+        gradients = stack.gather_gradients()
+        if start + batch_size >= n:
+            grad_norm = gradients.norm(dim=1)
+        clip_gradients(stack.clips, gradients)
+        stack.optimizer.step(stack.parameters, gradients, learning_rates[step])
+        loss_sum += losses.detach()
+        if not targets.is_floating_point():
+            correct += (outputs.argmax(dim=-1) == targets).sum(dim=1)
+    train_loss = workers.sum(loss_sum) / n
+    accuracy = None if split.targets.is_floating_point() else workers.sum(correct) / n
+    return EpochMetrics(train_loss, accuracy, grad_norm)
+
+
+def _orders(seeds: list[int], epoch: int, n: int, device: torch.device) -> Tensor:
+    """The order of the examples: (n,) where all members share a seed, else (N, n)."""
+    by_seed = {seed: order(seed, epoch, n) for seed in set(seeds)}
+    if len(by_seed) == 1:
+        return by_seed[seeds[0]].to(device)
+    return torch.stack([by_seed[seed] for seed in seeds]).to(device)

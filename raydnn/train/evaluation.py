@@ -1,0 +1,38 @@
+"""Evaluating all members of a stack in one pass."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from raydnn.data.dataset import Split
+from raydnn.train.stack import Stack
+
+CHUNK = 512
+"""Examples a pass: enough to fill the matrix products, few enough that activations stay in the cache."""
+
+
+@torch.no_grad()
+def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
+    """Mean loss and accuracy of every member.
+
+    Args:
+        stack: The members.
+        split: The examples, on the stack's device; inputs are flat (n, F).
+
+    Returns:
+        Loss (N,), and accuracy (N,) for classes, else None.
+    """
+    workers = stack.workers
+    inputs = split.inputs[workers.rank :: workers.count]
+    targets = split.targets[workers.rank :: workers.count]
+    loss = torch.zeros(len(stack.members), device=stack.device)
+    correct = torch.zeros_like(loss)
+    for start in range(0, len(targets), CHUNK):
+        answers = targets[start : start + CHUNK]
+        outputs = stack.module(inputs[start : start + CHUNK])
+        loss += stack.loss(outputs, answers).sum(dim=1)
+        if not answers.is_floating_point():
+            correct += (outputs.argmax(dim=-1) == answers).sum(dim=1)
+    loss = workers.sum(loss) / len(split)
+    return loss, None if split.targets.is_floating_point() else workers.sum(correct) / len(split)

@@ -1,0 +1,76 @@
+"""A member of a stack: one trial, what it measured so far, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any, Literal, Self
+
+from raydnn.spec.metrics import MODES, Mode
+from raydnn.spec.trial import TrialSpec
+
+State = Literal["PENDING", "RUNNING", "COMPLETED", "STOPPED", "DIVERGED", "FAILED", "PREEMPTED"]
+
+
+@dataclass
+class Member:
+    """One trial in training."""
+
+    number: int
+    spec: TrialSpec
+    history: dict[str, list[float]] = field(default_factory=lambda: {metric: [] for metric in MODES})
+    """Metric → its value after each finished epoch; a metric the task lacks stays empty."""
+    state: State = "RUNNING"
+    stop_reason: str | None = None
+    rung: int | None = None
+    seconds: float = 0.0
+    """Wall seconds of its stack's epochs, shared equally by the members that were trained in them."""
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    ended_at: str | None = None
+    test: dict[str, float] = field(default_factory=dict)
+    checkpoint: str | None = None
+
+    @property
+    def trial_id(self) -> str:
+        """The trial's id in every table."""
+        return trial_id(self.number)
+
+    @property
+    def epochs(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history["train_loss"])
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on being trained."""
+        return self.state == "RUNNING"
+
+    def end(self, state: State, reason: str) -> None:
+        """Note how and when it ended."""
+        self.state = state
+        self.stop_reason = reason
+        self.ended_at = datetime.now(UTC).isoformat()
+
+    def best(self, metric: str, mode: Mode) -> tuple[float, int] | None:
+        """The best finite value of a metric and its epoch (from 1), or None where there is none."""
+        sign = 1.0 if mode == "min" else -1.0
+        finite = [(sign * value, epoch) for epoch, value in enumerate(self.history[metric], 1) if isfinite(value)]
+        if not finite:
+            return None
+        value, epoch = min(finite)
+        return sign * value, epoch
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return {**vars(self), "spec": self.spec.config_json}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Read back what `to_json` gave."""
+        return cls(**{**values, "spec": TrialSpec.from_json(values["spec"])})
+
+
+def trial_id(number: int) -> str:
+    """`t00012` for trial number 12."""
+    return f"t{number:05d}"

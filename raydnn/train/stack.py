@@ -1,0 +1,116 @@
+"""The stack: N trials trained at once. All their parameters lie in one matrix, a row a member."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from raydnn.data.dataset import Dataset
+from raydnn.nn.losses import LOSSES
+from raydnn.nn.models import MODELS, initial_parameters
+from raydnn.optim.runs import find_runs
+from raydnn.optim.stacked import StackOptimizer
+from raydnn.train.member import Member
+from raydnn.train.workers import Workers
+
+
+class Stack:
+    """N members that share shapes, data, batch size and loss, and differ in everything else."""
+
+    def __init__(
+        self, members: Sequence[Member], dataset: Dataset, workers: Workers, device: torch.device
+    ) -> None:
+        """Draw every member's first parameters.
+
+        Args:
+            members: The trials; equal activations and optimizers should be neighbours.
+            dataset: The data, on `device`.
+            workers: This process among the data-parallel workers.
+            device: Where the stack is trained.
+        """
+        first = members[0].spec
+        self.members = list(members)
+        self.workers = workers
+        self.device = device
+        self.architecture = MODELS[first.model.name]
+        self.layout = self.architecture.layout(first.model, prod(dataset.features), dataset.outputs)
+        self.loss = LOSSES[first.loss.name]
+        self.parameters = torch.stack([initial_parameters(self.layout, m.spec) for m in members]).to(device)
+        self.optimizer = StackOptimizer([m.spec.optimizer for m in members], self.layout.size, device)
+        self.best: Tensor | None = None
+        """Parameters (N, P) at each member's best epoch, where early stopping restores them."""
+        if any(m.spec.train.early_stopping and m.spec.train.early_stopping.restore_best for m in members):
+            self.best = self.parameters.clone()
+        self._wire()
+
+    def _wire(self) -> None:
+        """(Re)build all that follows from the members and their parameters."""
+        specs = [member.spec for member in self.members]
+        self.clips = find_runs([spec.train.clip for spec in specs], self.device)
+        self.module: nn.Module = self.architecture.module(self.layout, self.parameters, specs)
+        self.shared_module = self.workers.share(self.module)
+        self.gradients = torch.empty_like(self.parameters)
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Drop all members but those at the ascending positions `kept`; the others' numbers do not change."""
+        if len(kept) == len(self.members):
+            return
+        rows = torch.tensor(list(kept), dtype=torch.long, device=self.device)
+        self.members = [self.members[position] for position in kept]
+        self.parameters = self.parameters[rows]
+        if self.best is not None:
+            self.best = self.best[rows]
+        self.optimizer.keep(kept)
+        if self.members:
+            self._wire()
+
+    def remember_best(self, positions: Sequence[int]) -> None:
+        """Note the present parameters of the members at `positions` as their best."""
+        if self.best is not None and positions:
+            self.best[list(positions)] = self.parameters[list(positions)]
+
+    def restore_best(self, position: int) -> None:
+        """Put a member's best parameters back."""
+        if self.best is not None:
+            self.parameters[position] = self.best[position]
+
+    def gather_gradients(self) -> Tensor:
+        """Collect the gradients of the module's parameters into one matrix (N, P) and clear them."""
+        rows = len(self.members)
+        gradients = [p.grad.reshape(rows, -1) for p in self._ordered_parameters() if p.grad is not None]
+        torch.cat(gradients, dim=1, out=self.gradients)
+        if self.workers.count == 1:
+            for parameter in self.module.parameters():
+                parameter.grad = None
+        else:
+            self.module.zero_grad(set_to_none=False)
+        return self.gradients
+
+    def _ordered_parameters(self) -> list[nn.Parameter]:
+        named = dict(self.module.named_parameters())
+        return [named[name] for name in self.layout.shapes]
+
+    def member_parameters(self, position: int) -> dict[str, Tensor]:
+        """One member's parameters by name, without the member dimension."""
+        row = self.parameters[position : position + 1]
+        return {name: view[0].clone() for name, view in self.layout.views(row).items()}
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Everything that changes in training, by name, as it is saved."""
+        tensors = {"parameters": self.parameters}
+        tensors |= {f"optimizer.{name}": t for name, t in self.optimizer.state_tensors().items()}
+        if self.best is not None:
+            tensors["best"] = self.best
+        return tensors
+
+    def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the state of a stack of the same members.
+
+        Raises:
+            KeyError: A tensor is missing.
+        """
+        for name, tensor in self.state_tensors().items():
+            tensor.copy_(tensors[name])

@@ -1,0 +1,103 @@
+"""Packing: every trial once, equal shapes together, sizes balanced, order fixed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raydnn.search.packing import Stack, pack
+from raydnn.spec.trial import TrialSpec
+
+
+def trial(**fields: Any) -> TrialSpec:
+    return TrialSpec.model_validate(
+        {"data": "digits", "optimizer": "sgd", "init": "he_normal", "loss": "mse"} | fields
+    )
+
+
+def shape(member: TrialSpec) -> tuple[object, ...]:
+    train = member.train
+    return (
+        member.data,
+        member.model,
+        member.loss,
+        train.batch_size,
+        train.epochs,
+        train.checkpoint_every_epochs,
+    )
+
+
+trials = st.builds(
+    lambda batch, widths, activation, optimizer: trial(
+        train={"batch_size": batch}, model={"widths": widths}, activation=activation, optimizer=optimizer
+    ),
+    st.sampled_from([16, 32]),
+    st.sampled_from([[8], [8, 8]]),
+    st.sampled_from(["relu", "tanh", "elu"]),
+    st.sampled_from(["sgd", "adam"]),
+)
+
+
+@given(st.lists(trials, max_size=40), st.integers(1, 12))
+def test_every_trial_is_in_one_stack_of_its_shape(given_trials: list[TrialSpec], most: int) -> None:
+    stacks = pack(given_trials, most)
+    assert [stack.number for stack in stacks] == list(range(len(stacks)))
+    members = [member for stack in stacks for member in stack.trials]
+    assert sorted(number for number, _ in members) == list(range(len(given_trials)))
+    assert all(given_trials[number] is member for number, member in members)
+    sizes: dict[tuple[object, ...], list[int]] = {}
+    for stack in stacks:
+        (key,) = {shape(member) for _, member in stack.trials}
+        sizes.setdefault(key, []).append(len(stack.trials))
+        names = [(member.activation.name, member.optimizer.name, number) for number, member in stack.trials]
+        assert names == sorted(names)
+    for found in sizes.values():
+        assert max(found) <= most
+        assert max(found) - min(found) <= 1
+        assert len(found) == -(-sum(found) // most)
+    totals = [sum(found) for found in sizes.values()]
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_sizes_are_balanced() -> None:
+    assert [len(stack.trials) for stack in pack([trial(seed=k) for k in range(40)], 32)] == [20, 20]
+
+
+def test_the_largest_group_comes_first_and_equal_ones_in_order_of_appearance() -> None:
+    batches = [64, 16, 32, 32, 16]
+    stacks = pack([trial(train={"batch_size": size}) for size in batches], 8)
+    assert [[number for number, _ in stack.trials] for stack in stacks] == [[1, 4], [2, 3], [0]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"train": {"epochs": 3}},
+        {"train": {"checkpoint_every_epochs": 2}},
+        {"data": {"name": "digits", "scaling": "unit"}},
+        {"loss": "cross_entropy"},
+    ],
+)
+def test_what_changes_the_loop_splits(other: dict[str, Any]) -> None:
+    assert len(pack([trial(), trial(**other)], 8)) == 2
+
+
+def test_what_leaves_shapes_alone_does_not_split() -> None:
+    others = [
+        {"seed": 7},
+        {"optimizer": {"name": "adam", "lr": 0.1}},
+        {"schedule": "cosine"},
+        {"init": "zeros"},
+        {"regularization": {"dropout": 0.5}},
+        {"train": {"clip": "norm", "early_stopping": {}}},
+    ]
+    (stack,) = pack([trial(), *(trial(**other) for other in others)], 8)
+    assert isinstance(stack, Stack)
+
+
+def test_a_stack_holds_at_least_one() -> None:
+    with pytest.raises(ValueError, match="at most 0"):
+        pack([trial()], 0)

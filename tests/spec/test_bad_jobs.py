@@ -1,0 +1,428 @@
+"""Bad jobs, and the exact lines each one gets; `job.yaml` begins with the three lines of GOOD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from raydnn.errors import JobError
+from raydnn.spec.load import load_job
+
+GOOD = "name: good\ndata: digits\noptimizer: sgd\n"
+FIELDS = (
+    "seed, data, model, activation, init, normalization, regularization, loss, optimizer, schedule, train, "
+    "name, resources, storage, search, extends"
+)
+DATA_FIELDS = "validation, validation_fraction, split_seed, scaling"
+SGD_FIELDS = "lr, momentum, nesterov, dampening, weight_decay"
+NAMES = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+OPTIMIZERS = "sgd, adam, adamw"
+SCHEDULES = "constant, exponential, cosine, performance"
+LEAVES = "train_loss, train_accuracy, validation_loss, validation_accuracy"
+UNKNOWN_SGD_FIELD = f"unknown field of sgd; allowed: {SGD_FIELDS}."
+NO_ACCURACY = (
+    "with a regression task (data.kind), which has no accuracy; allowed: train_loss, validation_loss"
+)
+WARM_UP = "schedule.warmup_epochs: warmup_epochs:"
+TEXT = "(this is text: write the number without quotes and underscores)"
+SEARCH = "search:\n  trials: 4\n  space: {optimizer.lr: 'loguniform(1e-3, 1)'}\n"
+CSV = "name: good\noptimizer: sgd\ndata: {name: csv, path: a.csv, target: y, kind: regression}\n"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A job file, overrides, other files by name, and the lines the user reads."""
+
+    text: str | bytes
+    lines: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+
+
+def bad(text: str | bytes, *lines: str, overrides: tuple[str, ...] = (), **files: str) -> Bad:
+    return Bad(text, lines, overrides, tuple((f"{name}.yaml", content) for name, content in files.items()))
+
+
+def on_command_line(*overrides: str, gives: str) -> Bad:
+    return Bad(GOOD, (f"command line: {gives}",), overrides)
+
+
+CASES: dict[str, Bad] = {
+    # the file as YAML
+    "empty": bad("", "job.yaml:1: the file is empty; allowed: a mapping of fields"),
+    "only comments": bad("# nothing\n", "job.yaml:1: the file is empty; allowed: a mapping of fields"),
+    "a list": bad("- 1\n", "job.yaml:1: the top level is not a mapping; allowed: a mapping of fields"),
+    "a scalar": bad("\n5\n", "job.yaml:2: the top level is not a mapping; allowed: a mapping of fields"),
+    "a tab": bad(GOOD + "train:\n\tepochs: 1\n", "job.yaml:5: a tab; allowed: spaces for indentation"),
+    "an open bracket": bad(
+        GOOD + "model: {widths: [64\n", "job.yaml:5: not YAML: expected ',' or ']', but got '<stream end>'"
+    ),
+    "a value twice": bad(GOOD + "seed: 1: 2\n", "job.yaml:4: not YAML: mapping values are not allowed here"),
+    "two documents": bad(
+        GOOD + "---\nname: b\n", "job.yaml:4: a second document begins; allowed: one document in a file"
+    ),
+    "not UTF-8": bad(GOOD.encode() + b"# \xff\n", "job.yaml:4: byte 0xff is not UTF-8; allowed: UTF-8 text"),
+    "a control character": bad(
+        GOOD + "storage: a\x07\n", "job.yaml:4: character U+0007 is not allowed in YAML"
+    ),
+    "too large": bad(
+        GOOD + "#" * 1_000_000, "job.yaml:4: the file is larger than 1,000,000 bytes; allowed: up to 1 MB"
+    ),
+    "too deep": bad(
+        GOOD + "model: " + "[" * 100_000, "job.yaml:4: nested deeper than 32 levels; allowed: up to 32"
+    ),
+    "exploding aliases": bad(
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(
+            f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcde", "bcdef", strict=True)
+        ),
+        "job.yaml:1: more than 100,000 values once its aliases are expanded",
+    ),
+    "an alias of itself": bad(
+        GOOD + "model: &m\n  widths: *m\n",
+        "job.yaml:4: an alias contains itself; allowed: aliases of finished values",
+    ),
+    "an unknown alias": bad(GOOD + "model: *m\n", "job.yaml:4: not YAML: found undefined alias 'm'"),
+    "a tag": bad(
+        GOOD + "seed: !!python/name:os.system 1\n",
+        "job.yaml:4: seed: the tag tag:yaml.org,2002:python/name:os.system; allowed: values without tags",
+        "job.yaml:4: seed: '1' (str); allowed: int >= 0 and < 9223372036854775808 " + TEXT,
+    ),
+    "a key twice": bad(
+        GOOD + "train:\n  epochs: 1\n  batch_size: 8\n  epochs: 2\n",
+        "job.yaml:7: train.epochs: the key occurs twice, first at job.yaml:5; allowed: once",
+    ),
+    "a key that is no text": bad(
+        GOOD + "train: {1: 2}\n", "job.yaml:4: train: the key 1 is not text; allowed: names of fields"
+    ),
+    # unknown fields and components
+    "unknown field": bad(
+        GOOD + "sed: 1\n", f"job.yaml:4: sed: unknown field; allowed: {FIELDS}. Did you mean 'seed'?"
+    ),
+    "dotted field in a file": bad(
+        GOOD + "optimizer.lr: 1\n",
+        f"job.yaml:4: optimizer.lr: unknown field; allowed: {FIELDS}. Did you mean 'optimizer'?",
+    ),
+    "unknown field of a component": bad(
+        "name: good\ndata: digits\noptimizer:\n  name: sgd\n  momentun: 0.9\n",
+        f"job.yaml:5: optimizer.momentun: {UNKNOWN_SGD_FIELD} Did you mean 'momentum'?",
+    ),
+    "field of another component": bad(
+        "name: good\ndata: digits\noptimizer: {name: adam, momentum: 0.9}\n",
+        "job.yaml:3: optimizer.momentum: unknown field of adam; allowed: lr, beta1, beta2, eps, weight_decay",
+    ),
+    "field of a component without fields": bad(
+        GOOD + "activation: {name: relu, alpha: 1}\n",
+        "job.yaml:4: activation.alpha: unknown field of relu; allowed: none",
+    ),
+    "unknown nested field": bad(
+        GOOD + "train:\n  epoch: 3\n",
+        "job.yaml:5: train.epoch: unknown field; allowed: epochs, batch_size, clip, early_stopping, "
+        "checkpoint_every_epochs. Did you mean 'epochs'?",
+    ),
+    "unknown optimizer": bad(
+        "name: good\ndata: digits\noptimizer:\n  lr: 0.1\n  name: adammw\n",
+        f"job.yaml:5: optimizer: unknown optimizer 'adammw'; allowed: {OPTIMIZERS}. Did you mean 'adamw'?",
+    ),
+    "unknown model": bad(GOOD + "model: cnn\n", "job.yaml:4: model: unknown model 'cnn'; allowed: mlp"),
+    "unknown data": bad(
+        "data: fashion-mnist\nname: good\noptimizer: sgd\n",
+        "job.yaml:1: data: unknown data 'fashion-mnist'; allowed: digits, fashion_mnist, mnist, csv, npz. "
+        "Did you mean 'fashion_mnist'?",
+    ),
+    "a component that is a number": bad(
+        GOOD + "schedule: 5\n",
+        f"job.yaml:4: schedule: 5 (int); allowed: a name, or a mapping with name: {SCHEDULES}",
+    ),
+    "a component that is null": bad(
+        GOOD + "loss:\n",
+        "job.yaml:4: loss: null; allowed: a name, or a mapping with name: auto, cross_entropy, mse",
+    ),
+    "a component without name": bad(
+        "name: good\ndata: digits\noptimizer: {lr: 0.1}\n",
+        f"job.yaml:3: optimizer: no name is given; allowed: a mapping with name: {OPTIMIZERS}",
+    ),
+    "a component whose name is a number": bad(
+        GOOD + "schedule: {name: 1}\n", f"job.yaml:4: schedule: unknown schedule 1; allowed: {SCHEDULES}"
+    ),
+    "auto-like choices": bad(
+        GOOD + "init: all\n",
+        "job.yaml:4: init: unknown init 'all'; allowed: auto, glorot_uniform, glorot_normal, he_uniform, "
+        "he_normal, lecun_uniform, lecun_normal, normal, zeros, torch_default",
+    ),
+    # missing
+    "missing fields": bad(
+        "seed: 1\n",
+        "job.yaml:1: data: missing; allowed: digits, fashion_mnist, mnist, csv, npz",
+        f"job.yaml:1: optimizer: missing; allowed: {OPTIMIZERS}",
+        "job.yaml:1: name: missing; allowed: str",
+    ),
+    "missing field of a component": bad(
+        "name: good\noptimizer: sgd\ndata:\n  name: csv\n  target: y\n",
+        "job.yaml:3: data.path: missing; allowed: str",
+    ),
+    "missing space": bad(
+        GOOD + "search: {trials: 4}\n",
+        "job.yaml:4: search.space: missing; allowed: a mapping of fields to domains",
+    ),
+    # types and bounds
+    "YAML 1.1 number": bad(
+        "name: good\ndata: digits\noptimizer: {name: sgd, lr: 1e-3x}\n",
+        "job.yaml:3: optimizer.lr: '1e-3x' (str); allowed: float > 0",
+    ),
+    "YAML 1.1 boolean": bad(
+        "name: good\ndata: digits\noptimizer: {name: sgd, nesterov: no}\n",
+        "job.yaml:3: optimizer.nesterov: 'no' (str); allowed: bool (in YAML 1.2 no is text: write false)",
+    ),
+    "YAML 1.1 sexagesimal": bad(
+        GOOD + "train: {epochs: 1:30}\n", "job.yaml:4: train.epochs: '1:30' (str); allowed: int >= 1"
+    ),
+    "YAML 1.1 underscores": bad(
+        GOOD + "train: {batch_size: 1_000}\n",
+        f"job.yaml:4: train.batch_size: '1_000' (str); allowed: int >= 1 {TEXT}",
+    ),
+    "a quoted number": bad(
+        GOOD + 'train: {epochs: "10"}\n', f"job.yaml:4: train.epochs: '10' (str); allowed: int >= 1 {TEXT}"
+    ),
+    "a fraction for a count": bad(
+        GOOD + "train: {epochs: 1.5}\n", "job.yaml:4: train.epochs: 1.5 (float); allowed: int >= 1"
+    ),
+    "a boolean for a count": bad(
+        GOOD + "train: {epochs: true}\n", "job.yaml:4: train.epochs: true (bool); allowed: int >= 1"
+    ),
+    "a number for a boolean": bad(
+        "name: good\ndata: digits\noptimizer: {name: sgd, nesterov: 1}\n",
+        "job.yaml:3: optimizer.nesterov: 1 (int); allowed: bool",
+    ),
+    "null for a number": bad(
+        GOOD + "seed:\n", "job.yaml:4: seed: null; allowed: int >= 0 and < 9223372036854775808"
+    ),
+    "a list for a number": bad(
+        GOOD + "seed: [1]\n", "job.yaml:4: seed: [1] (list); allowed: int >= 0 and < 9223372036854775808"
+    ),
+    "infinity": bad(
+        "name: good\ndata: digits\noptimizer: {name: sgd, lr: .inf}\n",
+        "job.yaml:3: optimizer.lr: inf; allowed: float > 0, finite",
+    ),
+    "a number too large for a float": bad(
+        "name: good\ndata: digits\noptimizer: {name: sgd, lr: 1e999}\n",
+        "job.yaml:3: optimizer.lr: inf; allowed: float > 0, finite",
+    ),
+    "at the bound": bad(
+        "name: good\ndata: digits\noptimizer: {name: sgd, lr: 0, momentum: 1}\n",
+        "job.yaml:3: optimizer.lr: 0; allowed: float > 0",
+        "job.yaml:3: optimizer.momentum: 1; allowed: float >= 0 and < 1",
+    ),
+    "dropout": bad(
+        GOOD + "regularization:\n  dropout: 1.5\n",
+        "job.yaml:5: regularization.dropout: 1.5; allowed: float >= 0 and < 1",
+    ),
+    "two GPUs": bad(
+        GOOD + "resources: {gpus_per_worker: 2}\n",
+        "job.yaml:4: resources.gpus_per_worker: 2; allowed: int >= 0 and <= 1",
+    ),
+    "no layers": bad(
+        GOOD + "model: {widths: []}\n",
+        "job.yaml:4: model.widths: []; allowed: list of int >= 1, at least one",
+    ),
+    "a width of 0": bad(
+        GOOD + "model:\n  widths:\n    - 64\n    - 0\n",
+        "job.yaml:7: model.widths: 0; allowed: list of int >= 1",
+    ),
+    "widths that are a number": bad(
+        GOOD + "model: {widths: 64}\n", "job.yaml:4: model.widths: 64 (int); allowed: list of int >= 1"
+    ),
+    "a mapping that is a number": bad(
+        GOOD + "train: 10\n",
+        "job.yaml:4: train: 10 (int); allowed: a mapping with epochs, batch_size, clip, early_stopping, "
+        "checkpoint_every_epochs",
+    ),
+    "an unknown choice": bad(
+        "name: good\noptimizer: sgd\ndata: {name: digits, scaling: standardise}\n",
+        "job.yaml:3: data.scaling: 'standardise' (str); allowed: none, unit, center, standardize. "
+        "Did you mean 'standardize'?",
+    ),
+    "hostile name": bad(
+        "name: ../../etc; rm -rf\ndata: digits\noptimizer: sgd\n",
+        f"job.yaml:1: name: '../../etc; rm -rf'; allowed: {NAMES}",
+    ),
+    "long name": bad(
+        f"name: {'x' * 64}\ndata: digits\noptimizer: sgd\n",
+        f"job.yaml:1: name: '{'x' * 56}...; allowed: {NAMES}",
+    ),
+    "a name of digits": bad(
+        "name: 012\ndata: digits\noptimizer: sgd\n", "job.yaml:1: name: 12 (int); allowed: str"
+    ),
+    "two validation splits": bad(
+        "name: good\noptimizer: sgd\ndata: {name: digits, validation: 100, validation_fraction: 0.1}\n",
+        "job.yaml:3: data: validation: 100 and validation_fraction: 0.1 are both given; "
+        "only one of them can be",
+    ),
+    # the search
+    "unknown algorithm": bad(
+        GOOD + SEARCH + "  algorithm: gird\n",
+        "job.yaml:7: search.algorithm: unknown algorithm 'gird'; allowed: random, grid. Did you mean 'grid'?",
+    ),
+    "unknown scheduler": bad(
+        GOOD + SEARCH + "  scheduler: {name: ahsa}\n",
+        "job.yaml:7: search.scheduler: unknown scheduler 'ahsa'; allowed: none, asha. Did you mean 'asha'?",
+    ),
+    "zero trials": bad(
+        GOOD + "search: {trials: 0, space: {}}\n", "job.yaml:4: search.trials: 0; allowed: int >= 1 or null"
+    ),
+    "unknown metric": bad(
+        GOOD + SEARCH + "  metric: validation_los\n",
+        f"job.yaml:7: search.metric: 'validation_los' (str); allowed: {LEAVES}. "
+        "Did you mean 'validation_loss'?",
+    ),
+    "random without end": bad(
+        GOOD + "search:\n  space: {init: all}\n",
+        "job.yaml:4: search.trials: missing; algorithm: random needs it: int >= 1",
+    ),
+    "min_epochs above max_epochs": bad(
+        GOOD + SEARCH + "  scheduler:\n    name: asha\n    min_epochs: 9\n    max_epochs: 3\n",
+        "job.yaml:9: search.scheduler.min_epochs: min_epochs: 9 is above max_epochs: 3; allowed: at most 3",
+    ),
+    "min_epochs above the training": bad(
+        GOOD + SEARCH + "  scheduler: {name: asha, min_epochs: 20}\n",
+        "job.yaml:7: search.scheduler.min_epochs: min_epochs: 20 is above train.epochs: 10; "
+        "allowed: at most 10",
+    ),
+    "eta of 1": bad(
+        GOOD + SEARCH + "  scheduler: {name: asha, eta: 1}\n",
+        "job.yaml:7: search.scheduler.eta: 1; allowed: float > 1",
+    ),
+    # fields that contradict one another
+    "warm-up of the whole training": bad(
+        GOOD + "train: {epochs: 5}\nschedule:\n  name: cosine\n  warmup_epochs: 5\n",
+        f"job.yaml:7: {WARM_UP} 5 leaves nothing of the 5 epochs of the training; allowed: < 5",
+    ),
+    "cross-entropy of a regression": bad(
+        CSV + "loss: cross_entropy\n",
+        "job.yaml:4: loss: cross_entropy with a regression task (data.kind); allowed: auto, mse",
+    ),
+    "accuracy of a regression": bad(
+        CSV + SEARCH + "  metric: train_accuracy\ntrain: {early_stopping: {monitor: validation_accuracy}}\n",
+        f"job.yaml:7: search.metric: 'train_accuracy' {NO_ACCURACY}",
+        f"job.yaml:8: train.early_stopping.monitor: 'validation_accuracy' {NO_ACCURACY}",
+    ),
+    "schedule on accuracy of a regression": bad(
+        CSV + "schedule: {name: performance, monitor: train_accuracy}\n",
+        f"job.yaml:4: schedule.monitor: 'train_accuracy' {NO_ACCURACY}",
+    ),
+    "everything at once": bad(
+        CSV
+        + "seed: -1\nseed: 2\nloss: cross_entropy\nschedule: {name: cosine, warmup_epochs: 10}\nmodel: mpl\n",
+        "job.yaml:4: seed: -1; allowed: int >= 0 and < 9223372036854775808",
+        "job.yaml:5: seed: the key occurs twice, first at job.yaml:4; allowed: once",
+        "job.yaml:6: loss: cross_entropy with a regression task (data.kind); allowed: auto, mse",
+        f"job.yaml:7: {WARM_UP} 10 leaves nothing of the 10 epochs of the training; allowed: < 10",
+        "job.yaml:8: model: unknown model 'mpl'; allowed: mlp. Did you mean 'mlp'?",
+    ),
+    # extends
+    "extends a missing file": bad(
+        "name: child\nextends: bas.yaml\n",
+        "job.yaml:2: extends: there is no file bas.yaml. Did you mean 'base.yaml'?",
+        base=GOOD,
+    ),
+    "extends a list": bad(
+        "extends: [base.yaml]\n",
+        "job.yaml:1: extends: ['base.yaml']; allowed: the path of a job file",
+        base=GOOD,
+    ),
+    "extends itself": bad(
+        "extends: job.yaml\n",
+        "job.yaml:1: extends: the files extend one another in a circle: job.yaml -> job.yaml; "
+        "allowed: a chain that ends",
+    ),
+    "a circle": bad(
+        "extends: base.yaml\n",
+        "base.yaml:1: extends: the files extend one another in a circle: job.yaml -> base.yaml -> job.yaml; "
+        "allowed: a chain that ends",
+        base="extends: ./job.yaml\n",
+    ),
+    "a mistake in the extended file": bad(
+        "extends: base.yaml\ntrain: {epochs: 0}\n",
+        "base.yaml:4: seed: -1; allowed: int >= 0 and < 9223372036854775808",
+        "job.yaml:2: train.epochs: 0; allowed: int >= 1",
+        base=GOOD + "seed: -1\n",
+    ),
+    "a field of the replaced component": bad(
+        "extends: base.yaml\noptimizer:\n  name: adam\n  momentum: 0.5\n",
+        "job.yaml:4: optimizer.momentum: unknown field of adam; allowed: lr, beta1, beta2, eps, weight_decay",
+        base="name: good\ndata: digits\noptimizer: {name: sgd, momentum: 0.9}\n",
+    ),
+    # the command line
+    "override without value": on_command_line(
+        "optimizer.lr",
+        gives="'optimizer.lr' is not an override; allowed: field=value, such as optimizer.lr=0.1",
+    ),
+    "override without field": on_command_line(
+        "=1", gives="'=1' is not an override; allowed: field=value, such as optimizer.lr=0.1"
+    ),
+    "override with an empty part": on_command_line(
+        "optimizer..lr=1",
+        gives="'optimizer..lr=1' is not an override; allowed: field=value, such as optimizer.lr=0.1",
+    ),
+    "override that is no YAML": on_command_line(
+        "model.widths=[1", gives="model.widths: not YAML: expected ',' or ']', but got '<stream end>'"
+    ),
+    "override of an unknown field": on_command_line(
+        "trian.epochs=1", gives=f"trian: unknown field; allowed: {FIELDS}. Did you mean 'train'?"
+    ),
+    "override of an unknown field of a component": on_command_line(
+        "optimizer.lrr=1",
+        gives=f"optimizer.lrr: {UNKNOWN_SGD_FIELD} Did you mean 'lr'?",
+    ),
+    "override below a number": on_command_line(
+        "train.epochs.most=1",
+        gives="train.epochs.most: unknown field; train.epochs holds no fields: it is int",
+    ),
+    "override out of bounds": on_command_line(
+        "optimizer.lr=-1", gives="optimizer.lr: -1; allowed: float > 0"
+    ),
+    "override with an unknown component": on_command_line(
+        "optimizer=adammw",
+        gives=f"optimizer: unknown optimizer 'adammw'; allowed: {OPTIMIZERS}. Did you mean 'adamw'?",
+    ),
+    "override of extends": on_command_line(
+        "extends=a.yaml",
+        gives="extends: only a file can extend another; allowed in files: extends: other.yaml",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_a_bad_job_gets_its_lines(case: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = case.text if isinstance(case.text, bytes) else case.text.encode()
+    Path("job.yaml").write_bytes(content)
+    for name, text in case.files:
+        Path(name).write_text(text)
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(JobError) as raised:
+        load_job("job.yaml", case.overrides)
+
+    assert str(raised.value).splitlines() == list(case.lines)
+    assert raised.value.exit_code == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_table_is_large_enough() -> None:
+    assert len(CASES) >= 45
+
+
+def test_a_missing_job_file_names_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("digits.yaml").write_text(GOOD)
+    with pytest.raises(JobError) as raised:
+        load_job("digts.yaml")
+    assert str(raised.value) == "digts.yaml: there is no file digts.yaml. Did you mean 'digits.yaml'?"
+
+
+def test_a_folder_is_no_job_file(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="cannot be read: Is a directory"):
+        load_job(tmp_path)
