@@ -8,10 +8,11 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from raydnn.errors import NotFoundError, StoreError, nearest
-from raydnn.store.read import read
+from raydnn.store.read import read, row_numbers
 from raydnn.store.run import Run, list_runs, open_run
 from raydnn.store.tables import FLOAT64, INT32, INT64, STATES, STRING, TIMESTAMP
 
@@ -33,16 +34,7 @@ _RUNS = pa.schema(
         ("ended_at", TIMESTAMP),
     ]
 )
-_RANKED = pa.schema(
-    [
-        ("rank", INT32),
-        ("trial_id", STRING),
-        ("state", STRING),
-        ("best_value", FLOAT64),
-        ("best_epoch", INT32),
-        ("epochs", INT32),
-    ]
-)
+_RANKED = ("trial_id", "state", "best_value", "best_epoch", "epochs")
 _SUMMARY = ("trial_id", "number", "state", "best_value", "best_epoch", "epochs", "started_at", "ended_at")
 
 
@@ -74,14 +66,13 @@ def top(run: Run, n: int) -> pa.Table:
     """
     trials = read(run.location, "trials")
     differing = [name for name in trials.column_names if name.startswith("p_") and _differs(trials[name])]
-    columns = [*_RANKED.names[1:], "number", *differing]
-    best = _ranked(trials.select(columns).to_pylist(), run.mode)[:n]
-    rows = [
-        {"rank": rank, **{name.removeprefix("p_"): value for name, value in row.items()}}
-        for rank, row in enumerate(best, start=1)
-    ]
-    fields = [pa.field(name.removeprefix("p_"), trials.schema.field(name).type) for name in differing]
-    return pa.Table.from_pylist(rows, schema=pa.schema([*_RANKED, *fields]))
+    columns = [*_RANKED, *differing]
+    rows = trials.select(["state", "best_value", "number"]).to_pylist()
+    best = _ranked([{"row": row, **values} for row, values in enumerate(rows)], run.mode)[:n]
+    table = trials.select(columns).take(row_numbers(np.array([row["row"] for row in best], dtype=np.int64)))
+    ranks = row_numbers(np.arange(1, table.num_rows + 1)).cast(INT32)
+    named = table.rename_columns([name.removeprefix("p_") for name in columns])
+    return named.add_column(0, "rank", ranks).replace_schema_metadata(None)
 
 
 def show(run: Run, trial_id: str | None) -> dict[str, Any]:

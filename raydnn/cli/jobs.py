@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from raydnn.cli.options import output_option, run_argument, run_place, storage_option
 from raydnn.cli.output import print_record, print_table
+
+if TYPE_CHECKING:
+    from raydnn.launch.whereabouts import Whereabouts
+    from raydnn.store.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -79,24 +83,18 @@ def logs(
         from raydnn.analysis.tables import show
 
         show(where.run, trial)
-    if only_errors or (trial is not None and where.address is not None):
+    if only_errors or trial is not None or where.address is None:
         if where.run is None:
             raise UsageError(
                 f"run '{run_id}' is not in {folder}; --trial and --errors read it: give --storage"
             )
-        for line in local_logs.errors(where.run, trial):
-            click.echo(line)
-    elif where.address is not None:
-        _print_job_log(where, follow)
-    elif where.run is not None:
-        place = where.run.local_path("logs")
         lines = (
-            local_logs.follow_lines(place, lambda: _is_driven(where), trial)
-            if follow
-            else local_logs.read_lines(place, trial)
+            local_logs.errors(where.run, trial) if only_errors else _folder_lines(where.run, trial, follow)
         )
         for line in lines:
             click.echo(line)
+    else:
+        _print_job_log(where, follow)
 
 
 @click.command()
@@ -126,7 +124,19 @@ def stop(run: str, address: str | None, storage: str) -> None:
     click.echo(message, err=True)
 
 
-def _print_job_log(where: Any, follow: bool) -> None:
+def _folder_lines(run: Run, trial: str | None, follow: bool) -> Iterator[str]:
+    from raydnn.launch.driver import find_driver, is_alive
+    from raydnn.launch.local_logs import follow_lines, read_lines
+
+    def running() -> bool:
+        driver = find_driver(folder)
+        return driver is not None and bool(is_alive(driver))
+
+    folder = run.local_path("logs")
+    return follow_lines(folder, running, trial) if follow else read_lines(folder, trial)
+
+
+def _print_job_log(where: Whereabouts, follow: bool) -> None:
     from raydnn.launch.job_logs import follow_logs, read_logs
 
     cluster = where.connect()
@@ -134,10 +144,3 @@ def _print_job_log(where: Any, follow: bool) -> None:
         follow_logs(cluster, where.run_id, lambda line: click.echo(line, nl=False))
     else:
         click.echo(read_logs(cluster, where.run_id), nl=False)
-
-
-def _is_driven(where: Any) -> bool:
-    from raydnn.launch.driver import is_alive
-
-    driver = where.driver()
-    return driver is not None and bool(is_alive(driver))

@@ -40,8 +40,8 @@ def print_record(record: Mapping[str, Any], output: str) -> None:
     """Print one thing: a line a field as a table or CSV, one object as JSON.
 
     Args:
-        record: Field → value. A table leaves nulls and empty mappings out, names the fields of a nested mapping by their dotted
-            path, and shows a list of mappings as a table of its own below.
+        record: Field → value. A table leaves nulls and empty mappings out, names the fields of a nested
+            mapping by their dotted path, and shows a list of mappings as a table of its own below.
         output: One of FORMATS.
     """
     if output == "json":

@@ -26,8 +26,8 @@ def submit(
 ) -> None:
     """Run JOB on a cluster as a Ray job: a training, or a sweep if it has `search`.
 
-    The current folder is sent along without .git, data, results and what .gitignore names. The run's id goes to
-    stdout, its log to stderr, and the command ends as the run does; Ctrl-C only stops watching.
+    The current folder is sent along without .git, data, results and what .gitignore names. The run's id goes
+    to stdout, its log to stderr, and the command ends as the run does; Ctrl-C only stops watching.
 
     \b
     Example:

@@ -70,7 +70,10 @@ def interrupt(driver: Driver) -> bool:
     """
     alive = is_alive(driver)
     if alive is None:
-        raise UsageError(f"the run was started on {driver.host}; stop it there (process {driver.pid})")
+        raise UsageError(
+            f"the run was started on {driver.host}; stop it there (process {driver.pid}), "
+            "or give the --address of its cluster"
+        )
     if alive:
         os.kill(driver.pid, signal.SIGINT)
     return alive

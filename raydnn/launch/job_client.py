@@ -118,8 +118,9 @@ def requests(cluster: Cluster, run_id: str) -> Iterator[None]:
         text = str(error)
         if "status code 404" in text:
             raise NotFoundError(f"{cluster.url} knows no run '{run_id}'") from None
-        last_line = text.strip().splitlines()[-1] if text.strip() else type(error).__name__
-        raise ClusterError(f"{cluster.url} refused: {last_line}") from error
+        lines = [line for line in text.splitlines() if line.strip(" .")]
+        reason = lines[-1] if lines else type(error).__name__  # above it stands the server's traceback
+        raise ClusterError(f"{cluster.url} refused: {reason}") from error
 
 
 def state_of(run_id: str, job: Any) -> JobState:

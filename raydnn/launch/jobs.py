@@ -13,7 +13,7 @@ from pathlib import Path
 from raydnn.errors import JobError, Problem, UsageError
 from raydnn.launch.address import Cluster, connect
 from raydnn.launch.job_client import open_client, requests
-from raydnn.launch.submissions import Submission, forget, remember
+from raydnn.launch.submissions import Submission, forget, recall, remember
 from raydnn.launch.upload import pack
 from raydnn.spec.load import LoadedJob
 from raydnn.spec.source import COMMAND_LINE
@@ -58,6 +58,7 @@ def submit_job(
     command = "train" if loaded.job.search is None else "sweep"
     storage = os.path.abspath(loaded.job.storage) if _is_local(loaded.job.storage) else loaded.job.storage
     now = datetime.now(UTC).isoformat(timespec="microseconds")
+    before = recall(run_id)
     remember(Submission(run_id, cluster.url, command, storage, now))
     try:
         with tempfile.TemporaryDirectory(prefix="raydnn-") as scratch, requests(cluster, run_id):
@@ -71,7 +72,7 @@ def submit_job(
                 metadata={"raydnn": command, "name": loaded.job.name},
             )
     except BaseException:
-        forget(run_id)
+        forget(run_id) if before is None else remember(before)
         raise
     return cluster
 

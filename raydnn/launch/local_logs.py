@@ -51,8 +51,9 @@ def errors(run: Run, trial_id: str | None = None) -> Iterator[str]:
         trial_id: Only this trial.
     """
     for row in read(run.location, "trials").to_pylist():
-        if row["error_type"] is not None and trial_id in (None, row["trial_id"]):
-            yield f"{row['trial_id']} {row['state']}: {row['error_type']}: {row['error']}"
+        if (row["error_type"] or row["error"]) and trial_id in (None, row["trial_id"]):
+            said = [text for text in (row["error_type"], row["error"]) if text]
+            yield f"{row['trial_id']} {row['state']}: {': '.join(said)}"
             yield from _traceback(run, row)
 
 
@@ -60,18 +61,18 @@ def _new_lines(path: Path, offsets: dict[Path, int], whole: bool) -> list[str]:
     """Complete lines since the last call; with `whole` a last line without an end too."""
     with path.open("rb") as file:
         file.seek(offsets.get(path, 0))
-        fresh = file.read()
+        fresh: bytes = file.read()
     if not whole:
         fresh = fresh[: fresh.rfind(b"\n") + 1]
     offsets[path] = offsets.get(path, 0) + len(fresh)
-    return fresh.decode("utf-8", errors="replace").splitlines()
+    return str(fresh, "utf-8", "replace").splitlines()
 
 
 def _traceback(run: Run, row: dict[str, Any]) -> list[str]:
     if row["traceback_path"] is None or not run.location.local:
         return []
     folder = run.local_path().resolve()
-    path = (folder / row["traceback_path"]).resolve()
+    path = (folder / str(row["traceback_path"])).resolve()
     if not path.is_relative_to(folder) or not path.is_file():
         return []
     return path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -74,7 +74,7 @@ class Mlp(nn.Module):
         Returns:
             Outputs (N, B, K).
         """
-        hidden = self.layers[0](inputs.expand(len(self._rates), *inputs.shape[-2:]))
+        hidden: Tensor = self.layers[0](inputs.expand(len(self._rates), *inputs.shape[-2:]))
         for layer in self.layers[1:]:
             hidden = activate(self._activations, hidden)
             if noise is not None and self._drops:

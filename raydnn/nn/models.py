@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
@@ -43,8 +42,3 @@ def initial_parameters(layout: Layout, trial: TrialSpec) -> Tensor:
             fan_in, fan_out = view.shape[1:]
             view[0] = initializer(trial.init, fan_in, fan_out, generator("init", trial.seed, name))
     return flat[0]
-
-
-def summary(layout: Layout) -> list[tuple[str, tuple[int, ...], int]]:
-    """The rows of a model summary: parameter, shape, count."""
-    return [(name, shape, prod(shape)) for name, shape in layout.shapes.items()]

@@ -54,7 +54,13 @@ class StackOptimizer:
         lr = lr.unsqueeze(1)
         for run, state, columns in zip(self.runs, self._states, self._columns, strict=True):
             OPTIMIZERS[run.name].update(
-                run.of(parameters), run.of(gradients), state, run.of(lr), run.of(self.steps), columns, run.used
+                run.of(parameters),
+                run.of(gradients),
+                state,
+                run.of(lr),
+                run.of(self.steps),
+                columns,
+                run.used,
             )
 
     def keep(self, kept: Sequence[int]) -> None:
@@ -86,4 +92,3 @@ class StackOptimizer:
         """
         for name, buffer in self.state_tensors().items():
             buffer.copy_(tensors[name])
-

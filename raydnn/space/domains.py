@@ -131,8 +131,10 @@ class QUniform(Written):
     def __post_init__(self) -> None:
         check_numbers(self)
         check_order(self, self.a, self.b)
-        if not 0 < self.q <= self.b - self.a:
-            raise ValueError(f"{self} has the step {self.q}; allowed: above 0, at most {self.b - self.a}")
+        if self.q <= 0 or self.size() < 2:
+            raise ValueError(
+                f"{self} has the step {self.q}; allowed: above 0, at most the upper end minus the lower"
+            )
 
     def _at(self, step: int) -> float:
         if all(isinstance(x, int) for x in (self.a, self.q)):

@@ -11,7 +11,7 @@ from pydantic.config import JsonDict
 class Spec(BaseModel):
     """A frozen, strictly typed part of a job: an unknown or mistyped field is an error, never a guess."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class Component(Spec):

@@ -68,16 +68,14 @@ def _rungs_within_budget(job: Job) -> Found:
 
 def _random_has_an_end(job: Job) -> Found:
     if job.search and isinstance(job.search.algorithm, Random) and job.search.trials is None:
-        yield "search.trials", "missing; algorithm: random needs it: int >= 1"
+        yield "search.trials", "missing; algorithm: random needs it: int, at least 1"
 
 
 def _warm_up_within_training(job: Job) -> Found:
     warmup_epochs = job.schedule.warmup_epochs
     if warmup_epochs >= epochs_of(job):
-        message = (
-            f"warmup_epochs: {warmup_epochs:g} leaves nothing of the {epochs_of(job)} epochs of the training"
-        )
-        yield "schedule.warmup_epochs", f"{message}; allowed: < {epochs_of(job)}"
+        message = f"{warmup_epochs:g} leaves nothing of the {epochs_of(job)} epochs of the training"
+        yield "schedule.warmup_epochs", f"{message}; allowed: below {epochs_of(job)}"
 
 
 def _loss_fits_task(job: Job) -> Found:

@@ -89,7 +89,7 @@ def _extended(source: Source, chain: tuple[Path, ...]) -> tuple[Node, list[Probl
     problems = list(source.problems)
     if extends is None:
         return root, problems
-    if not isinstance(extends.value, str) or not extends.value:
+    if not isinstance(extends.value, str) or not extends.value or not extends.value.isprintable():
         problem = Problem(extends.place, "extends", f"{plain(extends)!r}; allowed: the path of a job file")
         raise JobError([*problems, problem])
     path = Path(os.path.normpath(source.path.parent / extends.value))

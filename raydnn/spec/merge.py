@@ -51,7 +51,7 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> tuple[Node, list[Pr
 def _override(root: Node, override: str) -> Node:
     path, equals, text = override.partition("=")
     parts = path.split(".")
-    if not equals or not all(parts) or path != path.strip():
+    if not equals or not all(parts) or path != path.strip() or not path.isprintable():
         message = f"{override!r} is not an override; allowed: field=value, such as optimizer.lr=0.1"
         raise JobError([Problem(COMMAND_LINE, "", message)])
     if path == "extends":

@@ -16,7 +16,7 @@ from raydnn.spec.fields import bounds, component_classes, component_name, member
 from raydnn.spec.job import NAME_PATTERN, Job
 from raydnn.spec.places import Places
 
-_OPERATORS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+_WORDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _YAML_1_1_BOOLEANS = {
     word: truth for words, truth in (("yes on y", "true"), ("no off n", "false")) for word in words.split()
 }
@@ -46,7 +46,7 @@ def broken_fields(error: ValidationError) -> set[str]:
 
 
 def expected(field: FieldInfo) -> str:
-    """What a field takes, as a user reads it: `float >= 0 and < 1`, `sgd, adam, adamw`."""
+    """What a field takes, as a user reads it: `float, at least 0, below 1`, `sgd, adam, adamw`."""
     classes = component_classes(field.annotation)
     if classes:
         return ", ".join(classes)
@@ -55,10 +55,10 @@ def expected(field: FieldInfo) -> str:
         return f"a mapping with {', '.join(nested.model_fields)}"
     if field.annotation == dict[str, Any]:
         return "a mapping of fields to domains"
-    limits = bounds(_item(field) or field)
-    text = type_name(field.annotation)
-    kind, null, _ = text.partition(" or null")
-    return kind + _limits(limits) + null
+    item = _item(field)
+    each = "each " if item else ""
+    limits = [f"{each}{_WORDS[operator]} {limit}" for operator, limit in bounds(item or field).items()]
+    return ", ".join([type_name(field.annotation), *limits])
 
 
 def _problem(details: ErrorDetails, places: Places) -> Problem:
@@ -92,7 +92,7 @@ def _message(details: ErrorDetails, spot: _Spot) -> str:
         name = component_name(spot.owner)
         return _unknown_component(given, [name], spot.path[-2])
     if kind == "too_short":
-        return f"{show(given)}; allowed: {expected(spot.field)}, at least one"
+        return f"{show(given)}; allowed: {expected(spot.field)}, one or more"
     if kind == "finite_number":
         return f"{show(given)}; allowed: {expected(spot.field)}, finite"
     if kind == "literal_error":
@@ -165,11 +165,6 @@ def _with_type(value: Any) -> str:
     kinds: dict[type, str] = {dict: "mapping", tuple: "list"}
     kind = kinds.get(type(value), type(value).__name__)
     return f"{show(value)} ({kind})"
-
-
-def _limits(limits: Mapping[str, float]) -> str:
-    parts = [f"{_OPERATORS[operator]} {limit}" for operator, limit in limits.items()]
-    return f" {' and '.join(parts)}" if parts else ""
 
 
 def _item(field: FieldInfo) -> FieldInfo | None:

@@ -213,9 +213,11 @@ class _Tree:
         for key_node, value_node in composed.value:
             line = key_node.start_mark.line
             key = self._scalar(key_node, path) if isinstance(key_node, ScalarNode) else None
-            if not isinstance(key, str):
-                given = key_node.value if isinstance(key_node, ScalarNode) else "a list or mapping"
-                self._problem(line, path, f"the key {given} is not text; allowed: names of fields")
+            if not isinstance(key, str) or not key.isprintable():
+                given = (
+                    f"the key {key!r}" if isinstance(key_node, ScalarNode) else "a list or mapping as a key"
+                )
+                self._problem(line, path, f"{given} is not a name; allowed: names of fields")
                 continue
             if key in lines:
                 first = _place(self.file, lines[key])

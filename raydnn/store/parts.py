@@ -55,7 +55,9 @@ def stack_attempts(names: Iterable[str]) -> dict[int, int]:
 def encode(table: pa.Table) -> bytes:
     """A table as a sealed Parquet file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, write_statistics=True)
+    pq.write_table(
+        table, sink, compression="zstd", use_dictionary=False, write_page_checksum=True, write_statistics=True
+    )
     return seal(sink.getvalue().to_pybytes())
 
 
@@ -121,6 +123,9 @@ def _decode(data: bytes, table: str) -> pa.Table:
     missing = [name for name in table_named(table).key if name not in content.column_names]
     if missing:
         raise ValueError(f"it has no column {missing[0]}")
+    without = [name for name in table_named(table).key if content[name].null_count]
+    if without:
+        raise ValueError(f"it has a row without {without[0]}")
     if content.schema.equals(columns_of(table)):
         return content
     try:

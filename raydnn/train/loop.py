@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from raydnn.data.dataset import Dataset
+from raydnn.data.dataset import Dataset, Split
 from raydnn.optim.schedules import Progress, learning_rates
 from raydnn.train.early_stopping import best_epoch
 from raydnn.train.epoch import train_epoch
@@ -79,7 +79,9 @@ def steps_per_epoch(stack: Stack, dataset: Dataset) -> int:
     return -(-len(dataset.train) // stack.members[0].spec.train.batch_size)
 
 
-def _learning_rates(members: Sequence[Member], epoch: int, steps: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _learning_rates(
+    members: Sequence[Member], epoch: int, steps: int
+) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Every member's learning rate at every step of an epoch: (steps, N)."""
     absolute = np.arange((epoch - 1) * steps, epoch * steps, dtype=np.float64)
     columns = []
@@ -107,15 +109,14 @@ def _improved(member: Member) -> bool:
 
 def flat(dataset: Dataset, device: torch.device) -> Dataset:
     """Put a data set on a device with every input as one row of features (n, F)."""
-    from dataclasses import replace
-
-    def flatten(inputs: Tensor) -> Tensor:
-        return inputs.flatten(1)
-
     moved = dataset.to(device)
-    parts = {
-        name: replace(split, inputs=flatten(split.inputs))
-        for name, split in (("train", moved.train), ("validation", moved.validation), ("test", moved.test))
-        if split is not None
-    }
-    return replace(moved, **parts)
+    return replace(
+        moved,
+        train=_flat_split(moved.train),
+        validation=_flat_split(moved.validation),
+        test=None if moved.test is None else _flat_split(moved.test),
+    )
+
+
+def _flat_split(split: Split) -> Split:
+    return replace(split, inputs=split.inputs.flatten(1))

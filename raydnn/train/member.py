@@ -55,7 +55,9 @@ class Member:
     def best(self, metric: str, mode: Mode) -> tuple[float, int] | None:
         """The best finite value of a metric and its epoch (from 1), or None where there is none."""
         sign = 1.0 if mode == "min" else -1.0
-        finite = [(sign * value, epoch) for epoch, value in enumerate(self.history[metric], 1) if isfinite(value)]
+        finite = [
+            (sign * value, epoch) for epoch, value in enumerate(self.history[metric], 1) if isfinite(value)
+        ]
         if not finite:
             return None
         value, epoch = min(finite)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import socket
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from math import isfinite
 from typing import Any
@@ -35,19 +35,8 @@ from raydnn.train.evaluation import evaluate
 from raydnn.train.loop import flat, train
 from raydnn.train.member import Member
 from raydnn.train.stack import Stack
+from raydnn.train.verdict import Judge
 from raydnn.train.workers import Workers
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a scheduler decided of one trial at a rung."""
-
-    stop: bool
-    rung: int | None
-
-
-Judge = Callable[[int, Sequence[Member]], Mapping[int, Verdict]]
-"""(epoch, running members with a finite value) → trial number → verdict; a trial it does not name goes on."""
 
 
 def run_stack(
@@ -72,8 +61,8 @@ def run_stack(
     except KeyboardInterrupt:
         session.abandon("PREEMPTED", "interrupted")
         raise
-    except Exception:
-        session.write_traceback()
+    except Exception as error:
+        session.fail(error)
         raise
 
 
@@ -94,12 +83,13 @@ class _Session:
         self.attempt = next_attempt(run, plan.number)
         self.checkpoints = run.location / "checkpoints" / stack_name(plan.number)
         self.parameters = 0
+        self.failure: dict[str, str] = {}
         self.members = [Member(number, spec) for number, spec in plan.trials]
 
     def train(self) -> list[Member]:
         saved = load_stack_checkpoint(self.checkpoints)
         tensors, facts = saved or ({}, {"epoch": 0, "members": None})
-        epoch = facts["epoch"]
+        first_epoch = facts["epoch"] + 1
         if facts["members"] is not None:
             self.members = [Member.from_json(values) for values in facts["members"]]
         running = [member for member in self.members if member.running]
@@ -109,9 +99,9 @@ class _Session:
         self.commit_trials()
         if saved:
             stack.load_state_tensors(tensors)
-            self.settle(stack, dataset, epoch)
+            self.settle(stack, dataset, first_epoch - 1)
         every = running[0].spec.train.checkpoint_every_epochs
-        for epoch, rows in train(stack, dataset, epoch + 1):
+        for epoch, rows in train(stack, dataset, first_epoch):
             if self.writes:
                 commit_epochs(self.run, self.plan.number, self.attempt, rows)
                 if every and epoch % every == 0:
@@ -131,7 +121,7 @@ class _Session:
         verdicts = self.judge(epoch, [member for member in stack.members if member.running])
         for member in stack.members:
             verdict = verdicts.get(member.number)
-            if verdict is not None and verdict.rung is not None:
+            if verdict is not None:
                 member.rung = verdict.rung
             if not member.running:
                 continue
@@ -170,7 +160,11 @@ class _Session:
                 save_checkpoint(
                     self.run.location / "checkpoints" / member.trial_id,
                     tensors,
-                    {"member": member.to_json(), "features": list(dataset.features), "outputs": dataset.outputs},
+                    {
+                        "member": member.to_json(),
+                        "features": list(dataset.features),
+                        "outputs": dataset.outputs,
+                    },
                 )
 
     def commit_trials(self) -> None:
@@ -207,6 +201,7 @@ class _Session:
             node=socket.gethostname(),
             checkpoint=member.checkpoint,
             **columns,
+            **(self.failure if member.state == "FAILED" else {}),
             **{f"m_test_{name}": value for name, value in member.test.items()},
         )
 
@@ -217,10 +212,15 @@ class _Session:
                 member.end(state, reason)
         self.commit_trials()
 
-    def write_traceback(self) -> None:
-        name = f"{stack_name(self.plan.number)}.a{self.attempt:03d}.traceback.log"
-        location = self.run.location / "logs" / name
-        files.write_bytes(location, traceback.format_exc().encode(), scratch=self.run.scratch, private=True)
+    def fail(self, error: Exception) -> None:
+        """Note that the members still running failed, with the traceback in the run's logs."""
+        if self.writes:
+            path = f"logs/{stack_name(self.plan.number)}.a{self.attempt:03d}.traceback.log"
+            content = "".join(traceback.format_exception(error)).encode()
+            files.write_bytes(self.run.location / path, content, scratch=self.run.scratch, private=True)
+            reason = str(error).split("\n", 1)[0]
+            self.failure = {"error_type": type(error).__name__, "error": reason, "traceback_path": path}
+        self.abandon("FAILED", "error")
 
 
 def stack_name(number: int) -> str:
@@ -237,6 +237,4 @@ def _non_finite(member: Member) -> str | None:
 
 
 def _time(text: str | None) -> Any:
-    from datetime import datetime
-
     return None if text is None else datetime.fromisoformat(text)

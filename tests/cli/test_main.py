@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import click
@@ -182,3 +183,16 @@ def test_a_closed_pipe_ends_without_a_traceback(tmp_path: Path) -> None:
     command = f"{sys.executable} -m raydnn components activation -o json | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+def test_a_warning_is_one_line_on_stderr(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def warning() -> None:
+        warnings.warn("part.parquet is damaged", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(root.LazyGroup, "get_command", lambda *_: warning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = cli("train")
+    assert outcome.code == 0
+    assert outcome.err == "warning: part.parquet is damaged\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydnn.search.packing import Stack, pack
@@ -41,6 +41,7 @@ trials = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(trials, max_size=40), st.integers(1, 12))
 def test_every_trial_is_in_one_stack_of_its_shape(given_trials: list[TrialSpec], most: int) -> None:
     stacks = pack(given_trials, most)

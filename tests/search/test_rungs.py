@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydnn.search.rungs import rungs
@@ -27,6 +27,7 @@ def test_known_rungs(min_epochs: int, max_epochs: int, eta: float, expected: tup
     assert rungs(min_epochs, max_epochs, eta) == expected
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(0, 500), st.floats(1.1, 10) | st.sampled_from([2.0, 3.0, 4.0]))
 def test_rungs_are_the_milestones_of_rays_scheduler(min_epochs: int, more: int, eta: float) -> None:
     schedulers = pytest.importorskip("ray.tune.schedulers")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from raydnn.space.space import Space, build_space, make_trial
 from raydnn.spec.catalogue import KINDS, components
 from raydnn.spec.fields import leaves, search_range
 from raydnn.spec.job import Job, Training
+from raydnn.spec.load import load_job
 from raydnn.spec.places import Places
 from raydnn.spec.trial import TrialSpec
 
@@ -298,3 +300,25 @@ def test_a_component_that_does_not_fit_the_task_is_refused() -> None:
 def test_a_job_without_search_has_no_space() -> None:
     with pytest.raises(JobError, match="search: is not given"):
         build_space(Job.model_validate({"name": "a", "data": "digits", "optimizer": "sgd"}), Places({}))
+
+
+def test_a_coordinate_belongs_to_its_parameter_whatever_the_branch() -> None:
+    space = space_of(SMALL)
+    last = len(space.parameters) - 1
+    for first in (0.0, 0.9):
+        point = [first, *[0.5] * (last - 1), 0.7]
+        assert space.from_unit(point)["train.batch_size"] == 32
+
+
+def test_a_searched_job_file_reports_the_line_of_the_key(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(
+        "name: a\ndata: digits\noptimizer: sgd\nsearch:\n  trials: 4\n  space:\n"
+        "    optimizer: [sgd, adam]\n    optimizer.sgd.momentum: uniform(0.5, 2)\n"
+    )
+    loaded = load_job(file, ["search.space.optimizer.*.lr=loguniform(0, 1)"])
+    with pytest.raises(JobError) as caught:
+        build_space(loaded.job, loaded.places)
+    first, second = map(str, caught.value.problems)
+    assert "job.yaml:8: search.space.optimizer.sgd.momentum: uniform(0.5, 2) reaches 2" in first
+    assert second.startswith("command line: search.space.optimizer.*.lr: loguniform(0, 1) begins at 0")

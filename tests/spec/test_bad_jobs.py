@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from raydnn.errors import JobError
+from raydnn.space.space import build_space
 from raydnn.spec.load import load_job
 
 GOOD = "name: good\ndata: digits\noptimizer: sgd\n"
@@ -25,7 +26,7 @@ UNKNOWN_SGD_FIELD = f"unknown field of sgd; allowed: {SGD_FIELDS}."
 NO_ACCURACY = (
     "with a regression task (data.kind), which has no accuracy; allowed: train_loss, validation_loss"
 )
-WARM_UP = "schedule.warmup_epochs: warmup_epochs:"
+WARM_UP = "schedule.warmup_epochs:"
 TEXT = "(this is text: write the number without quotes and underscores)"
 SEARCH = "search:\n  trials: 4\n  space: {optimizer.lr: 'loguniform(1e-3, 1)'}\n"
 CSV = "name: good\noptimizer: sgd\ndata: {name: csv, path: a.csv, target: y, kind: regression}\n"
@@ -88,14 +89,21 @@ CASES: dict[str, Bad] = {
     "a tag": bad(
         GOOD + "seed: !!python/name:os.system 1\n",
         "job.yaml:4: seed: the tag tag:yaml.org,2002:python/name:os.system; allowed: values without tags",
-        "job.yaml:4: seed: '1' (str); allowed: int >= 0 and < 9223372036854775808 " + TEXT,
+        "job.yaml:4: seed: '1' (str); allowed: int, at least 0, below 9223372036854775808 " + TEXT,
     ),
     "a key twice": bad(
         GOOD + "train:\n  epochs: 1\n  batch_size: 8\n  epochs: 2\n",
         "job.yaml:7: train.epochs: the key occurs twice, first at job.yaml:5; allowed: once",
     ),
     "a key that is no text": bad(
-        GOOD + "train: {1: 2}\n", "job.yaml:4: train: the key 1 is not text; allowed: names of fields"
+        GOOD + "train: {1: 2}\n", "job.yaml:4: train: the key 1 is not a name; allowed: names of fields"
+    ),
+    "a key with control characters": bad(
+        GOOD + '"a\\n\\e[2J": 2\n',
+        r"job.yaml:4: the key 'a\n\x1b[2J' is not a name; allowed: names of fields",
+    ),
+    "a list as a key": bad(
+        GOOD + "[a]: 2\n", "job.yaml:4: a list or mapping as a key is not a name; allowed: names of fields"
     ),
     # unknown fields and components
     "unknown field": bad(
@@ -170,69 +178,72 @@ CASES: dict[str, Bad] = {
     # types and bounds
     "YAML 1.1 number": bad(
         "name: good\ndata: digits\noptimizer: {name: sgd, lr: 1e-3x}\n",
-        "job.yaml:3: optimizer.lr: '1e-3x' (str); allowed: float > 0",
+        "job.yaml:3: optimizer.lr: '1e-3x' (str); allowed: float, above 0",
     ),
     "YAML 1.1 boolean": bad(
         "name: good\ndata: digits\noptimizer: {name: sgd, nesterov: no}\n",
         "job.yaml:3: optimizer.nesterov: 'no' (str); allowed: bool (in YAML 1.2 no is text: write false)",
     ),
     "YAML 1.1 sexagesimal": bad(
-        GOOD + "train: {epochs: 1:30}\n", "job.yaml:4: train.epochs: '1:30' (str); allowed: int >= 1"
+        GOOD + "train: {epochs: 1:30}\n", "job.yaml:4: train.epochs: '1:30' (str); allowed: int, at least 1"
     ),
     "YAML 1.1 underscores": bad(
         GOOD + "train: {batch_size: 1_000}\n",
-        f"job.yaml:4: train.batch_size: '1_000' (str); allowed: int >= 1 {TEXT}",
+        f"job.yaml:4: train.batch_size: '1_000' (str); allowed: int, at least 1 {TEXT}",
     ),
     "a quoted number": bad(
-        GOOD + 'train: {epochs: "10"}\n', f"job.yaml:4: train.epochs: '10' (str); allowed: int >= 1 {TEXT}"
+        GOOD + 'train: {epochs: "10"}\n',
+        f"job.yaml:4: train.epochs: '10' (str); allowed: int, at least 1 {TEXT}",
     ),
     "a fraction for a count": bad(
-        GOOD + "train: {epochs: 1.5}\n", "job.yaml:4: train.epochs: 1.5 (float); allowed: int >= 1"
+        GOOD + "train: {epochs: 1.5}\n", "job.yaml:4: train.epochs: 1.5 (float); allowed: int, at least 1"
     ),
     "a boolean for a count": bad(
-        GOOD + "train: {epochs: true}\n", "job.yaml:4: train.epochs: true (bool); allowed: int >= 1"
+        GOOD + "train: {epochs: true}\n", "job.yaml:4: train.epochs: true (bool); allowed: int, at least 1"
     ),
     "a number for a boolean": bad(
         "name: good\ndata: digits\noptimizer: {name: sgd, nesterov: 1}\n",
         "job.yaml:3: optimizer.nesterov: 1 (int); allowed: bool",
     ),
     "null for a number": bad(
-        GOOD + "seed:\n", "job.yaml:4: seed: null; allowed: int >= 0 and < 9223372036854775808"
+        GOOD + "seed:\n", "job.yaml:4: seed: null; allowed: int, at least 0, below 9223372036854775808"
     ),
     "a list for a number": bad(
-        GOOD + "seed: [1]\n", "job.yaml:4: seed: [1] (list); allowed: int >= 0 and < 9223372036854775808"
+        GOOD + "seed: [1]\n",
+        "job.yaml:4: seed: [1] (list); allowed: int, at least 0, below 9223372036854775808",
     ),
     "infinity": bad(
         "name: good\ndata: digits\noptimizer: {name: sgd, lr: .inf}\n",
-        "job.yaml:3: optimizer.lr: inf; allowed: float > 0, finite",
+        "job.yaml:3: optimizer.lr: inf; allowed: float, above 0, finite",
     ),
     "a number too large for a float": bad(
         "name: good\ndata: digits\noptimizer: {name: sgd, lr: 1e999}\n",
-        "job.yaml:3: optimizer.lr: inf; allowed: float > 0, finite",
+        "job.yaml:3: optimizer.lr: inf; allowed: float, above 0, finite",
     ),
     "at the bound": bad(
         "name: good\ndata: digits\noptimizer: {name: sgd, lr: 0, momentum: 1}\n",
-        "job.yaml:3: optimizer.lr: 0; allowed: float > 0",
-        "job.yaml:3: optimizer.momentum: 1; allowed: float >= 0 and < 1",
+        "job.yaml:3: optimizer.lr: 0; allowed: float, above 0",
+        "job.yaml:3: optimizer.momentum: 1; allowed: float, at least 0, below 1",
     ),
     "dropout": bad(
         GOOD + "regularization:\n  dropout: 1.5\n",
-        "job.yaml:5: regularization.dropout: 1.5; allowed: float >= 0 and < 1",
+        "job.yaml:5: regularization.dropout: 1.5; allowed: float, at least 0, below 1",
     ),
     "two GPUs": bad(
         GOOD + "resources: {gpus_per_worker: 2}\n",
-        "job.yaml:4: resources.gpus_per_worker: 2; allowed: int >= 0 and <= 1",
+        "job.yaml:4: resources.gpus_per_worker: 2; allowed: int, at least 0, at most 1",
     ),
     "no layers": bad(
         GOOD + "model: {widths: []}\n",
-        "job.yaml:4: model.widths: []; allowed: list of int >= 1, at least one",
+        "job.yaml:4: model.widths: []; allowed: list of int, each at least 1, one or more",
     ),
     "a width of 0": bad(
         GOOD + "model:\n  widths:\n    - 64\n    - 0\n",
-        "job.yaml:7: model.widths: 0; allowed: list of int >= 1",
+        "job.yaml:7: model.widths: 0; allowed: list of int, each at least 1",
     ),
     "widths that are a number": bad(
-        GOOD + "model: {widths: 64}\n", "job.yaml:4: model.widths: 64 (int); allowed: list of int >= 1"
+        GOOD + "model: {widths: 64}\n",
+        "job.yaml:4: model.widths: 64 (int); allowed: list of int, each at least 1",
     ),
     "a mapping that is a number": bad(
         GOOD + "train: 10\n",
@@ -270,7 +281,8 @@ CASES: dict[str, Bad] = {
         "job.yaml:7: search.scheduler: unknown scheduler 'ahsa'; allowed: none, asha. Did you mean 'asha'?",
     ),
     "zero trials": bad(
-        GOOD + "search: {trials: 0, space: {}}\n", "job.yaml:4: search.trials: 0; allowed: int >= 1 or null"
+        GOOD + "search: {trials: 0, space: {}}\n",
+        "job.yaml:4: search.trials: 0; allowed: int or null, at least 1",
     ),
     "unknown metric": bad(
         GOOD + SEARCH + "  metric: validation_los\n",
@@ -279,7 +291,7 @@ CASES: dict[str, Bad] = {
     ),
     "random without end": bad(
         GOOD + "search:\n  space: {init: all}\n",
-        "job.yaml:4: search.trials: missing; algorithm: random needs it: int >= 1",
+        "job.yaml:4: search.trials: missing; algorithm: random needs it: int, at least 1",
     ),
     "min_epochs above max_epochs": bad(
         GOOD + SEARCH + "  scheduler:\n    name: asha\n    min_epochs: 9\n    max_epochs: 3\n",
@@ -292,12 +304,12 @@ CASES: dict[str, Bad] = {
     ),
     "eta of 1": bad(
         GOOD + SEARCH + "  scheduler: {name: asha, eta: 1}\n",
-        "job.yaml:7: search.scheduler.eta: 1; allowed: float > 1",
+        "job.yaml:7: search.scheduler.eta: 1; allowed: float, above 1",
     ),
     # fields that contradict one another
     "warm-up of the whole training": bad(
         GOOD + "train: {epochs: 5}\nschedule:\n  name: cosine\n  warmup_epochs: 5\n",
-        f"job.yaml:7: {WARM_UP} 5 leaves nothing of the 5 epochs of the training; allowed: < 5",
+        f"job.yaml:7: {WARM_UP} 5 leaves nothing of the 5 epochs of the training; allowed: below 5",
     ),
     "cross-entropy of a regression": bad(
         CSV + "loss: cross_entropy\n",
@@ -315,10 +327,10 @@ CASES: dict[str, Bad] = {
     "everything at once": bad(
         CSV
         + "seed: -1\nseed: 2\nloss: cross_entropy\nschedule: {name: cosine, warmup_epochs: 10}\nmodel: mpl\n",
-        "job.yaml:4: seed: -1; allowed: int >= 0 and < 9223372036854775808",
+        "job.yaml:4: seed: -1; allowed: int, at least 0, below 9223372036854775808",
         "job.yaml:5: seed: the key occurs twice, first at job.yaml:4; allowed: once",
         "job.yaml:6: loss: cross_entropy with a regression task (data.kind); allowed: auto, mse",
-        f"job.yaml:7: {WARM_UP} 10 leaves nothing of the 10 epochs of the training; allowed: < 10",
+        f"job.yaml:7: {WARM_UP} 10 leaves nothing of the 10 epochs of the training; allowed: below 10",
         "job.yaml:8: model: unknown model 'mpl'; allowed: mlp. Did you mean 'mlp'?",
     ),
     # extends
@@ -345,8 +357,8 @@ CASES: dict[str, Bad] = {
     ),
     "a mistake in the extended file": bad(
         "extends: base.yaml\ntrain: {epochs: 0}\n",
-        "base.yaml:4: seed: -1; allowed: int >= 0 and < 9223372036854775808",
-        "job.yaml:2: train.epochs: 0; allowed: int >= 1",
+        "base.yaml:4: seed: -1; allowed: int, at least 0, below 9223372036854775808",
+        "job.yaml:2: train.epochs: 0; allowed: int, at least 1",
         base=GOOD + "seed: -1\n",
     ),
     "a field of the replaced component": bad(
@@ -381,7 +393,7 @@ CASES: dict[str, Bad] = {
         gives="train.epochs.most: unknown field; train.epochs holds no fields: it is int",
     ),
     "override out of bounds": on_command_line(
-        "optimizer.lr=-1", gives="optimizer.lr: -1; allowed: float > 0"
+        "optimizer.lr=-1", gives="optimizer.lr: -1; allowed: float, above 0"
     ),
     "override with an unknown component": on_command_line(
         "optimizer=adammw",
@@ -409,6 +421,80 @@ def test_a_bad_job_gets_its_lines(case: Bad, tmp_path: Path, monkeypatch: pytest
     assert str(raised.value).splitlines() == list(case.lines)
     assert raised.value.exit_code == 2
     assert sorted(tmp_path.rglob("*")) == before
+
+
+SPACE_FIELDS = (
+    "seed, data, model, activation, init, normalization, regularization, loss, optimizer, schedule, train"
+)
+DOMAINS = "uniform, loguniform, quniform, randint, lograndint, normal, lognormal, choice, grid"
+SPACES: dict[str, tuple[str, str]] = {
+    "unknown axis": (
+        "optimzer: all",
+        f"optimzer: unknown field 'optimzer'; allowed: {SPACE_FIELDS}. Did you mean 'optimizer'?",
+    ),
+    "unknown component": (
+        "optimizer: [sgd, adammw]",
+        f"optimizer: unknown component adammw; allowed: {OPTIMIZERS}. Did you mean 'adamw'?",
+    ),
+    "unknown domain": (
+        "optimizer.lr: unifrom(0.1, 1)",
+        f"optimizer.lr: unknown domain 'unifrom'; allowed: {DOMAINS}. Did you mean 'uniform'?",
+    ),
+    "code": (
+        "optimizer.lr: __import__('os')",
+        f"optimizer.lr: unknown domain '__import__'; allowed: {DOMAINS}.",
+    ),
+    "an open parenthesis": (
+        "optimizer.lr: uniform(0.1",
+        "optimizer.lr: 'uniform(0.1' is not closed; ')' is missing",
+    ),
+    "min above max": (
+        "optimizer.lr: uniform(1, 0.1)",
+        "optimizer.lr: uniform(1, 0.1) has the lower end 1 and the upper end 0.1; "
+        "the lower must be below the upper",
+    ),
+    "log range at 0": (
+        "optimizer.lr: loguniform(0, 1)",
+        "optimizer.lr: loguniform(0, 1) begins at 0; a range on a log scale must begin above 0",
+    ),
+    "outside the bounds": (
+        "optimizer.lr: uniform(-1, 1)",
+        "optimizer.lr: uniform(-1, 1) begins at -1; allowed: float, above 0",
+    ),
+    "a choice outside the bounds": (
+        "train.batch_size: choice(0, 32)",
+        "train.batch_size: 0; allowed: int, at least 1",
+    ),
+    "fractions for a count": (
+        "train.batch_size: uniform(1, 64)",
+        "train.batch_size: uniform(1, 64) draws fractions; allowed: int, at least 1, "
+        "for instance by randint(a, b)",
+    ),
+    "no choices": ("init: []", "init: no value to choose from; at least one must be given"),
+    "a component no trial has": (
+        "optimizer.adam.beta1: uniform(0.5, 0.9)",
+        "optimizer.adam.beta1: no trial has 'adam' on the axis optimizer; allowed: sgd, "
+        "or `optimizer` in search.space with 'adam'",
+    ),
+    "a field no trial has": (
+        "optimizer.*.eps: uniform(0.1, 1)",
+        "optimizer.*.eps: no trial has 'eps': the axis optimizer holds sgd; adam, adamw have it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("written", "line"), SPACES.values(), ids=SPACES.keys())
+def test_a_bad_space_gets_its_line(
+    written: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text(
+        f"{GOOD}search:\n  trials: 4\n  space:\n    seed: randint(0, 99)\n    {written}\n"
+    )
+    loaded = load_job("job.yaml")
+    with pytest.raises(JobError) as raised:
+        build_space(loaded.job, loaded.places)
+    assert str(raised.value) == f"job.yaml:8: search.space.{line}"
 
 
 def test_the_table_is_large_enough() -> None:

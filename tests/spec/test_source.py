@@ -97,7 +97,9 @@ TEXT = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]))  
 SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
 TREE = st.recursive(
     SCALAR,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(TEXT.filter(str.isprintable), inner, max_size=4)
+    ),
 )
 
 

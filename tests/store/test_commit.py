@@ -46,7 +46,7 @@ commits = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(commits)
 def test_superseded_attempts_in_any_order_leave_every_key_once(
     history: list[tuple[int, int, list[int], bool]],
@@ -198,6 +198,7 @@ def _write(storage: str, run_id: str, stack: int, commits: int) -> None:
 def test_eight_processes_commit_to_one_storage(storage: str) -> None:
     from raydnn.store.read import load
 
+    Path(storage).mkdir()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["raydnn.store.commit"])
     commits = 100

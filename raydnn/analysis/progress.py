@@ -1,0 +1,82 @@
+"""How far a run is, read from its store while it is going."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raydnn.store import files
+from raydnn.store.files import Location
+from raydnn.store.parts import COMPACT_PREFIX, part_entries
+from raydnn.store.run import Run
+
+
+@dataclass
+class Progress:
+    """What has been seen of a run; `poll` reads only what is new."""
+
+    run: Run
+    states: dict[str, str] = field(default_factory=dict)
+    """Trial id → state."""
+    epochs: set[tuple[str, int]] = field(default_factory=set)
+    """(trial id, epoch) of every epoch trained."""
+    best: tuple[float, str] | None = None
+    """Best value of the run's metric and the trial that had it."""
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    def poll(self) -> list[dict[str, Any]]:
+        """Look again.
+
+        Returns:
+            The rows of `epochs` that are new, oldest first.
+        """
+        for part in self._new_parts("trials", ["trial_id", "state"]):
+            self.states |= dict(zip(part["trial_id"].to_pylist(), part["state"].to_pylist(), strict=True))
+        rows = []
+        for part in self._new_parts("epochs", None):
+            for row in part.to_pylist():
+                key = (row["trial_id"], row["epoch"])
+                if key not in self.epochs:
+                    self.epochs.add(key)
+                    self._rank(row)
+                    rows.append(row)
+        return rows
+
+    def count(self) -> Mapping[str, int]:
+        """State → number of trials."""
+        return Counter(self.states.values())
+
+    def _rank(self, row: dict[str, Any]) -> None:
+        value = row[self.run.metric]
+        if value is None or not isfinite(value):
+            return
+        sign = 1 if self.run.mode == "min" else -1
+        if self.best is None or sign * value < sign * self.best[0]:
+            self.best = (value, row["trial_id"])
+
+    def _new_parts(self, table: str, columns: list[str] | None) -> list[pa.Table]:
+        """The files of a table that have appeared or changed; compacted ones hold nothing new."""
+        found = []
+        for entry in part_entries(self.run.location, table):
+            name = f"{table}/{entry.name}"
+            if entry.name.startswith(COMPACT_PREFIX) or self._seen.get(name) == entry.modified_ns:
+                continue
+            part = _read(self.run.location / table / entry.name, columns)
+            if part is not None:
+                self._seen[name] = entry.modified_ns
+                found.append(part)
+        return found
+
+
+def _read(location: Location, columns: list[str] | None) -> pa.Table | None:
+    """A part, or None where it has just been compacted away or is damaged: reading the store proper says so."""
+    try:
+        return pq.read_table(pa.BufferReader(files.read_bytes(location)), columns=columns)
+    except (FileNotFoundError, pa.ArrowException, ValueError):
+        return None

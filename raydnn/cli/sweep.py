@@ -1,0 +1,83 @@
+"""`raydnn sweep`: a search, many trials in stacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from raydnn.cli.options import Settings, overrides_argument, pass_settings, storage_option
+
+
+@click.command()
+@click.argument("job", metavar="[JOB]", required=False, type=click.Path(path_type=Path))
+@overrides_argument
+@click.option("--resume", metavar="RUN", help="Go on with a sweep that was interrupted.")
+@click.option(
+    "--address", metavar="ADDRESS", envvar="RAY_ADDRESS", help="Run on this Ray cluster instead of here."
+)
+@click.option("--run-id", hidden=True, help="Id of the new run; `submit` sets it.")
+@storage_option
+@pass_settings
+def sweep(
+    settings: Settings,
+    job: Path | None,
+    overrides: tuple[str, ...],
+    resume: str | None,
+    address: str | None,
+    run_id: str | None,
+    storage: str,
+) -> None:
+    """Search the space of JOB: train many trials and rank them; KEY=VALUE overrides a field of it.
+
+    With --resume no JOB is needed: the run has it. --storage says where that run is.
+
+    \b
+    Example:
+      raydnn sweep jobs/digits-asha.yaml search.trials=128
+      raydnn sweep --resume digits-asha-20260101-120000-1a2b
+    """
+    from raydnn.analysis.tables import top
+    from raydnn.cli.launching import begun_or_resumed
+    from raydnn.cli.output import print_arrow
+    from raydnn.cli.progress import SweepLine, following
+    from raydnn.data.sources import SOURCES
+    from raydnn.errors import RaydnnError
+    from raydnn.launch.runs import begin, driving
+    from raydnn.launch.tuning import sweep_run
+    from raydnn.search.algorithms import propose
+    from raydnn.search.packing import pack
+    from raydnn.space.space import build_space
+    from raydnn.spec.load import Places, require_sweep
+    from raydnn.store.run import new_run_id
+
+    given, run = begun_or_resumed("sweep", job, overrides, resume, storage, require_sweep)
+    search = given.job.search
+    assert search is not None
+    space = build_space(given.job, given.loaded.places if given.loaded else Places({}))
+    trials = propose(space, given.job)
+    plans = pack(trials, search.stack)
+    if run is None:
+        SOURCES[given.job.data.name](given.job.data)
+        new_id = run_id or new_run_id(given.job.name)
+        run = begin(given.job, given.text, new_id, "sweep", plans, space.tree())
+    click.echo(f"run {run.run_id}: {len(trials)} trials in {len(plans)} stacks, in {run.uri}", err=True)
+    epochs = sum(trial.train.epochs for trial in trials)
+    try:
+        with following(run, SweepLine(len(trials), epochs)), driving(run, plans):
+            sweep_run(run, given.job, plans, address, settings.verbose)
+    except RaydnnError as error:
+        click.echo(f"resume with: raydnn sweep --resume {run.uri}", err=True)
+        raise error
+    best = top(run, 10)
+    print_arrow(best, "table")
+    if best.num_rows == 0:
+        raise RaydnnError(
+            f"no trial of {run.run_id} came to an end; `raydnn logs {run.uri} --errors` shows why"
+        )
+    click.echo(
+        f"\nParquet: {run.uri}/trials/*.parquet\n"
+        f"next: raydnn results show {run.uri} {best['trial_id'][0]}\n"
+        f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
+        err=True,
+    )

@@ -1,0 +1,107 @@
+"""Ray for this process: an embedded one on loopback, or a cluster that is already there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from raydnn.errors import ClusterError
+from raydnn.spec.resources import Resources
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # One report per poll: the default of 2 s would hold a short epoch back.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+}
+_LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+
+
+def prepare_environment(verbose: bool) -> None:
+    """Set what Ray reads when it is imported; must run before anything imports ray."""
+    os.environ.update(_QUIET)
+    if not verbose:
+        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def ray_running(address: str | None, verbose: bool) -> Iterator[None]:
+    """Start an embedded Ray on loopback, or join the cluster at `address`; left again at the end.
+
+    Args:
+        address: A cluster's address (`auto` for the one on this machine), or None for an embedded Ray.
+        verbose: Whether Ray may print.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or refuses.
+    """
+    prepare_environment(verbose)
+    if address is None:
+        os.environ.update(_LOOPBACK_ONLY)
+    import ray
+
+    level = "INFO" if verbose else "CRITICAL"
+    try:
+        if address is None:
+            ray.init(
+                "local",
+                include_dashboard=False,
+                logging_level=level,
+                log_to_driver=verbose,
+                configure_logging=verbose,
+            )
+            _tighten_token()
+        else:
+            ray.init(address, logging_level=level, log_to_driver=verbose, configure_logging=verbose)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().split("\n", 1)[0]
+        where = "an embedded Ray" if address is None else f"the cluster at {address}"
+        raise ClusterError(f"{where} cannot be used: {reason}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def slots(resources: Resources) -> int:
+    """How many trainings the connected cluster can run side by side.
+
+    Raises:
+        ClusterError: Not even one; the message names what is needed and what there is.
+    """
+    import ray
+
+    have = ray.cluster_resources()
+    need = needed(resources)
+    short = [name for name, amount in need.items() if have.get(name, 0) < amount]
+    if short:
+        lacking = ", ".join(f"{need[name]:g} {name} needed, {have.get(name, 0):g} there" for name in short)
+        raise ClusterError(
+            f"the cluster is too small for one training: {lacking} (see `resources` in the job)"
+        )
+    return min(int(have[name] // amount) for name, amount in need.items() if amount > 0)
+
+
+def needed(resources: Resources) -> dict[str, float]:
+    """What one training takes of the cluster."""
+    need = {"CPU": float(resources.workers * resources.cpus_per_worker)}
+    if resources.gpus_per_worker:
+        need["GPU"] = float(resources.workers * resources.gpus_per_worker)
+    return need
+
+
+def _tighten_token() -> None:
+    """Ray writes its token readable by everyone; only the owner needs it."""
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    if token.is_file() and token.stat().st_mode & 0o077:
+        token.chmod(stat.S_IRUSR | stat.S_IWUSR)

@@ -1,0 +1,118 @@
+"""Runs from beginning to end: made in the store, trained on Ray, left in order whatever happens."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from types import FrameType
+from typing import Any
+
+from raydnn.errors import InterruptedRunError
+from raydnn.launch.driver import note_driver
+from raydnn.search.packing import Stack as Plan
+from raydnn.spec.job import Job
+from raydnn.store.commit import commit_trials, next_attempt
+from raydnn.store.compact import compact
+from raydnn.store.read import read
+from raydnn.store.rows import trial_row
+from raydnn.store.run import Run, create_run
+from raydnn.train.member import trial_id
+
+_PACKAGES = ("raydnn", "ray", "torch", "pyarrow", "numpy", "pydantic")
+_RUNNING = ("PENDING", "RUNNING", "PREEMPTED")
+
+
+def begin(
+    job: Job, job_text: str, run_id: str, command: str, plans: Sequence[Plan], space: Any = None
+) -> Run:
+    """Make a run's folder and its trials, all of them waiting.
+
+    Args:
+        job: The job, overrides applied.
+        job_text: The job file as given.
+        run_id: The run's id.
+        command: `train` or `sweep`.
+        plans: The run's stacks.
+        space: What a sweep searches, as JSON values.
+    """
+    metric = job.search.metric if job.search else "validation_loss"
+    mode = job.search.direction if job.search else "min"
+    resolved = {
+        "command": command,
+        "metric": metric,
+        "mode": mode,
+        "job": job.model_dump(mode="json"),
+        "space": space,
+        "trials": sum(len(plan.trials) for plan in plans),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "git_commit": _git_commit(),
+    }
+    run = create_run(job.storage, run_id, job_text, resolved)
+    for plan in plans:
+        rows = [trial_row(run, trial_id(n), n, spec, state="PENDING") for n, spec in plan.trials]
+        commit_trials(run, plan.number, 0, rows)
+    return run
+
+
+@contextmanager
+def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
+    """The time in which this process drives a run: noted in the run's folder, and left in order.
+
+    SIGTERM counts as Ctrl-C. Whatever ends it, trials that were still running are marked: PREEMPTED when
+    the run was interrupted (it can be resumed), FAILED when it went wrong. A run that ended is compacted.
+
+    Raises:
+        InterruptedRunError: The run was interrupted.
+    """
+    if run.location.local:
+        note_driver(run.local_path("logs"))
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        mark(run, plans, state="PREEMPTED", stop_reason="interrupted")
+        raise InterruptedRunError("interrupted; everything trained so far is committed") from None
+    except Exception as error:
+        mark(run, plans, state="FAILED", error_type=type(error).__name__, error=str(error).split("\n", 1)[0])
+        raise
+    else:
+        mark(
+            run,
+            plans,
+            state="FAILED",
+            error_type="WorkerDied",
+            error="its process died more often than it is started again",
+        )
+        compact(run)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def mark(run: Run, plans: Sequence[Plan], **state: Any) -> None:
+    """Give the trials that have not ended a state; those that have keep theirs."""
+    rows = {row["number"]: row for row in read(run.location, "trials").to_pylist()}
+    for plan in plans:
+        of_stack = [rows[number] for number, _ in plan.trials if number in rows]
+        if any(row["state"] in _RUNNING for row in of_stack):
+            changed = [{**row, **state} if row["state"] in _RUNNING else row for row in of_stack]
+            attempt = next_attempt(run, plan.number)
+            commit_trials(run, plan.number, attempt, [{**row, "attempts": None} for row in changed])
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _git_commit() -> str | None:
+    """The commit of the folder the job is run in, if it is a git repository."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,105 @@
+"""One run with Ray Train: data-parallel workers that share every batch, or one in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raydnn.launch.device import claim_device
+from raydnn.launch.local import prepare_environment, ray_running, slots
+from raydnn.search.packing import Stack as Plan
+from raydnn.spec.resources import Resources
+from raydnn.spec.trial import TrialSpec
+from raydnn.store.files import locate
+from raydnn.store.run import Run, run_at
+from raydnn.train.member import Member
+from raydnn.train.session import run_stack
+from raydnn.train.verdict import Verdict
+from raydnn.train.workers import Workers
+
+MAX_FAILURES = 3
+"""How often a training whose worker died is taken up again from its checkpoint."""
+
+
+def train_run(run: Run, trial: TrialSpec, resources: Resources, address: str | None, verbose: bool) -> None:
+    """Train a run's one trial to its end; what it measures is in the store.
+
+    One worker on this machine runs in Ray Train's local mode, in this very process.
+
+    Args:
+        run: The run.
+        trial: Its trial.
+        resources: Workers and what each of them gets.
+        address: A cluster's address, or None for this machine.
+        verbose: Whether Ray may print.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or is too small.
+        RaydnnError: The training failed.
+    """
+    config = {
+        "run": run.uri,
+        "trial": trial.config_json,
+        "resources": resources.model_dump_json(),
+    }
+    if address is None and resources.workers == 1:
+        prepare_environment(verbose)
+        _fit(run, config, resources, workers=0)
+        return
+    with ray_running(address, verbose):
+        slots(resources)
+        _fit(run, config, resources, workers=resources.workers)
+
+
+def _fit(run: Run, config: dict[str, Any], resources: Resources, workers: int) -> None:
+    """Run Ray Train with `workers` processes; 0 is its local mode."""
+    import logging
+
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    for name in ("ray.train", "ray.train.v2"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    per_worker = {"CPU": float(resources.cpus_per_worker)}
+    if resources.gpus_per_worker:
+        per_worker["GPU"] = float(resources.gpus_per_worker)
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config=config,
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=resources.gpus_per_worker > 0, resources_per_worker=per_worker
+        ),
+        run_config=RunConfig(
+            name="train",
+            storage_path=(run.scratch / "ray-train").uri,
+            failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=1),
+        ),
+        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
+    )
+    trainer.fit()
+
+
+def _worker(config: dict[str, Any]) -> None:
+    """What every worker runs."""
+    import ray.train
+
+    context = ray.train.get_context()
+    resources = Resources.model_validate(json.loads(config["resources"]))
+    plan = Plan(0, ((0, TrialSpec.from_json(config["trial"])),))
+    run_stack(
+        run_at(locate(config["run"])),
+        plan,
+        scheduler="none",
+        judge=_report,
+        workers=Workers(context.get_world_rank(), context.get_world_size()),
+        device=claim_device(resources),
+    )
+
+
+def _report(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
+    """Tell Ray Train that an epoch is done; its rows are in the store already. Nothing is stopped."""
+    import ray.train
+
+    ray.train.report({"epoch": epoch})
+    return {}

@@ -1,0 +1,204 @@
+"""A sweep with Ray Tune: one Tune trial trains one stack, Ray's scheduler judges every member of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from raydnn.errors import ClusterError, RaydnnError, StoreError
+from raydnn.launch.judging import Judging, RayScheduler, ray_scheduler
+from raydnn.launch.local import needed, ray_running, slots
+from raydnn.launch.verdicts import forget, publish, wait_for
+from raydnn.search.packing import Stack as Plan
+from raydnn.spec.job import Job
+from raydnn.spec.resources import Resources
+from raydnn.store.commit import EventLog
+from raydnn.store.files import locate
+from raydnn.store.read import read
+from raydnn.store.run import Run, run_at
+from raydnn.train.member import Member, trial_id
+from raydnn.train.verdict import Verdict
+
+MAX_FAILURES = 3
+"""How often a stack whose process died is taken up again from its checkpoint."""
+
+LOSSES = ("train_loss", "validation_loss")
+
+
+def sweep_run(run: Run, job: Job, plans: Sequence[Plan], address: str | None, verbose: bool) -> None:
+    """Train every stack that has not ended yet; what is measured is in the store.
+
+    Args:
+        run: The run.
+        job: Its job.
+        plans: All of its stacks.
+        address: A cluster's address, or None for an embedded Ray.
+        verbose: Whether Ray may print.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or is too small for one stack.
+    """
+    assert job.search is not None
+    events = EventLog(run)
+    done = _ended_stacks(run, plans)
+    with ray_running(address, verbose):
+        parallel = min(slots(job.resources), max(1, len(plans) - len(done)))
+        epochs = plans[0].trials[0][1].train.epochs
+        scheduler = ray_scheduler(job.search, epochs)
+        judging = None
+        if scheduler is not None:
+            judging = Judging(
+                scheduler,
+                job.search.metric,
+                len(plans),
+                events,
+                _noted_verdicts(run),
+                lambda stack, epoch, verdicts: publish(run.run_id, stack, epoch, verdicts),
+            )
+            _replay(run, plans, done, scheduler, judging, job.search.metric)
+        todo = [plan for plan in plans if plan.number not in done]
+        if todo:
+            _tune(run, job, todo, scheduler, judging, events, parallel)
+        events.commit()
+        forget(run.run_id)
+
+
+def _tune(
+    run: Run,
+    job: Job,
+    plans: Sequence[Plan],
+    scheduler: RayScheduler | None,
+    judging: Judging | None,
+    events: EventLog,
+    parallel: int,
+) -> None:
+    """Hand the stacks to Ray Tune, lowest number first."""
+    from ray import tune
+
+    from raydnn.launch.adapters import StackCallback, StackScheduler, StackSearcher
+
+    for name in ("ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    assert job.search is not None
+    metric = job.search.metric
+    trainable = tune.with_parameters(
+        _train_stack,
+        plans={plan.number: plan for plan in plans},
+        run_uri=run.uri,
+        resources=job.resources.model_dump_json(),
+        scheduler=job.search.scheduler.name,
+        metric=metric,
+        rungs=scheduler.rungs if scheduler else (),
+    )
+    need = needed(job.resources)
+    bundle = tune.PlacementGroupFactory([need])
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, bundle),
+        tune_config=tune.TuneConfig(
+            search_alg=StackSearcher([plan.number for plan in plans]),
+            scheduler=StackScheduler(judging),
+            num_samples=len(plans),
+            # No more than fit at once: a stack that must start again then always finds its slot, and those
+            # that wait for its verdicts cannot hold it up.
+            max_concurrent_trials=parallel,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=(run.scratch / "ray-tune").uri,
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            callbacks=[StackCallback(events)],
+            verbose=0,
+        ),
+    )
+    for error in tuner.fit().errors:
+        if isinstance(error, RaydnnError):
+            raise error
+
+
+def _train_stack(
+    config: dict[str, Any],
+    *,
+    plans: Mapping[int, Plan],
+    run_uri: str,
+    resources: str,
+    scheduler: str,
+    metric: str,
+    rungs: Sequence[int],
+) -> None:
+    """The Tune trainable: train stack number `config["stack"]`; tell Tune at the rungs and at the end.
+
+    A failure of the training itself is in the store and would only happen again, so Tune is not told of it;
+    Tune starts a stack again when its process dies.
+    """
+    from ray import tune
+
+    from raydnn.launch.device import claim_device
+    from raydnn.train.session import run_stack
+    from raydnn.train.workers import Workers
+
+    run = run_at(locate(run_uri))
+    plan = plans[config["stack"]]
+
+    def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
+        if epoch not in rungs or not members:
+            return {}
+        values = {member.number: member.history[metric][-1] for member in members}
+        tune.report({"stack": plan.number, "epoch": epoch, "values": values})
+        return wait_for(run.run_id, plan.number, epoch)
+
+    try:
+        run_stack(
+            run,
+            plan,
+            scheduler=scheduler,
+            judge=judge,
+            workers=Workers(),
+            device=claim_device(Resources.model_validate(json.loads(resources))),
+        )
+    except (ClusterError, StoreError):
+        raise
+    except Exception:
+        # run_stack has noted the failure and its traceback in the store.
+        return
+
+
+def _ended_stacks(run: Run, plans: Sequence[Plan]) -> set[int]:
+    """The stacks whose trials have all ended, by the store."""
+    table = read(run.location, "trials")
+    states = dict(zip(table["number"].to_pylist(), table["state"].to_pylist(), strict=True))
+    ended = {"COMPLETED", "STOPPED", "DIVERGED", "FAILED"}
+    return {plan.number for plan in plans if all(states.get(number) in ended for number, _ in plan.trials)}
+
+
+def _noted_verdicts(run: Run) -> set[tuple[str, int]]:
+    """(trial id, epoch) of every verdict in the table of events."""
+    rows = read(run.location, "events").select(["kind", "trial_id", "epoch"]).to_pylist()
+    return {(row["trial_id"], row["epoch"]) for row in rows if row["kind"] in ("stopped", "promoted")}
+
+
+def _replay(
+    run: Run,
+    plans: Sequence[Plan],
+    done: set[int],
+    scheduler: RayScheduler,
+    judging: Judging,
+    metric: str,
+) -> None:
+    """Put the results that are in the store to a fresh scheduler, so that a resumed sweep decides as the first did."""
+    table = read(run.location, "epochs").select(["trial_id", "epoch", metric, *LOSSES])
+    stack_of = {trial_id(number): (plan.number, number) for plan in plans for number, _ in plan.trials}
+    results: dict[tuple[int, int], dict[int, float]] = {}
+    for row in table.to_pylist():
+        if row["epoch"] in scheduler.rungs and all(isfinite(row[loss]) for loss in LOSSES):
+            stack, number = stack_of[row["trial_id"]]
+            results.setdefault((row["epoch"], stack), {})[number] = row[metric]
+    for (epoch, stack), values in sorted(results.items()):
+        plan = next(plan for plan in plans if plan.number == stack)
+        judging.result(stack, epoch, {n: values[n] for n, _ in plan.trials if n in values})
+    for stack in sorted(done):
+        judging.ended(stack)

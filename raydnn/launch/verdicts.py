@@ -1,0 +1,44 @@
+"""The way of a verdict from the driver, where the scheduler decides, to the process that trains the stack.
+
+Ray's own key-value store carries it: no extra process, and a worker that starts again finds it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from time import sleep
+
+from raydnn.train.verdict import Verdict
+
+_NAMESPACE = b"raydnn-verdicts"
+
+
+def publish(run_id: str, stack: int, epoch: int, verdicts: Mapping[int, Verdict]) -> None:
+    """Make a stack's verdicts at an epoch known."""
+    from ray.experimental.internal_kv import _internal_kv_put
+
+    value = {str(number): [verdict.stop, verdict.rung] for number, verdict in verdicts.items()}
+    _internal_kv_put(_key(run_id, stack, epoch), json.dumps(value).encode(), namespace=_NAMESPACE)
+
+
+def wait_for(run_id: str, stack: int, epoch: int) -> dict[int, Verdict]:
+    """Wait until the driver has decided on a stack at an epoch."""
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    pause_seconds = 0.002
+    while (value := _internal_kv_get(_key(run_id, stack, epoch), namespace=_NAMESPACE)) is None:
+        sleep(pause_seconds)
+        pause_seconds = min(2 * pause_seconds, 0.1)
+    return {int(number): Verdict(*verdict) for number, verdict in json.loads(value).items()}
+
+
+def forget(run_id: str) -> None:
+    """Remove all verdicts of a run."""
+    from ray.experimental.internal_kv import _internal_kv_del
+
+    _internal_kv_del(f"{run_id}/".encode(), del_by_prefix=True, namespace=_NAMESPACE)
+
+
+def _key(run_id: str, stack: int, epoch: int) -> bytes:
+    return f"{run_id}/{stack}/{epoch}".encode()

@@ -1,0 +1,41 @@
+"""What will be trained, before it is: the model's layers, parameters and steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, prod
+
+from raydnn.data.load import load_dataset
+from raydnn.nn.models import MODELS
+from raydnn.spec.trial import TrialSpec
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A trial's model and data in numbers."""
+
+    layers: list[tuple[str, tuple[int, ...], int]]
+    """Parameter, shape, count."""
+    parameters: int
+    steps_per_epoch: int
+    train_examples: int
+    validation_examples: int
+    test_examples: int
+
+
+def summarize(trial: TrialSpec) -> Summary:
+    """Read the data and lay out the model.
+
+    Raises:
+        DataError: The data is missing or damaged.
+    """
+    dataset = load_dataset(trial.data)
+    layout = MODELS[trial.model.name].layout(trial.model, prod(dataset.features), dataset.outputs)
+    return Summary(
+        [(name, shape, prod(shape)) for name, shape in layout.shapes.items()],
+        layout.size,
+        ceil(len(dataset.train) / trial.train.batch_size),
+        len(dataset.train),
+        len(dataset.validation),
+        0 if dataset.test is None else len(dataset.test),
+    )
