@@ -146,7 +146,8 @@ def _ranked(rows: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
 
 
 def _differs(column: pa.ChunkedArray) -> bool:
-    return len(set(map(repr, column.to_pylist()))) > 1
+    """Whether trials that have this parameter differ in it; whether they have it is told by the component's name."""
+    return len({repr(value) for value in column.to_pylist() if value is not None}) > 1
 
 
 def _times(rows: list[dict[str, Any]], name: str) -> list[datetime]:

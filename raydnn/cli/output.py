@@ -179,7 +179,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.5g}"
     if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
         return ", ".join(_cell(item) for item in value)
     if isinstance(value, list | dict):

@@ -50,7 +50,7 @@ class StackScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Pass a stack's results at a rung on; the stack itself always goes on."""
         if self._judging is not None and "values" in result:
-            self._judging.result(result["stack"], result["epoch"], result["values"])
+            self._judging.result(result["stack"], result["epoch"], dict(result["values"]))
         return str(TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,8 @@ def ray_running(address: str | None, verbose: bool) -> Iterator[None]:
         reason = str(error).strip().split("\n", 1)[0]
         where = "an embedded Ray" if address is None else f"the cluster at {address}"
         raise ClusterError(f"{where} cannot be used: {reason}") from error
+    # Ray has put a handler of its own beneath Python's, which would end the process at once.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     try:
         yield
     finally:

@@ -147,7 +147,8 @@ def _train_stack(
     def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
         if epoch not in rungs or not members:
             return {}
-        values = {member.number: member.history[metric][-1] for member in members}
+        # Pairs, because Tune takes nested mappings apart.
+        values = [(member.number, member.history[metric][-1]) for member in members]
         tune.report({"stack": plan.number, "epoch": epoch, "values": values})
         return wait_for(run.run_id, plan.number, epoch)
 
