@@ -1,19 +1,57 @@
-"""What `train` and `sweep` share: the job to run is a file's, or that of a run to go on with."""
+"""What `train` and `sweep` share: their options, and the job to run: a file's, or that of a run to go on with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from raydnn.cli.options import find_run
+import click
+
+from raydnn.cli.options import Settings, find_run, overrides_argument, pass_settings, storage_option
 from raydnn.errors import UsageError
 
 if TYPE_CHECKING:
     from raydnn.spec.job import Job
     from raydnn.spec.load import LoadedJob
     from raydnn.store.run import Run
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the user asked `train` or `sweep` to do."""
+
+    job: Path | None
+    overrides: tuple[str, ...]
+    resume: str | None
+    """The run to go on with."""
+    address: str | None
+    """The Ray cluster to run on; None: an embedded Ray."""
+    run_id: str | None
+    """Id of the new run; None: a fresh one."""
+    storage: str
+    """Where the run to go on with is."""
+    verbose: bool
+
+
+def launch_options(command: Callable[[Launch], None]) -> Callable[..., None]:
+    """Add the arguments and options of `Launch`."""
+
+    @click.argument("job", metavar="[JOB]", required=False, type=click.Path(path_type=Path))
+    @overrides_argument
+    @click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
+    @click.option(
+        "--address", metavar="ADDRESS", envvar="RAY_ADDRESS", help="Run on this Ray cluster instead of here."
+    )
+    @click.option("--run-id", hidden=True, help="Id of the new run; `submit` sets it.")
+    @storage_option
+    @pass_settings
+    def with_options(settings: Settings, /, **given: Any) -> None:
+        command(Launch(verbose=settings.verbose, **given))
+
+    return update_wrapper(with_options, command)
 
 
 @dataclass(frozen=True)
@@ -26,21 +64,13 @@ class Given:
 
 
 def begun_or_resumed(
-    command: str,
-    path: Path | None,
-    overrides: tuple[str, ...],
-    resume: str | None,
-    storage: str,
-    require: Callable[[LoadedJob], None],
+    command: str, launch: Launch, require: Callable[[LoadedJob], None]
 ) -> tuple[Given, Run | None]:
     """Find the job: of a file for a new run, or of the run to go on with.
 
     Args:
         command: `train` or `sweep`, for messages.
-        path: The job file, where one is given.
-        overrides: `key=value` of the command line.
-        resume: The run to go on with, where one is given.
-        storage: Where to look for that run.
+        launch: What the user asked for.
         require: Refuses a job of the other command.
 
     Returns:
@@ -55,14 +85,14 @@ def begun_or_resumed(
     from raydnn.spec.load import load_job
 
     loaded = None
-    if path is not None:
-        loaded = load_job(path, overrides)
+    if launch.job is not None:
+        loaded = load_job(launch.job, launch.overrides)
         require(loaded)
-    if resume is None:
+    if launch.resume is None:
         if loaded is None:
             raise UsageError(f"raydnn {command}: JOB is missing; give a job file, or --resume RUN")
         return Given(loaded.job, loaded.text, loaded), None
-    run = find_run(resume, storage if loaded is None else loaded.job.storage)
+    run = find_run(launch.resume, launch.storage if loaded is None else loaded.job.storage)
     resolved = run.resolved()
     if resolved["command"] != command:
         raise UsageError(
@@ -72,7 +102,7 @@ def begun_or_resumed(
     if loaded is not None and loaded.job != job:
         fields = [name for name in Job.model_fields if getattr(loaded.job, name) != getattr(job, name)]
         raise UsageError(
-            f"--resume {run.run_id}: {path} differs from the run's own job in {', '.join(fields)}; "
+            f"--resume {run.run_id}: {launch.job} differs from the run's own job in {', '.join(fields)}; "
             "leave the job file away, or start a new run"
         )
     return Given(job, "", loaded), run

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from raydnn.cli.options import Settings, overrides_argument, pass_settings, storage_option
+from raydnn.cli.launching import Launch, begun_or_resumed, launch_options
 
 
 @click.command()
-@click.argument("job", metavar="[JOB]", required=False, type=click.Path(path_type=Path))
-@overrides_argument
-@click.option("--resume", metavar="RUN", help="Go on with a sweep that was interrupted.")
-@click.option(
-    "--address", metavar="ADDRESS", envvar="RAY_ADDRESS", help="Run on this Ray cluster instead of here."
-)
-@click.option("--run-id", hidden=True, help="Id of the new run; `submit` sets it.")
-@storage_option
-@pass_settings
-def sweep(
-    settings: Settings,
-    job: Path | None,
-    overrides: tuple[str, ...],
-    resume: str | None,
-    address: str | None,
-    run_id: str | None,
-    storage: str,
-) -> None:
+@launch_options
+def sweep(launch: Launch) -> None:
     """Search the space of JOB: train many trials and rank them; KEY=VALUE overrides a field of it.
 
     With --resume no JOB is needed: the run has it. --storage says where that run is.
@@ -38,7 +20,6 @@ def sweep(
       raydnn sweep --resume digits-asha-20260101-120000-1a2b
     """
     from raydnn.analysis.tables import top
-    from raydnn.cli.launching import begun_or_resumed
     from raydnn.cli.output import print_arrow
     from raydnn.cli.progress import SweepLine, following
     from raydnn.data.sources import SOURCES
@@ -51,7 +32,7 @@ def sweep(
     from raydnn.spec.load import Places, require_sweep
     from raydnn.store.run import new_run_id
 
-    given, run = begun_or_resumed("sweep", job, overrides, resume, storage, require_sweep)
+    given, run = begun_or_resumed("sweep", launch, require_sweep)
     search = given.job.search
     assert search is not None
     space = build_space(given.job, given.loaded.places if given.loaded else Places({}))
@@ -59,13 +40,13 @@ def sweep(
     plans = pack(trials, search.stack)
     if run is None:
         SOURCES[given.job.data.name](given.job.data)
-        new_id = run_id or new_run_id(given.job.name)
+        new_id = launch.run_id or new_run_id(given.job.name)
         run = begin(given.job, given.text, new_id, "sweep", plans, space.tree())
     click.echo(f"run {run.run_id}: {len(trials)} trials in {len(plans)} stacks, in {run.uri}", err=True)
     epochs = sum(trial.train.epochs for trial in trials)
     try:
         with following(run, SweepLine(len(trials), epochs)), driving(run, plans):
-            sweep_run(run, given.job, plans, address, settings.verbose)
+            sweep_run(run, given.job, plans, launch.address, launch.verbose)
     except RaydnnError as error:
         click.echo(f"resume with: raydnn sweep --resume {run.uri}", err=True)
         raise error

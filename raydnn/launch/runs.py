@@ -23,7 +23,8 @@ from raydnn.store.run import Run, create_run
 from raydnn.train.member import trial_id
 
 _PACKAGES = ("raydnn", "ray", "torch", "pyarrow", "numpy", "pydantic")
-_RUNNING = ("PENDING", "RUNNING", "PREEMPTED")
+ENDED = ("COMPLETED", "STOPPED", "DIVERGED", "FAILED")
+"""States a trial keeps; the others can be gone on with."""
 
 
 def begin(
@@ -97,10 +98,17 @@ def mark(run: Run, plans: Sequence[Plan], **state: Any) -> None:
     rows = {row["number"]: row for row in read(run.location, "trials").to_pylist()}
     for plan in plans:
         of_stack = [rows[number] for number, _ in plan.trials if number in rows]
-        if any(row["state"] in _RUNNING for row in of_stack):
-            changed = [{**row, **state} if row["state"] in _RUNNING else row for row in of_stack]
+        if any(row["state"] not in ENDED for row in of_stack):
+            changed = [{**row, **state} if row["state"] not in ENDED else row for row in of_stack]
             attempt = next_attempt(run, plan.number)
             commit_trials(run, plan.number, attempt, [{**row, "attempts": None} for row in changed])
+
+
+def ended_stacks(run: Run, plans: Sequence[Plan]) -> set[int]:
+    """The stacks whose trials have all ended, by the store."""
+    table = read(run.location, "trials")
+    states = dict(zip(table["number"].to_pylist(), table["state"].to_pylist(), strict=True))
+    return {plan.number for plan in plans if all(states[number] in ENDED for number, _ in plan.trials)}
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from raydnn.errors import ClusterError, RaydnnError, StoreError
 from raydnn.launch.judging import Judging, RayScheduler, ray_scheduler
 from raydnn.launch.local import needed, ray_running, slots
+from raydnn.launch.runs import ended_stacks
 from raydnn.launch.verdicts import forget, publish, wait_for
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.job import Job
@@ -42,10 +43,13 @@ def sweep_run(run: Run, job: Job, plans: Sequence[Plan], address: str | None, ve
         ClusterError: The cluster cannot be reached or is too small for one stack.
     """
     assert job.search is not None
+    done = ended_stacks(run, plans)
+    todo = [plan for plan in plans if plan.number not in done]
+    if not todo:
+        return
     events = EventLog(run)
-    done = _ended_stacks(run, plans)
     with ray_running(address, verbose):
-        parallel = min(slots(job.resources), max(1, len(plans) - len(done)))
+        parallel = min(slots(job.resources), len(todo))
         epochs = plans[0].trials[0][1].train.epochs
         scheduler = ray_scheduler(job.search, epochs)
         judging = None
@@ -59,9 +63,7 @@ def sweep_run(run: Run, job: Job, plans: Sequence[Plan], address: str | None, ve
                 lambda stack, epoch, verdicts: publish(run.run_id, stack, epoch, verdicts),
             )
             _replay(run, plans, done, scheduler, judging, job.search.metric)
-        todo = [plan for plan in plans if plan.number not in done]
-        if todo:
-            _tune(run, job, todo, scheduler, judging, events, parallel)
+        _tune(run, job, todo, scheduler, judging, events, parallel)
         events.commit()
         forget(run.run_id)
 
@@ -166,14 +168,6 @@ def _train_stack(
     except Exception:
         # run_stack has noted the failure and its traceback in the store.
         return
-
-
-def _ended_stacks(run: Run, plans: Sequence[Plan]) -> set[int]:
-    """The stacks whose trials have all ended, by the store."""
-    table = read(run.location, "trials")
-    states = dict(zip(table["number"].to_pylist(), table["state"].to_pylist(), strict=True))
-    ended = {"COMPLETED", "STOPPED", "DIVERGED", "FAILED"}
-    return {plan.number for plan in plans if all(states.get(number) in ended for number, _ in plan.trials)}
 
 
 def _noted_verdicts(run: Run) -> set[tuple[str, int]]:
