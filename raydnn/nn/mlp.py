@@ -12,30 +12,41 @@ from raydnn.nn.activations import activate
 from raydnn.nn.layout import Layout
 from raydnn.nn.noise import Noise
 from raydnn.optim.runs import find_runs
-from raydnn.spec.model import Mlp as MlpSpec
+from raydnn.spec.activation import Prelu
 from raydnn.spec.trial import TrialSpec
 
 
-def mlp_layout(spec: MlpSpec, inputs: int, outputs: int) -> Layout:
+def mlp_layout(trial: TrialSpec, inputs: int, outputs: int) -> Layout:
     """Names and shapes of one member's parameters: `layers.0.weight` (inputs, widths[0]), `layers.0.bias`, ...
 
-    Weights are stored (fan_in, fan_out), the transpose of torch.nn.Linear.
+    Weights are stored (fan_in, fan_out), the transpose of torch.nn.Linear. With `prelu` every hidden layer has
+    the slopes of its units, `layers.0.alpha`, too.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    for layer, (fan_in, fan_out) in enumerate(pairwise((inputs, *spec.widths, outputs))):
+    widths = trial.model.widths
+    for layer, (fan_in, fan_out) in enumerate(pairwise((inputs, *widths, outputs))):
         shapes[f"layers.{layer}.weight"] = (fan_in, fan_out)
         shapes[f"layers.{layer}.bias"] = (fan_out,)
+        if layer < len(widths) and isinstance(trial.activation, Prelu):
+            shapes[f"layers.{layer}.alpha"] = (fan_out,)
     return Layout(shapes)
 
 
 class Dense(nn.Module):
     """A dense layer of N members: y ← xW + b, x (N, B, fan_in), y (N, B, fan_out)."""
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        """Wrap a weight (N, fan_in, fan_out) and a bias (N, fan_out), which stay views of the stack's matrix."""
+    def __init__(self, weight: Tensor, bias: Tensor, alpha: Tensor | None) -> None:
+        """Wrap parameters, which stay views of the stack's matrix.
+
+        Args:
+            weight: (N, fan_in, fan_out).
+            bias: (N, fan_out).
+            alpha: Slopes (N, fan_out) of the activation that follows, where it learns them.
+        """
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(bias)
+        self.alpha = None if alpha is None else nn.Parameter(alpha)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute y."""
@@ -56,8 +67,12 @@ class Mlp(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList()
         views = layout.views(flat)
-        for layer in range(len(views) // 2):
-            self.layers.append(Dense(views[f"layers.{layer}.weight"], views[f"layers.{layer}.bias"]))
+        for layer in range(sum(name.endswith(".weight") for name in views)):
+            name = f"layers.{layer}"
+            self.layers.append(
+                Dense(views[f"{name}.weight"], views[f"{name}.bias"], views.get(f"{name}.alpha"))
+            )
+        self._alphas = [layer.alpha for layer in self.layers if isinstance(layer, Dense)]
         self._activations = find_runs([trial.activation for trial in trials], flat.device)
         rates = [trial.regularization.dropout for trial in trials]
         self._drops = any(rates)
@@ -75,8 +90,8 @@ class Mlp(nn.Module):
             Outputs (N, B, K).
         """
         hidden: Tensor = self.layers[0](inputs.expand(len(self._rates), *inputs.shape[-2:]))
-        for layer in self.layers[1:]:
-            hidden = activate(self._activations, hidden)
+        for alpha, layer in zip(self._alphas, self.layers[1:], strict=False):
+            hidden = activate(self._activations, hidden, noise, batch_size, alpha)
             if noise is not None and self._drops:
                 hidden = hidden * self._dropout_factors(noise, batch_size, hidden)
             hidden = layer(hidden)

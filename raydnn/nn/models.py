@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from raydnn.data.random import generator
 from raydnn.nn.initializers import INITIALIZERS
 from raydnn.nn.layout import Layout
 from raydnn.nn.mlp import Mlp, mlp_layout
+from raydnn.spec.activation import Prelu
 from raydnn.spec.trial import TrialSpec
 
 
@@ -20,8 +20,8 @@ from raydnn.spec.trial import TrialSpec
 class Architecture:
     """A model's two functions."""
 
-    layout: Callable[[Any, int, int], Layout]
-    """(model spec, inputs, outputs) → layout of one member's parameters."""
+    layout: Callable[[TrialSpec, int, int], Layout]
+    """(member, inputs, outputs) → layout of its parameters."""
     module: Callable[[Layout, Tensor, Sequence[TrialSpec]], nn.Module]
     """(layout, parameters (N, P), members) → module (B, F) or (N, B, F) → (N, B, K)."""
 
@@ -31,7 +31,7 @@ MODELS: dict[str, Architecture] = {"mlp": Architecture(mlp_layout, Mlp)}
 
 
 def initial_parameters(layout: Layout, trial: TrialSpec) -> Tensor:
-    """Draw one member's first parameters (P,): matrices by its initializer, biases 0.
+    """Draw one member's first parameters (P,): matrices by its initializer, biases 0, learned slopes as given.
 
     Every parameter has a generator of its own, keyed by the trial's seed and the parameter's name.
     """
@@ -41,4 +41,6 @@ def initial_parameters(layout: Layout, trial: TrialSpec) -> Tensor:
         if view.dim() == 3:
             fan_in, fan_out = view.shape[1:]
             view[0] = initializer(trial.init, fan_in, fan_out, generator("init", trial.seed, name))
+        elif name.endswith(".alpha") and isinstance(trial.activation, Prelu):
+            view.fill_(trial.activation.alpha)
     return flat[0]

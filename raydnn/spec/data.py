@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from raydnn.spec.base import Component, NameOrMapping, parameter
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "binary", "multi_label", "distribution"]
+"""What is learned: one class of several, numbers, one of two classes, several labels at once, probabilities."""
 Scaling = Literal["none", "unit", "center", "standardize"]
 
 
@@ -80,7 +81,12 @@ class Csv(DataSet):
     path: str = parameter(..., "the training file")
     test_path: str | None = parameter(None, "the test file, with the same columns")
     target: str = parameter(..., "name of the target column")
-    kind: Task = parameter("classification", "what the target is")
+    kind: Literal["classification", "regression", "binary"] = parameter(
+        "classification", "what the target is: one class of several, a number, one of two classes"
+    )
+    weights: str | None = parameter(
+        None, "column with the weight of each example in the training loss; it is no feature"
+    )
     test_fraction: float | None = parameter(None, "share drawn as the test set", gt=0, lt=1)
 
     @property
@@ -94,7 +100,11 @@ class Npz(DataSet):
 
     name: Literal["npz"] = "npz"
     path: str = parameter(..., "the archive")
-    kind: Task = parameter("classification", "what the targets are")
+    kind: Task = parameter(
+        "classification",
+        "what the targets are: classes, numbers, one of two classes, 0 or 1 for each label, or probabilities",
+    )
+    weights: str | None = parameter(None, "array (n,) with the weight of each example in the training loss")
     test_fraction: float | None = parameter(None, "share drawn as the test set", gt=0, lt=1)
 
     @property

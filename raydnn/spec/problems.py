@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from raydnn.errors import Problem, nearest
 from raydnn.spec.base import Component, Spec
 from raydnn.spec.fields import bounds, component_classes, component_name, members, nested_spec, type_name
-from raydnn.spec.job import NAME_PATTERN, Job
+from raydnn.spec.job import Job
 from raydnn.spec.places import Places
 
 _WORDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
@@ -80,7 +80,7 @@ def _message(details: ErrorDetails, spot: _Spot) -> str:
     if kind == "value_error":
         return str(details["ctx"]["error"])
     if kind == "string_pattern_mismatch":
-        return f"{show(given)}; allowed: {NAME_PATTERN.strip('^$')}"
+        return f"{show(given)}; allowed: {details['ctx']['pattern'].strip('^$')}"
     if spot.field is None:
         return f"{show(given)}; {details['msg']}"
     if kind == "missing":

@@ -9,6 +9,9 @@ from raydnn.spec.job import Job
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+LISTS = {"class_weights": {"type": "array", "items": {"type": "number"}}}
+"""Kind → a list that stands for one of its components."""
+
 
 def job_schema() -> dict[str, Any]:
     """The schema of job files (draft 2020-12).
@@ -21,10 +24,10 @@ def job_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for kind in KINDS:
         names = list(components(kind))
-        references = {f"#/$defs/{cls.__name__}" for cls in components(kind).values()}
-        _allow_names(schema["properties"], names, references)
+        short: list[dict[str, Any]] = [{"enum": names}, *([LISTS[kind]] if kind in LISTS else [])]
+        _allow_names(schema["properties"], short, definitions)
         for definition in definitions.values():
-            _allow_names(definition.get("properties", {}), names, references)
+            _allow_names(definition.get("properties", {}), short, definitions)
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "job file, relative to this one, whose fields hold unless this one gives them",
@@ -39,12 +42,18 @@ def job_schema() -> dict[str, Any]:
     }
 
 
-def _allow_names(properties: dict[str, Any], names: list[str], references: set[str]) -> None:
-    """Let every property that holds one of these components hold its name instead."""
+def _allow_names(
+    properties: dict[str, Any], short: list[dict[str, Any]], definitions: dict[str, Any]
+) -> None:
+    """Let every property that holds a component of the names in `short` hold what is short for it instead."""
     for key, property_ in properties.items():
         choices = property_.get("oneOf", [property_])
-        if {choice.get("$ref") for choice in choices} != references:
+        references = [choice.get("$ref", "") for choice in choices]
+        # Classes of two axes may have one name, so a component is known by its own name alone.
+        named = [definitions.get(reference.rpartition("/")[2], {}) for reference in references]
+        names = [each.get("properties", {}).get("name", {}).get("const") for each in named]
+        if sorted(map(str, names)) != sorted(short[0]["enum"]):
             continue
         kept = {k: v for k, v in property_.items() if k in ("description", "default", "title")}
         mappings = [{"$ref": reference} for reference in sorted(references)]
-        properties[key] = {**kept, "anyOf": [{"enum": names}, *mappings]}
+        properties[key] = {**kept, "anyOf": [*short, *mappings]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raydnn.spec.base import Spec, parameter
+from raydnn.spec.class_weights import ClassWeights, EqualWeights
 from raydnn.spec.clip import Clip, NoClip
 from raydnn.spec.metrics import Metric
 
@@ -24,6 +25,9 @@ class Train(Spec):
         32, "examples a step, over all workers", ge=1, search="choice(16, 32, 64, 128)"
     )
     clip: Clip = parameter(NoClip(), "gradient clipping")
+    class_weights: ClassWeights = parameter(
+        EqualWeights(), "weights of the classes in the training loss: none, balanced, or a list"
+    )
     early_stopping: EarlyStopping | None = parameter(None, "early stopping; null: train all epochs")
     checkpoint_every_epochs: int = parameter(
         1, "epochs between checkpoints to resume from; 0: none, a killed training starts over", ge=0

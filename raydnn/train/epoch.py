@@ -11,6 +11,8 @@ from raydnn.data.batches import order
 from raydnn.data.dataset import Split
 from raydnn.nn.noise import Noise
 from raydnn.optim.clipping import clip_gradients
+from raydnn.optim.penalties import add_penalties, constrain
+from raydnn.train.accuracy import hits
 from raydnn.train.stack import Stack
 
 
@@ -25,14 +27,14 @@ class EpochMetrics:
     """Norm of the whole gradient at the last step, before clipping."""
 
 
-def train_epoch(stack: Stack, split: Split, epoch: int, learning_rates: Tensor) -> EpochMetrics:
+def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochMetrics:
     """Visit every training example once, in the order of (seed, epoch).
 
     Args:
         stack: The members; changed in place.
         split: The training examples, on the stack's device; inputs are flat (n, F).
         epoch: Absolute epoch, from 1.
-        learning_rates: Each step's learning rates (steps, N), float64.
+        table: Learning rates and momenta (2, steps, N), float64.
     """
     members, workers = stack.members, stack.workers
     batch_size = members[0].spec.train.batch_size
@@ -43,25 +45,29 @@ def train_epoch(stack: Stack, split: Split, epoch: int, learning_rates: Tensor) 
     loss_sum = torch.zeros(len(members), device=stack.device)
     correct = torch.zeros(len(members), device=stack.device)
     grad_norm = loss_sum
+    has_accuracy = stack.has_accuracy
     for step, start in enumerate(range(0, n, batch_size)):
         rows = orders[..., start : start + batch_size]
         examples = rows.shape[-1]
         mine = rows[..., workers.rank :: workers.count]
         targets = split.targets[mine]
         outputs = stack.shared_module(split.inputs[mine], noise, examples)
-        losses = stack.loss(outputs, targets).sum(dim=1)
+        weights = None if split.weights is None else split.weights[mine]
+        losses = stack.objective.training(outputs, targets, weights).sum(dim=1)
         # Gradients are averaged over the workers, whose shares of a batch may differ in size.
         (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
         gradients = stack.gather_gradients()
+        add_penalties(stack.penalties, stack.parameters, gradients)
         if start + batch_size >= n:
             grad_norm = gradients.norm(dim=1)
-        clip_gradients(stack.clips, gradients)
-        stack.optimizer.step(stack.parameters, gradients, learning_rates[step])
+        clip_gradients(stack.clips, gradients, stack.layout.shapes)
+        stack.optimizer.step(stack.parameters, gradients, table[0, step], table[1, step])
+        constrain(stack.penalties, stack.weights)
         loss_sum += losses.detach()
-        if not targets.is_floating_point():
-            correct += (outputs.argmax(dim=-1) == targets).sum(dim=1)
+        if has_accuracy:
+            correct += hits(stack.task, outputs.detach(), targets).sum(dim=1)
     train_loss = workers.sum(loss_sum) / n
-    accuracy = None if split.targets.is_floating_point() else workers.sum(correct) / n
+    accuracy = workers.sum(correct) / n if has_accuracy else None
     return EpochMetrics(train_loss, accuracy, grad_norm)
 
 

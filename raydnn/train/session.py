@@ -163,7 +163,7 @@ class _Session:
                     {
                         "member": member.to_json(),
                         "features": list(dataset.features),
-                        "outputs": dataset.outputs,
+                        "outputs": stack.outputs,
                     },
                 )
 

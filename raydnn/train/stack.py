@@ -9,16 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.data.dataset import Dataset
-from raydnn.nn.losses import LOSSES
 from raydnn.nn.models import MODELS, initial_parameters
+from raydnn.nn.objective import Objective
+from raydnn.optim.penalties import penalties
 from raydnn.optim.runs import find_runs
+from raydnn.optim.schedules import with_cycled_momentum
 from raydnn.optim.stacked import StackOptimizer
+from raydnn.spec.fitting import loss_of
 from raydnn.train.member import Member
 from raydnn.train.workers import Workers
 
 
 class Stack:
-    """N members that share shapes, data, batch size and loss, and differ in everything else."""
+    """N members that share shapes, data, batch size and the loss's name, and differ in everything else."""
 
     def __init__(
         self, members: Sequence[Member], dataset: Dataset, workers: Workers, device: torch.device
@@ -36,10 +39,14 @@ class Stack:
         self.workers = workers
         self.device = device
         self.architecture = MODELS[first.model.name]
-        self.layout = self.architecture.layout(first.model, prod(dataset.features), dataset.outputs)
-        self.loss = LOSSES[first.loss.name]
+        self.outputs = loss_of(first).units(dataset.task, dataset.outputs)
+        self.layout = self.architecture.layout(first, prod(dataset.features), self.outputs)
+        self.class_counts = dataset.class_counts
+        self.task = dataset.task
+        self.has_accuracy = dataset.task != "regression" and loss_of(first).decides
         self.parameters = torch.stack([initial_parameters(self.layout, m.spec) for m in members]).to(device)
-        self.optimizer = StackOptimizer([m.spec.optimizer for m in members], self.layout.size, device)
+        optimizers = [with_cycled_momentum(m.spec.optimizer, m.spec.schedule) for m in members]
+        self.optimizer = StackOptimizer(optimizers, self.layout.shapes, device)
         self.best: Tensor | None = None
         """Parameters (N, P) at each member's best epoch, where early stopping restores them."""
         if any(m.spec.train.early_stopping and m.spec.train.early_stopping.restore_best for m in members):
@@ -50,9 +57,12 @@ class Stack:
         """(Re)build all that follows from the members and their parameters."""
         specs = [member.spec for member in self.members]
         self.clips = find_runs([spec.train.clip for spec in specs], self.device)
+        self.objective = Objective(specs, self.class_counts, self.device)
         self.module: nn.Module = self.architecture.module(self.layout, self.parameters, specs)
         self.shared_module = self.workers.share(self.module)
         self.gradients = torch.empty_like(self.parameters)
+        self.penalties = penalties([spec.regularization for spec in specs], self.layout.shapes, self.device)
+        self.weights = self.layout.views(self.parameters)
 
     def keep(self, kept: Sequence[int]) -> None:
         """Drop all members but those at the ascending positions `kept`; the others' numbers do not change."""
