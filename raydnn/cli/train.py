@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raydnn.cli.launching import Launch, begun_or_resumed, launch_options
+from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, resumable
 
 
 @click.command()
@@ -21,6 +21,7 @@ def train(launch: Launch) -> None:
     """
     from raydnn.cli.output import print_record
     from raydnn.cli.progress import following, print_epochs
+    from raydnn.launch.local import check_here
     from raydnn.launch.runs import begin, driving, ended_stacks
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
@@ -32,6 +33,8 @@ def train(launch: Launch) -> None:
     trial = trial_of_job(given.job)
     summary = summarize(trial)
     plans = [Stack(0, ((0, trial),))]
+    if launch.address is None:
+        check_here(given.job.resources)
     if run is None:
         run = begin(given.job, given.text, launch.run_id or new_run_id(given.job.name), "train", plans)
     for name, shape, count in summary.layers:
@@ -48,7 +51,7 @@ def train(launch: Launch) -> None:
     if ended_stacks(run, plans):
         click.echo(f"run {run.run_id} has ended; nothing is left to train", err=True)
     else:
-        with following(run, print_epochs), driving(run, plans):
+        with resumable("train", run), following(run, print_epochs), driving(run, plans):
             train_run(run, trial, given.job.resources, launch.address, launch.verbose)
 
     from raydnn.analysis.tables import show

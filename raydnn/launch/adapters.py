@@ -48,7 +48,13 @@ class StackScheduler(FIFOScheduler):
         self._judging = judging
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Pass a stack's results at a rung on; the stack itself always goes on."""
+        """Pass a stack's results at a rung on; the stack itself always goes on.
+
+        Raises:
+            RaydnnError: What the stack's process reports instead: it cannot go on, nor could any other.
+        """
+        if "error" in result:
+            raise result["error"]
         if self._judging is not None and "values" in result:
             self._judging.result(result["stack"], result["epoch"], dict(result["values"]))
         return str(TrialScheduler.CONTINUE)

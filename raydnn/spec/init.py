@@ -110,5 +110,5 @@ Init = Annotated[
     Field(discriminator="name"),
 ]
 
-AUTO = {"linear": GlorotUniform(), "sigmoid": GlorotUniform(), "tanh": GlorotUniform(), "selu": LecunNormal()}
+AUTO = {"linear": GlorotUniform, "sigmoid": GlorotUniform, "tanh": GlorotUniform, "selu": LecunNormal}
 """Activation → what `auto` picks; every activation that is not here gets He normal."""

@@ -33,5 +33,5 @@ class Mse(Component):
 
 Loss = Annotated[AutoLoss | CrossEntropy | Mse, NameOrMapping, Field(discriminator="name")]
 
-AUTO = {"classification": CrossEntropy(), "regression": Mse()}
+AUTO = {"classification": CrossEntropy, "regression": Mse}
 """Task → what `auto` picks."""

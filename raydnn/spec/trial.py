@@ -22,9 +22,9 @@ class TrialSpec(Training):
         """Resolve every `auto` of a job (or another training) into the choice it stands for."""
         fields = {name: getattr(training, name) for name in Training.model_fields}
         if isinstance(training.init, Auto):
-            fields["init"] = init_axis.AUTO.get(training.activation.name, init_axis.HeNormal())
+            fields["init"] = init_axis.AUTO.get(training.activation.name, init_axis.HeNormal)()
         if isinstance(training.loss, AutoLoss):
-            fields["loss"] = loss_axis.AUTO[training.data.task]
+            fields["loss"] = loss_axis.AUTO[training.data.task]()
         return cls(**fields)
 
     @classmethod

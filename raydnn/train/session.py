@@ -17,6 +17,7 @@ import torch
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
+from raydnn.errors import StoreError
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.data import DataSet
 from raydnn.spec.metrics import MODES
@@ -60,6 +61,9 @@ def run_stack(
         return session.train()
     except KeyboardInterrupt:
         session.abandon("PREEMPTED", "interrupted")
+        raise
+    except StoreError:
+        # Not the training's fault: it goes on from its last checkpoint once the store can be written.
         raise
     except Exception as error:
         session.fail(error)

@@ -1,0 +1,61 @@
+"""Clipping against torch.nn.utils.clip_grad_norm_, member by member."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from raydnn.optim.clipping import CLIPS, clip_gradients
+from raydnn.optim.runs import find_runs
+from raydnn.spec.clip import NoClip, Norm
+
+CPU = torch.device("cpu")
+SPECS = [
+    Norm(max_grad_norm=0.1),
+    Norm(max_grad_norm=5.0),
+    NoClip(),
+    Norm(max_grad_norm=1e6),
+    NoClip(),
+    Norm(),
+]
+
+
+def _gradients() -> torch.Tensor:
+    scales = torch.tensor([1.0, 3.0, 1e4, 1.0, 1e-4, 100.0]).unsqueeze(1)
+    return torch.randn(len(SPECS), 50, generator=torch.Generator().manual_seed(0)) * scales
+
+
+def test_the_table_covers_every_clip() -> None:
+    assert {spec.name for spec in SPECS} == set(CLIPS)
+
+
+@pytest.mark.parametrize("member", range(len(SPECS)))
+def test_a_stack_of_clips_does_what_torch_does_to_each_member(member: int) -> None:
+    gradients = _gradients()
+    spec = SPECS[member]
+    # A member's parameters come in several tensors; its norm is that of all of them.
+    parameters = [torch.nn.Parameter(torch.zeros(20)), torch.nn.Parameter(torch.zeros(30))]
+    for parameter, gradient in zip(parameters, gradients[member].split((20, 30)), strict=True):
+        parameter.grad = gradient.clone()
+    if isinstance(spec, Norm):
+        clip_grad_norm_(parameters, spec.max_grad_norm)
+    expected = torch.cat([parameter.grad for parameter in parameters if parameter.grad is not None])
+    clip_gradients(find_runs(SPECS, CPU), gradients)
+    torch.testing.assert_close(gradients[member], expected, rtol=1e-6, atol=0)
+
+
+def test_a_gradient_below_the_threshold_and_a_zero_one_are_not_touched() -> None:
+    gradients = torch.stack([torch.full((4,), 0.4), torch.zeros(4)])
+    expected = gradients.clone()
+    clip_gradients(find_runs([Norm(), Norm()], CPU), gradients)
+    assert torch.equal(gradients, expected)
+
+
+def test_a_member_that_is_not_finite_leaves_the_others_as_they_are() -> None:
+    gradients = _gradients()
+    gradients[0] = float("inf")
+    expected = _gradients()
+    clip_gradients(find_runs(SPECS, CPU), expected)
+    clip_gradients(find_runs(SPECS, CPU), gradients)
+    assert torch.equal(gradients[1:], expected[1:])

@@ -1,0 +1,166 @@
+"""A member of a stack is trained as if it were alone: every component, mixed as a sweep mixes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isnan
+from typing import Any
+
+import pytest
+import torch
+
+from raydnn.spec.catalogue import components
+
+ADAM = {"name": "adam", "lr": 0.01}
+
+VARIATIONS: dict[str, list[dict[str, Any]]] = {
+    "optimizer": [
+        {"optimizer": optimizer}
+        for optimizer in (
+            {"name": "sgd", "lr": 0.2},
+            {"name": "sgd", "lr": 0.05, "momentum": 0.9},
+            {"name": "sgd", "lr": 0.05, "momentum": 0.8, "nesterov": True, "weight_decay": 1e-2},
+            {"name": "sgd", "lr": 0.1, "momentum": 0.5, "dampening": 0.3},
+            {"name": "adam", "lr": 0.01},
+            {"name": "adam", "lr": 0.02, "beta1": 0.5, "beta2": 0.99, "weight_decay": 1e-2},
+            {"name": "adamw", "lr": 0.01},
+            {"name": "adamw", "lr": 0.02, "beta1": 0.8, "eps": 1e-4, "weight_decay": 0.5},
+        )
+    ],
+    "schedule": [
+        {"schedule": schedule}
+        for schedule in (
+            "constant",
+            {"name": "constant", "warmup_epochs": 1.5},
+            {"name": "exponential", "gamma": 0.5},
+            {"name": "exponential", "gamma": 0.3, "staircase": True, "warmup_epochs": 0.5},
+            {"name": "cosine", "warmup_epochs": 1.0},
+            {"name": "cosine", "alpha": 0.1, "decay_epochs": 2.0},
+            {"name": "performance", "patience": 0, "min_delta": 0.5},
+            {
+                "name": "performance",
+                "monitor": "train_accuracy",
+                "factor": 0.1,
+                "patience": 0,
+                "min_delta": 1.0,
+            },
+        )
+    ],
+    "init": [{"init": name} for name in (*components("init"), {"name": "normal", "std": 0.5})],
+    "activation": [
+        {"activation": activation}
+        for activation in (
+            *components("activation"),
+            {"name": "leaky_relu", "alpha": 0.3},
+            {"name": "elu", "alpha": 0.5},
+        )
+    ],
+    "clip": [
+        {"train": {"clip": clip}}
+        for clip in (
+            "none",
+            {"name": "norm", "max_grad_norm": 0.1},
+            {"name": "norm", "max_grad_norm": 0.5},
+            {"name": "norm", "max_grad_norm": 100.0},
+        )
+    ],
+    "dropout": [
+        {"regularization": {"dropout": rate}, "seed": seed}
+        for rate, seed in ((0, 0), (0.2, 0), (0.5, 1), (0.5, 0))
+    ],
+    "seed": [{"seed": seed} for seed in (0, 1, 2, 2**63 - 1)],
+    "early_stopping": [
+        {"train": {"early_stopping": stopping}}
+        for stopping in (None, {"patience": 1}, {"patience": 2, "restore_best": False}, {"min_delta": 0.1})
+    ],
+    "mixed": [
+        {"optimizer": ADAM, "activation": "relu", "regularization": {"dropout": 0.3}, "seed": 5},
+        {"optimizer": {"name": "sgd", "lr": 0.1}, "activation": "elu", "schedule": "cosine"},
+        {"optimizer": ADAM, "activation": "relu", "train": {"clip": {"name": "norm", "max_grad_norm": 0.2}}},
+        {
+            "optimizer": "adamw",
+            "schedule": {"name": "exponential", "gamma": 0.5},
+            "init": "he_uniform",
+            "seed": 5,
+        },
+        {
+            "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9},
+            "regularization": {"dropout": 0.1},
+            "seed": 9,
+        },
+        {"optimizer": ADAM, "activation": "selu", "schedule": {"name": "performance", "patience": 0}},
+    ],
+}
+CASES = [(axis, loss) for axis in VARIATIONS for loss in ("cross_entropy", "mse")]
+
+
+def _assert_same(found: Any, expected: Any) -> None:
+    assert len(found.rows) == len(expected.rows)
+    for row, alone in zip(found.rows, expected.rows, strict=True):
+        assert row == pytest.approx(alone, rel=1e-5, abs=1e-7)
+    torch.testing.assert_close(found.parameters, expected.parameters, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", ["optimizer", "schedule", "init", "activation", "clip"])
+def test_the_table_covers_every_component(axis: str) -> None:
+    def name(fields: dict[str, Any]) -> str:
+        value = fields["train"]["clip"] if axis == "clip" else fields[axis]
+        return str(value if isinstance(value, str) else value["name"])
+
+    assert {name(fields) for fields in VARIATIONS[axis]} == set(components(axis))
+
+
+def test_the_table_mixes_at_least_four_settings() -> None:
+    assert all(len(variations) >= 4 for variations in VARIATIONS.values())
+
+
+@pytest.mark.parametrize(("axis", "loss"), CASES)
+def test_a_stack_equals_its_members_alone(
+    make_trial: Callable[..., Any], fit: Callable[..., Any], axis: str, loss: str
+) -> None:
+    trials = [make_trial(**{"loss": loss, **fields}) for fields in VARIATIONS[axis]]
+    alone = [fit([trial])[0] for trial in trials]
+    together = fit(trials)
+    for found, expected in zip(together, alone, strict=True):
+        _assert_same(found, expected)
+    # One in the middle and then the first leave; what they did so far stays, the others go on.
+    leaving = len(trials) // 2
+    shrinking = fit(trials, drop={1: {leaving}, 2: {0}})
+    for member, (found, expected) in enumerate(zip(shrinking, alone, strict=True)):
+        if member == leaving:
+            assert found.rows == together[member].rows[:1]
+        elif member == 0:
+            assert found.rows == together[member].rows[:2]
+        else:
+            _assert_same(found, expected)
+
+
+def test_regression_with_own_batches(
+    make_trial: Callable[..., Any], fit: Callable[..., Any], values: dict[str, Any]
+) -> None:
+    trials = [make_trial(data=values, optimizer=ADAM, seed=seed, activation="elu") for seed in (0, 1, 1, 2)]
+    for found, trial in zip(fit(trials), trials, strict=True):
+        _assert_same(found, fit([trial])[0])
+        assert found.rows[-1]["validation_loss"] < found.rows[0]["validation_loss"]
+        assert "train_accuracy" not in found.rows[0]
+
+
+@pytest.mark.parametrize("position", [0, 2, 4])
+def test_a_nan_member_leaves_its_neighbours_bit_equal(
+    make_trial: Callable[..., Any], fit: Callable[..., Any], position: int
+) -> None:
+    healthy = [
+        {"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}, "seed": 1},
+        {"optimizer": {"name": "sgd", "lr": 0.1}, "regularization": {"dropout": 0.2}},
+        {"optimizer": ADAM, "train": {"clip": {"name": "norm"}}},
+        {"optimizer": "adamw"},
+    ]
+    trials = [make_trial(loss="mse", activation="relu", **fields) for fields in healthy]
+    wild = make_trial(loss="mse", activation="linear", optimizer={"name": "sgd", "lr": 1e6})
+    quiet = make_trial(loss="mse", activation="linear", optimizer={"name": "sgd", "lr": 1e-6})
+    expected = fit([*trials[:position], quiet, *trials[position:]])
+    found = fit([*trials[:position], wild, *trials[position:]])
+    assert isnan(found[position].rows[-1]["train_loss"])
+    for member in set(range(5)) - {position}:
+        assert found[member].rows == expected[member].rows
+        assert torch.equal(found[member].parameters, expected[member].parameters)
