@@ -111,9 +111,12 @@ def begun_or_resumed(
 
 @contextmanager
 def resumable(command: str, run: Run) -> Iterator[None]:
-    """Say how to go on with a run that is interrupted, or loses its cluster or its disk."""
+    """Say how to go on with a run that is interrupted or loses its cluster or its disk, or where a failure is told."""
     try:
         yield
     except (InterruptedRunError, ClusterError, StoreError):
         click.echo(f"resume with: raydnn {command} --resume {run.uri}", err=True)
+        raise
+    except Exception:
+        click.echo(f"what failed, and where: raydnn logs {run.uri} --errors", err=True)
         raise

@@ -24,7 +24,7 @@ def sweep(launch: Launch) -> None:
     from raydnn.cli.trials import print_top
     from raydnn.data.load import load_dataset
     from raydnn.errors import RaydnnError
-    from raydnn.launch.local import check_here
+    from raydnn.launch.local import check_place
     from raydnn.launch.runs import begin, driving
     from raydnn.launch.tuning import sweep_run
     from raydnn.search.algorithms import propose
@@ -34,13 +34,12 @@ def sweep(launch: Launch) -> None:
     from raydnn.store.run import new_run_id
 
     given, run = begun_or_resumed("sweep", launch, require_sweep)
+    check_place(launch.address, given.job.resources)
     search = given.job.search
     assert search is not None
     space = build_space(given.job, given.loaded.places if given.loaded else Places({}))
     trials = propose(space, given.job)
     plans = pack(trials, search.stack)
-    if launch.address is None:
-        check_here(given.job.resources)
     if run is None:
         load_dataset(trials[0].data)
         new_id = launch.run_id or new_run_id(given.job.name)

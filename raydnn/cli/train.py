@@ -21,7 +21,8 @@ def train(launch: Launch) -> None:
     """
     from raydnn.cli.output import print_record
     from raydnn.cli.progress import following, print_epochs
-    from raydnn.launch.local import check_here
+    from raydnn.errors import RaydnnError
+    from raydnn.launch.local import check_place
     from raydnn.launch.runs import begin, driving, ended_stacks
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
@@ -30,11 +31,10 @@ def train(launch: Launch) -> None:
     from raydnn.train.summary import summarize
 
     given, run = begun_or_resumed("train", launch, require_training)
+    check_place(launch.address, given.job.resources)
     trial = trial_of_job(given.job)
     summary = summarize(trial)
     plans = [Stack(0, ((0, trial),))]
-    if launch.address is None:
-        check_here(given.job.resources)
     if run is None:
         run = begin(given.job, given.text, launch.run_id or new_run_id(given.job.name), "train", plans)
     for name, shape, count in summary.layers:
@@ -61,4 +61,8 @@ def train(launch: Launch) -> None:
     print_record(
         {"run": run.run_id, **{name: found.get(name) for name in wanted}, **found["metrics"]}, "table"
     )
+    if found["state"] not in ("COMPLETED", "STOPPED"):
+        raise RaydnnError(
+            f"the training {found['state'].lower()}: {found.get('error') or found['stop_reason']}"
+        )
     click.echo(f"\nnext: raydnn results show {run.uri} t00000", err=True)

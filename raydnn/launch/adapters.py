@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ray.tune import Callback
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -71,6 +72,13 @@ class StackScheduler(FIFOScheduler):
     def _end(self, trial: Any) -> None:
         if self._judging is not None:
             self._judging.ended(trial.config["stack"])
+
+
+class Silence(TrialProgressCallback):
+    """Stands in for Tune's own callback, which prints a line a trial whatever the verbosity."""
+
+    def _print(self, msg: str) -> None:
+        """Say nothing."""
 
 
 class StackCallback(Callback):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from raydnn.errors import ClusterError
+from raydnn.errors import ClusterError, UsageError
 from raydnn.spec.resources import Resources
 
 _QUIET = {
@@ -24,6 +25,7 @@ _QUIET = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
+PROBE_SECONDS = 5.0
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
@@ -113,15 +115,43 @@ def cluster_nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def check_here(resources: Resources) -> None:
-    """Check that this machine can hold one training, before anything is made or started.
+def check_place(address: str | None, resources: Resources) -> None:
+    """Check that a cluster answers, or that this machine can hold one training, before anything is made or started.
+
+    Args:
+        address: A cluster's address, or None for this machine.
+        resources: What one training takes.
 
     Raises:
-        ClusterError: It cannot; the message names what is needed and what there is.
+        UsageError: The address is of a kind that cannot be joined.
+        ClusterError: Nothing answers there, or this machine is too small; says what is needed and what there is.
     """
-    from torch.cuda import device_count
+    if address is not None:
+        _check_answers(address)
+        return
+    gpus = 0
+    if resources.gpus_per_worker:
+        from torch.cuda import device_count
 
-    slots(resources, [{"CPU": os.cpu_count() or 1, "GPU": device_count()}])
+        gpus = device_count()
+    slots(resources, [{"CPU": os.cpu_count() or 1, "GPU": gpus}])
+
+
+def _check_answers(address: str) -> None:
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        raise UsageError(
+            f"address '{address}' cannot be joined; allowed: HOST:PORT of the head (as `ray start` prints it) or "
+            "auto; a dashboard's http:// address is for `raydnn submit`"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"no cluster answers at {address}: {error}; is `ray start --head` running there?"
+        ) from error
 
 
 def _amounts(amounts: Mapping[str, float]) -> str:

@@ -90,7 +90,7 @@ def _tune(
     """Hand the stacks to Ray Tune, lowest number first."""
     from ray import tune
 
-    from raydnn.launch.adapters import StackCallback, StackScheduler, StackSearcher
+    from raydnn.launch.adapters import Silence, StackCallback, StackScheduler, StackSearcher
 
     for name in ("ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -122,7 +122,7 @@ def _tune(
             storage_path=ray_files(run).uri,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[StackCallback(events)],
+            callbacks=[StackCallback(events), Silence()],
             verbose=0,
         ),
     )

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from raydnn.analysis.logs import errors
 from raydnn.errors import ClusterError
-from raydnn.launch.local import check_here, slots
-from raydnn.launch.local_logs import errors
+from raydnn.launch.local import check_place, slots
 from raydnn.spec.resources import Resources
 from raydnn.store.read import read
 from raydnn.store.run import open_run
@@ -58,9 +58,9 @@ def test_what_never_fits_is_refused_with_what_is_needed_and_there(resources: Res
 
 
 def test_this_machine_holds_a_training_of_one_core() -> None:
-    check_here(Resources())
+    check_place(None, Resources())
     with pytest.raises(ClusterError, match="99999 CPU"):
-        check_here(Resources(cpus_per_worker=99999))
+        check_place(None, Resources(cpus_per_worker=99999))
 
 
 SCRIPT = """
@@ -140,7 +140,9 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, "-c", SCRIPT, json.dumps({**JOB, "storage": str(storage)})]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return {**json.loads(done.stdout.splitlines()[-1]), "storage": storage}
+    # Neither Ray nor Tune says anything of its own.
+    assert len(done.stdout.splitlines()) == 1, done.stdout
+    return {**json.loads(done.stdout), "storage": storage}
 
 
 def trials(facts: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -161,10 +163,10 @@ def test_a_grid_gives_the_same_in_stacks_and_one_by_one(facts: dict[str, Any]) -
     assert [row["config_json"] for row in together] == [row["config_json"] for row in alone]
     assert len({row["config_json"] for row in together}) == 16
     for one, other in zip(together, alone, strict=True):
-        assert one["state"] == other["state"]
-        assert one["best_epoch"] == other["best_epoch"]
-        assert one["best_value"] == pytest.approx(other["best_value"], rel=1e-5)
-        assert one["rung"] is None
+        exact = ("state", "best_epoch", "epochs", "rung", "error")
+        assert [one[name] for name in exact] == [other[name] for name in exact]
+        if one["state"] == "COMPLETED":
+            assert one["best_value"] == pytest.approx(other["best_value"], rel=1e-5)
     events = read(open_run(str(facts["storage"]), "stack-32").location, "events").to_pylist()
     assert {row["kind"] for row in events} == {"started"}
 

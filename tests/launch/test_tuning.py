@@ -149,17 +149,21 @@ def test_nothing_is_left_of_rays_own_files(undisturbed: Path) -> None:
     assert [path.name for path in (undisturbed / "logs").iterdir()] == ["driver.json"]
 
 
+@pytest.mark.parametrize(
+    "ends", [("Ctrl-C", "SIGKILL"), pytest.param(("SIGTERM", "SIGTERM", "SIGKILL"), marks=pytest.mark.slow)]
+)
 def test_whatever_is_killed_the_end_is_the_same(
     begin: Callable[..., Any],
     raydnn: Callable[..., Any],
     undisturbed: Path,
     left_over: Callable[..., Any],
+    ends: tuple[str, ...],
 ) -> None:
-    """SIGTERM, Ctrl-C, kill -9 of the driver, kill -9 of a worker: one run, four processes drive it in turn."""
-    command = begin("disturbed")
+    """One run that several processes drive in turn; in the last one a worker is killed."""
+    command = begin("-".join(ends))
     run = command.run
     finished: dict[tuple[str, int], Any] = {}
-    for how in ("SIGTERM", "Ctrl-C", "SIGKILL"):
+    for how in ends:
         command.wait_for_commits(6)
         started = command.descendants()
         if how == "Ctrl-C":

@@ -15,7 +15,7 @@ from raydnn.search.packing import Stack as Plan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train import session
+from raydnn.train import record
 from raydnn.train.checkpoint import load_checkpoint
 from raydnn.train.loop import flat
 from raydnn.train.member import Member
@@ -277,13 +277,13 @@ def test_checkpoints_are_written_every_so_many_epochs(
     make_trial: MakeTrial, new_run: NewRun, monkeypatch: pytest.MonkeyPatch, every: int, expected: list[int]
 ) -> None:
     written = []
-    save = session.save_stack_checkpoint
+    save = record.save_stack_checkpoint
 
     def spy(folder: Any, epoch: int, *rest: Any) -> None:
         written.append(epoch)
         save(folder, epoch, *rest)
 
-    monkeypatch.setattr(session, "save_stack_checkpoint", spy)
+    monkeypatch.setattr(record, "save_stack_checkpoint", spy)
     _run(new_run(), [make_trial(train={"epochs": 5, "checkpoint_every_epochs": every})])
     assert written == expected
 
