@@ -77,3 +77,10 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the closest allowed name, or an empty string."""
     match = get_close_matches(given, list(allowed), n=1, cutoff=0.6)
     return f" Did you mean '{match[0]}'?" if match else ""
+
+
+def one_of(given: object, allowed: Iterable[str]) -> str:
+    """Return `allowed: a, b, c`, followed by the nearest of them where one is near."""
+    names = list(allowed)
+    hint = nearest(str(given), names)
+    return f"allowed: {', '.join(names) or 'none'}{'.' if hint else ''}{hint}"

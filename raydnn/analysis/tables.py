@@ -14,32 +14,23 @@ import pyarrow as pa
 from raydnn.errors import NotFoundError, StoreError, nearest
 from raydnn.store.read import read, row_numbers
 from raydnn.store.run import Run, list_runs, open_run
-from raydnn.store.tables import FLOAT64, INT32, INT64, STATES, STRING, TIMESTAMP
+from raydnn.store.tables import INT32, STATES
 
 FINISHED = ("COMPLETED", "STOPPED")
 """States of trials that can be ranked."""
 
-_RUNS = pa.schema(
-    [
-        ("run_id", STRING),
-        ("command", STRING),
-        ("metric", STRING),
-        ("mode", STRING),
-        ("trials", INT64),
-        *((state.lower(), INT64) for state in STATES),
-        ("epochs", INT64),
-        ("best_value", FLOAT64),
-        ("best_trial_id", STRING),
-        ("started_at", TIMESTAMP),
-        ("ended_at", TIMESTAMP),
-    ]
+RUN_FIELDS = (
+    *("run_id", "command", "metric", "mode", "trials", *map(str.lower, STATES)),
+    *("epochs", "best_value", "best_trial_id", "started_at", "ended_at"),
 )
+"""What a run's summary tells."""
+
 _RANKED = ("trial_id", "state", "best_value", "best_epoch", "epochs")
 _SUMMARY = ("trial_id", "number", "state", "best_value", "best_epoch", "epochs", "started_at", "ended_at")
 
 
-def runs_table(storage: str) -> pa.Table:
-    """All runs of a storage, newest first: how many trials are in which state, and the best of them.
+def list_summaries(storage: str) -> list[dict[str, Any]]:
+    """All runs of a storage, newest first, each with RUN_FIELDS: trials by state, epochs, the best trial.
 
     A run whose resolved.json is damaged is left out with a warning that names it.
     """
@@ -47,10 +38,10 @@ def runs_table(storage: str) -> pa.Table:
     for run_id in list_runs(storage):
         try:
             run = open_run(storage, run_id)
-            rows.append({"command": run.resolved().get("command"), **_summary(run)})
+            rows.append(summary(run))
         except StoreError as error:
             warnings.warn(str(error), stacklevel=2)
-    return pa.Table.from_pylist(rows, schema=_RUNS)
+    return rows
 
 
 def top(run: Run, n: int) -> pa.Table:
@@ -83,7 +74,7 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
         trial_id: The trial; None: the run itself.
 
     Returns:
-        For a run: its row of `runs_table`, `uri` and `resolved` (resolved.json). For a trial: every
+        For a run: its `summary`, `uri` and `resolved` (resolved.json). For a trial: every
         column of `trials` that is not null, `p_` columns gathered under `parameters` and `m_` columns under
         `metrics`, and its rows of `epochs` under `epochs_table`.
 
@@ -91,8 +82,7 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
         NotFoundError: The run has no such trial; the message names the nearest.
     """
     if trial_id is None:
-        resolved = run.resolved()
-        return {"command": resolved.get("command"), **_summary(run), "uri": run.uri, "resolved": resolved}
+        return {**summary(run), "uri": run.uri, "resolved": run.resolved()}
     trials = read(run.location, "trials")
     ids = trials["trial_id"].to_pylist()
     if trial_id not in ids:
@@ -113,20 +103,26 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
     }
 
 
-def _summary(run: Run) -> dict[str, Any]:
+def summary(run: Run) -> dict[str, Any]:
+    """A run in one row: the RUN_FIELDS."""
     rows = read(run.location, "trials").select(_SUMMARY).to_pylist()
     states = Counter(row["state"] for row in rows)
     best = next(iter(_ranked(rows, run.mode)), {})
     started = _times(rows, "started_at")
     ended = _times(rows, "ended_at")
     running = states["RUNNING"] + states["PENDING"] > 0
+    open_trials = running or states["PREEMPTED"] > 0
     return {
         "run_id": run.run_id,
+        "command": run.resolved().get("command"),
         "metric": run.metric,
         "mode": run.mode,
         "trials": len(rows),
         **{state.lower(): states[state] for state in STATES},
-        "epochs": sum(row["epochs"] or 0 for row in rows),
+        # A trial's own row counts its epochs only once it has ended.
+        "epochs": read(run.location, "epochs").num_rows
+        if open_trials
+        else sum(row["epochs"] or 0 for row in rows),
         "best_value": best.get("best_value"),
         "best_trial_id": best.get("trial_id"),
         "started_at": min(started, default=None),

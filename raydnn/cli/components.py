@@ -9,7 +9,7 @@ import click
 
 from raydnn.cli.options import output_option
 from raydnn.cli.output import print_json, print_table
-from raydnn.errors import UsageError, nearest
+from raydnn.errors import UsageError, one_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -65,7 +65,7 @@ def _unknown_kind(kind: str) -> UsageError:
         if kind in components_of(other):
             return UsageError(f"'{kind}' is no kind but a component: `raydnn components {other} {kind}`")
     kinds = [*KINDS, *_groups()]
-    return UsageError(f"no kind '{kind}'; the kinds are {', '.join(kinds)}.{nearest(kind, kinds)}")
+    return UsageError(f"unknown kind '{kind}'; {one_of(kind, kinds)}")
 
 
 def _print_kinds(output: str) -> None:
@@ -92,9 +92,8 @@ def _print_group(kind: str, name: str | None, output: str) -> None:
     if name is not None:
         rows = [row for row in rows if row[0] == name]
         if not rows:
-            names = list(_groups()[kind].model_fields)
             raise UsageError(
-                f"no field '{name}' in {kind}; its fields are {', '.join(names)}.{nearest(name, names)}"
+                f"unknown field '{name}' of {kind}; {one_of(name, _groups()[kind].model_fields)}"
             )
     print_table(PARAMETER_COLUMNS, rows, output)
 
@@ -104,7 +103,7 @@ def _print_page(kind: str, name: str, output: str) -> None:
 
     members = components_of(kind)
     if name not in members:
-        raise UsageError(f"no {kind} '{name}'; there are {', '.join(members)}.{nearest(name, members)}")
+        raise UsageError(f"unknown {kind} '{name}'; {one_of(name, members)}")
     cls = members[name]
     rows = _parameter_rows(cls)
     if output == "json":

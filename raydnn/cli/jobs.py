@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from raydnn.cli.options import output_option, run_argument, run_place, storage_option
-from raydnn.cli.output import print_record, print_table
 
 if TYPE_CHECKING:
     from raydnn.launch.whereabouts import Whereabouts
@@ -37,6 +36,7 @@ def status(run: str | None, address: str | None, storage: str, output: str) -> N
       raydnn status latest
       raydnn status --address http://127.0.0.1:8265
     """
+    from raydnn.cli.summaries import print_run, print_runs
     from raydnn.launch import whereabouts
 
     if run is None:
@@ -44,8 +44,7 @@ def status(run: str | None, address: str | None, storage: str, output: str) -> N
 
         cluster = connect(address, unauthenticated=True) if address else None
         rows = whereabouts.overview(storage, cluster)
-        columns = list(rows[0]) if rows else ["run_id", "state"]
-        print_table(columns, [list(row.values()) for row in rows], output)
+        print_runs(rows, whereabouts.OVERVIEW, output)
         if not rows:
             click.echo(f"no run in '{storage}'; `--storage` says where runs are", err=True)
         return
@@ -54,7 +53,9 @@ def status(run: str | None, address: str | None, storage: str, output: str) -> N
     fields, warning = whereabouts.status(where, insist=address is not None)
     if warning:
         click.echo(warning, err=True)
-    print_record(fields, output)
+    print_run(fields, output)
+    for line in whereabouts.advice(where, fields):
+        click.echo(line, err=True)
 
 
 @click.command()
@@ -74,8 +75,9 @@ def logs(
       raydnn logs latest --errors
       raydnn logs digits-20260101-120000-1a2b -f
     """
+    from raydnn.analysis.logs import errors
     from raydnn.errors import UsageError
-    from raydnn.launch import local_logs, whereabouts
+    from raydnn.launch import whereabouts
 
     folder, run_id = run_place(run, storage)
     where = whereabouts.find(run_id, folder, address)
@@ -88,9 +90,7 @@ def logs(
             raise UsageError(
                 f"run '{run_id}' is not in {folder}; --trial and --errors read it: give --storage"
             )
-        lines = (
-            local_logs.errors(where.run, trial) if only_errors else _folder_lines(where.run, trial, follow)
-        )
+        lines = errors(where.run, trial) if only_errors else _folder_lines(where.run, trial, follow)
         for line in lines:
             click.echo(line)
     else:
@@ -125,8 +125,8 @@ def stop(run: str, address: str | None, storage: str) -> None:
 
 
 def _folder_lines(run: Run, trial: str | None, follow: bool) -> Iterator[str]:
+    from raydnn.analysis.logs import follow_lines, read_lines
     from raydnn.launch.driver import find_driver, is_alive
-    from raydnn.launch.local_logs import follow_lines, read_lines
 
     def running() -> bool:
         driver = find_driver(folder)

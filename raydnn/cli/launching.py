@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import update_wrapper
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raydnn.cli.options import Settings, find_run, overrides_argument, pass_settings, storage_option
-from raydnn.errors import UsageError
+from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from raydnn.spec.job import Job
@@ -106,3 +107,16 @@ def begun_or_resumed(
             "leave the job file away, or start a new run"
         )
     return Given(job, "", loaded), run
+
+
+@contextmanager
+def resumable(command: str, run: Run) -> Iterator[None]:
+    """Say how to go on with a run that is interrupted or loses its cluster or its disk, or where a failure is told."""
+    try:
+        yield
+    except (InterruptedRunError, ClusterError, StoreError):
+        click.echo(f"resume with: raydnn {command} --resume {run.uri}", err=True)
+        raise
+    except Exception:
+        click.echo(f"what failed, and where: raydnn logs {run.uri} --errors", err=True)
+        raise

@@ -11,7 +11,7 @@ from typing import NoReturn, TextIO
 import click
 
 from raydnn.cli.options import Settings
-from raydnn.errors import RaydnnError, nearest
+from raydnn.errors import RaydnnError, one_of
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("raydnn.cli.init:init", "Write a starter job, a sweep over it, and their JSON Schema."),
@@ -56,10 +56,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or name the one that was probably meant."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            names = ", ".join(COMMANDS)
-            raise click.UsageError(
-                f"no command '{args[0]}'; the commands are {names}.{nearest(args[0], COMMANDS)}"
-            )
+            raise click.UsageError(f"unknown command '{args[0]}'; {one_of(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

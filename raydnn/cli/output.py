@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS = ("table", "json", "csv")
+MOST_RULED = 60
+"""A heading's rule is no longer than this, however wide its column."""
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: str) -> None:
@@ -66,7 +68,7 @@ def _print_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     if not columns:
         return
     names = [_printable(name) for name in columns]
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = [[cell(value) for value in row] for row in rows]
     numeric = [
         all(row[index] is None or _is_number(row[index]) for row in rows) for index in range(len(names))
     ]
@@ -94,7 +96,7 @@ def _print_folded(names: Sequence[str], cells: Sequence[Sequence[str]], numeric:
 def _print_lines(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
     """For a file or a pipe: one line a row, never folded, and without the import of rich."""
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    for row in (names, ["─" * width for width in widths], *cells):
+    for row in (names, ["─" * min(width, MOST_RULED) for width in widths], *cells):
         aligned = (
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
@@ -170,7 +172,8 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as a table shows it."""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     value = _plain(value)
@@ -181,7 +184,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
-        return ", ".join(_cell(item) for item in value)
+        return ", ".join(cell(item) for item in value)
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
     return _printable(str(value))

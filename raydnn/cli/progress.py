@@ -93,8 +93,8 @@ class SweepLine:
 
     def _line(self, progress: Progress) -> str:
         states = progress.count()
-        waiting, running = states.get("PENDING", 0), states.get("RUNNING", 0)
-        ended = self._trials - waiting - running
+        running = states.get("RUNNING", 0)
+        ended = self._trials - running - states.get("PENDING", 0) - states.get("PREEMPTED", 0)
         seconds = monotonic() - self._begun_seconds
         rate = (len(progress.epochs) - (self._begun_epochs or 0)) / seconds if seconds > 0 else 0.0
         parts = [

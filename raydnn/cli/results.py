@@ -36,11 +36,12 @@ def list_command(storage: str, output: str) -> None:
     Example:
       raydnn results list --storage results
     """
-    from raydnn.analysis.tables import runs_table
+    from raydnn.analysis.tables import RUN_FIELDS, list_summaries
+    from raydnn.cli.summaries import print_runs
 
-    table = runs_table(storage)
-    print_arrow(table, output)
-    if not table.num_rows:
+    runs = list_summaries(storage)
+    print_runs(runs, RUN_FIELDS, output)
+    if not runs:
         click.echo(f"no run in '{storage}'; `--storage` says where runs are", err=True)
 
 
@@ -62,10 +63,11 @@ def top_command(run: str, number: int, storage: str, output: str) -> None:
       raydnn results top digits-asha-20260101-120000-1a2b -n 20 -o csv
     """
     from raydnn.analysis.tables import top
+    from raydnn.cli.trials import print_top
 
     found = find_run(run, storage)
     table = top(found, number)
-    print_arrow(table, output)
+    print_top(table, output)
     if not table.num_rows:
         click.echo(f"no trial of {found.run_id} has finished yet", err=True)
 
@@ -84,8 +86,13 @@ def show_command(run: str, trial: str | None, storage: str, output: str) -> None
       raydnn results show latest t00007 -o json
     """
     from raydnn.analysis.tables import show
+    from raydnn.cli.summaries import print_run_with_job
 
-    print_record(show(find_run(run, storage), trial), output)
+    found = show(find_run(run, storage), trial)
+    if trial is None and output == "table":
+        print_run_with_job(found)
+    else:
+        print_record(found, output)
 
 
 @results.command("sql")

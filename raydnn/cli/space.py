@@ -10,6 +10,7 @@ import click
 
 from raydnn.cli.options import job_argument, output_option, overrides_argument
 from raydnn.cli.output import print_table
+from raydnn.cli.trials import print_trials
 
 if TYPE_CHECKING:
     from raydnn.space.space import Space
@@ -68,4 +69,4 @@ def _print_sample(spanned: Space, trials: Sequence[TrialSpec], output: str) -> N
     for number, trial in enumerate(trials):
         values = {"seed": trial.seed, **trial.parameters()}
         rows.append((number, *(values.get(path) for path in paths)))
-    print_table(("number", *(path.removesuffix(".name") for path in paths)), rows, output)
+    print_trials(("number", *(path.removesuffix(".name") for path in paths)), rows, paths, output)

@@ -33,7 +33,7 @@ def submit(
     Example:
       raydnn submit jobs/digits-asha.yaml search.trials=100 --address http://127.0.0.1:8265
     """
-    from raydnn.launch.jobs import submit_job
+    from raydnn.launch.submitting import submit_job
     from raydnn.space.space import build_space
     from raydnn.spec.load import load_job
     from raydnn.store.run import new_run_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raydnn.cli.launching import Launch, begun_or_resumed, launch_options
+from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, resumable
 
 
 @click.command()
@@ -20,10 +20,11 @@ def sweep(launch: Launch) -> None:
       raydnn sweep --resume digits-asha-20260101-120000-1a2b
     """
     from raydnn.analysis.tables import top
-    from raydnn.cli.output import print_arrow
     from raydnn.cli.progress import SweepLine, following
-    from raydnn.data.sources import SOURCES
+    from raydnn.cli.trials import print_top
+    from raydnn.data.load import load_dataset
     from raydnn.errors import RaydnnError
+    from raydnn.launch.local import check_place
     from raydnn.launch.runs import begin, driving
     from raydnn.launch.tuning import sweep_run
     from raydnn.search.algorithms import propose
@@ -33,25 +34,23 @@ def sweep(launch: Launch) -> None:
     from raydnn.store.run import new_run_id
 
     given, run = begun_or_resumed("sweep", launch, require_sweep)
+    check_place(launch.address, given.job.resources)
     search = given.job.search
     assert search is not None
     space = build_space(given.job, given.loaded.places if given.loaded else Places({}))
     trials = propose(space, given.job)
     plans = pack(trials, search.stack)
     if run is None:
-        SOURCES[given.job.data.name](given.job.data)
+        load_dataset(trials[0].data)
         new_id = launch.run_id or new_run_id(given.job.name)
         run = begin(given.job, given.text, new_id, "sweep", plans, space.tree())
     click.echo(f"run {run.run_id}: {len(trials)} trials in {len(plans)} stacks, in {run.uri}", err=True)
     epochs = sum(trial.train.epochs for trial in trials)
-    try:
-        with following(run, SweepLine(len(trials), epochs)), driving(run, plans):
-            sweep_run(run, given.job, plans, launch.address, launch.verbose)
-    except RaydnnError as error:
-        click.echo(f"resume with: raydnn sweep --resume {run.uri}", err=True)
-        raise error
+    line = SweepLine(len(trials), epochs)
+    with resumable("sweep", run), following(run, line), driving(run, plans):
+        sweep_run(run, given.job, plans, launch.address, launch.verbose)
     best = top(run, 10)
-    print_arrow(best, "table")
+    print_top(best, "table")
     if best.num_rows == 0:
         raise RaydnnError(
             f"no trial of {run.run_id} came to an end; `raydnn logs {run.uri} --errors` shows why"

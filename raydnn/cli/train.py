@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raydnn.cli.launching import Launch, begun_or_resumed, launch_options
+from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, resumable
 
 
 @click.command()
@@ -21,6 +21,8 @@ def train(launch: Launch) -> None:
     """
     from raydnn.cli.output import print_record
     from raydnn.cli.progress import following, print_epochs
+    from raydnn.errors import RaydnnError
+    from raydnn.launch.local import check_place
     from raydnn.launch.runs import begin, driving, ended_stacks
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
@@ -30,6 +32,7 @@ def train(launch: Launch) -> None:
     from raydnn.train.summary import summarize
 
     given, run = begun_or_resumed("train", launch, require_training)
+    check_place(launch.address, given.job.resources)
     trial = trial_of_job(given.job)
     summary = summarize(trial)
     plans = [Stack(0, ((0, trial),))]
@@ -51,7 +54,7 @@ def train(launch: Launch) -> None:
     if ended_stacks(run, plans):
         click.echo(f"run {run.run_id} has ended; nothing is left to train", err=True)
     else:
-        with following(run, print_epochs), driving(run, plans):
+        with resumable("train", run), following(run, print_epochs), driving(run, plans):
             train_run(run, trial, given.job.resources, launch.address, launch.verbose)
 
     from raydnn.analysis.tables import show
@@ -61,4 +64,8 @@ def train(launch: Launch) -> None:
     print_record(
         {"run": run.run_id, **{name: found.get(name) for name in wanted}, **found["metrics"]}, "table"
     )
+    if found["state"] not in ("COMPLETED", "STOPPED"):
+        raise RaydnnError(
+            f"the training {found['state'].lower()}: {found.get('error') or found['stop_reason']}"
+        )
     click.echo(f"\nnext: raydnn results show {run.uri} t00000", err=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ray.tune import Callback
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -48,7 +49,13 @@ class StackScheduler(FIFOScheduler):
         self._judging = judging
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Pass a stack's results at a rung on; the stack itself always goes on."""
+        """Pass a stack's results at a rung on; the stack itself always goes on.
+
+        Raises:
+            RaydnnError: What the stack's process reports instead: it cannot go on, nor could any other.
+        """
+        if "error" in result:
+            raise result["error"]
         if self._judging is not None and "values" in result:
             self._judging.result(result["stack"], result["epoch"], dict(result["values"]))
         return str(TrialScheduler.CONTINUE)
@@ -65,6 +72,13 @@ class StackScheduler(FIFOScheduler):
     def _end(self, trial: Any) -> None:
         if self._judging is not None:
             self._judging.ended(trial.config["stack"])
+
+
+class Silence(TrialProgressCallback):
+    """Stands in for Tune's own callback, which prints a line a trial whatever the verbosity."""
+
+    def _print(self, msg: str) -> None:
+        """Say nothing."""
 
 
 class StackCallback(Callback):

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from raydnn.errors import UsageError
+from raydnn.store import files
+from raydnn.store.files import locate
 
 FILE = "driver.json"
 
@@ -35,10 +37,8 @@ def note_driver(logs: Path) -> None:
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     driver = Driver(os.getpid(), socket.gethostname(), now, _start_ticks(os.getpid()) or 0)
-    part = logs / f".{FILE}.{os.getpid()}"
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(asdict(driver), file)
-    part.replace(logs / FILE)
+    scratch = locate(logs.parent / ".tmp")
+    files.write_bytes(locate(logs / FILE), json.dumps(asdict(driver)).encode(), scratch=scratch, private=True)
 
 
 def find_driver(logs: Path) -> Driver | None:

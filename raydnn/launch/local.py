@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from raydnn.errors import ClusterError
+from raydnn.errors import ClusterError, UsageError
 from raydnn.spec.resources import Resources
 
 _QUIET = {
@@ -24,6 +25,7 @@ _QUIET = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
+PROBE_SECONDS = 5.0
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
@@ -49,6 +51,7 @@ def ray_running(address: str | None, verbose: bool) -> Iterator[None]:
     prepare_environment(verbose)
     if address is None:
         os.environ.update(_LOOPBACK_ONLY)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     import ray
 
     level = "INFO" if verbose else "CRITICAL"
@@ -68,39 +71,91 @@ def ray_running(address: str | None, verbose: bool) -> Iterator[None]:
         reason = str(error).strip().split("\n", 1)[0]
         where = "an embedded Ray" if address is None else f"the cluster at {address}"
         raise ClusterError(f"{where} cannot be used: {reason}") from error
-    # Ray has put a handler of its own beneath Python's, which would end the process at once.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    # Ray has put handlers of its own in its place and beneath Python's, which would end the process at once.
+    signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def slots(resources: Resources) -> int:
-    """How many trainings the connected cluster can run side by side.
+def slots(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many trainings some machines can run side by side.
+
+    Args:
+        resources: What one training takes.
+        nodes: What each machine has; a worker must fit on one of them.
 
     Raises:
         ClusterError: Not even one; the message names what is needed and what there is.
     """
+    need = per_worker(resources)
+    places = sum(int(min(node.get(name, 0) // amount for name, amount in need.items())) for node in nodes)
+    if places < resources.workers:
+        there = "; ".join(_amounts({name: node.get(name, 0) for name in need}) for node in nodes) or "nothing"
+        raise ClusterError(
+            f"one training does not fit: {resources.workers} worker(s) with {_amounts(need)} each are needed, "
+            f"there is {there} (see `resources` in the job)"
+        )
+    return places // resources.workers
+
+
+def per_worker(resources: Resources) -> dict[str, float]:
+    """What one worker takes, in Ray's terms."""
+    need = {"CPU": float(resources.cpus_per_worker)}
+    if resources.gpus_per_worker:
+        need["GPU"] = float(resources.gpus_per_worker)
+    return need
+
+
+def cluster_nodes() -> list[dict[str, float]]:
+    """What each machine of the connected cluster has."""
     import ray
 
-    have = ray.cluster_resources()
-    need = needed(resources)
-    short = [name for name, amount in need.items() if have.get(name, 0) < amount]
-    if short:
-        lacking = ", ".join(f"{need[name]:g} {name} needed, {have.get(name, 0):g} there" for name in short)
-        raise ClusterError(
-            f"the cluster is too small for one training: {lacking} (see `resources` in the job)"
-        )
-    return min(int(have[name] // amount) for name, amount in need.items() if amount > 0)
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def needed(resources: Resources) -> dict[str, float]:
-    """What one training takes of the cluster."""
-    need = {"CPU": float(resources.workers * resources.cpus_per_worker)}
+def check_place(address: str | None, resources: Resources) -> None:
+    """Check that a cluster answers, or that this machine can hold one training, before anything is made or started.
+
+    Args:
+        address: A cluster's address, or None for this machine.
+        resources: What one training takes.
+
+    Raises:
+        UsageError: The address is of a kind that cannot be joined.
+        ClusterError: Nothing answers there, or this machine is too small; says what is needed and what there is.
+    """
+    if address is not None:
+        _check_answers(address)
+        return
+    gpus = 0
     if resources.gpus_per_worker:
-        need["GPU"] = float(resources.workers * resources.gpus_per_worker)
-    return need
+        from torch.cuda import device_count
+
+        gpus = device_count()
+    slots(resources, [{"CPU": os.cpu_count() or 1, "GPU": gpus}])
+
+
+def _check_answers(address: str) -> None:
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        raise UsageError(
+            f"address '{address}' cannot be joined; allowed: HOST:PORT of the head (as `ray start` prints it) or "
+            "auto; a dashboard's http:// address is for `raydnn submit`"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"no cluster answers at {address}: {error}; is `ray start --head` running there?"
+        ) from error
+
+
+def _amounts(amounts: Mapping[str, float]) -> str:
+    return " and ".join(f"{amount:g} {name}" for name, amount in amounts.items())
 
 
 def _tighten_token() -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
-from raydnn.errors import InterruptedRunError
-from raydnn.launch.driver import note_driver
+from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
+from raydnn.launch.driver import find_driver, is_alive, note_driver
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.job import Job
+from raydnn.store import files
 from raydnn.store.commit import commit_trials, next_attempt
 from raydnn.store.compact import compact
+from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
@@ -63,14 +66,23 @@ def begin(
 def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
     """The time in which this process drives a run: noted in the run's folder, and left in order.
 
-    SIGTERM counts as Ctrl-C. Whatever ends it, trials that were still running are marked: PREEMPTED when
-    the run was interrupted (it can be resumed), FAILED when it went wrong. A run that ended is compacted.
+    SIGTERM counts as Ctrl-C. Whatever ends it, trials that had not ended are marked: PREEMPTED (the run can be
+    resumed) when it was interrupted, or lacked a cluster or a disk; FAILED when it went wrong otherwise. A run
+    that ended is compacted.
 
     Raises:
         InterruptedRunError: The run was interrupted.
+        UsageError: Another process drives it.
     """
     if run.location.local:
-        note_driver(run.local_path("logs"))
+        logs = run.local_path("logs")
+        other = find_driver(logs)
+        if other is not None and other.pid != os.getpid() and is_alive(other):
+            raise UsageError(
+                f"run {run.run_id} is still driven by process {other.pid}; `raydnn stop {run.uri}` ends it"
+            )
+        note_driver(logs)
+    files.remove_tree(run.scratch)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
@@ -78,7 +90,16 @@ def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
         mark(run, plans, state="PREEMPTED", stop_reason="interrupted")
         raise InterruptedRunError("interrupted; everything trained so far is committed") from None
     except Exception as error:
-        mark(run, plans, state="FAILED", error_type=type(error).__name__, error=str(error).split("\n", 1)[0])
+        elsewhere = isinstance(error, ClusterError | StoreError)
+        # What is full or broken may not take the marks either; the error is what the user must see.
+        with suppress(StoreError):
+            mark(
+                run,
+                plans,
+                state="PREEMPTED" if elsewhere else "FAILED",
+                error_type=type(error).__name__,
+                error=str(error).split("\n", 1)[0],
+            )
         raise
     else:
         mark(
@@ -91,6 +112,13 @@ def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
         compact(run)
     finally:
         signal.signal(signal.SIGTERM, previous)
+        with suppress(StoreError):
+            files.remove_tree(run.scratch)
+
+
+def ray_files(run: Run) -> Location:
+    """The folder of Ray's own files of a run; nothing in it is ever read again, for the store is the record."""
+    return run.scratch / "ray"
 
 
 def mark(run: Run, plans: Sequence[Plan], **state: Any) -> None:

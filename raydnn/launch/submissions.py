@@ -8,7 +8,8 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from raydnn.errors import StoreError
+from raydnn.store import files
+from raydnn.store.files import locate
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -37,15 +38,14 @@ def remember(submission: Submission) -> None:
     Raises:
         StoreError: The folder cannot be written.
     """
-    path = _path(submission.run_id)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(asdict(submission), file)
-        part.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path}: the submission cannot be noted ({error.strerror or error})") from None
+    folder = locate(submissions_folder())
+    files.make_folder(folder, private=True)
+    files.write_bytes(
+        folder / f"{submission.run_id}.json",
+        json.dumps(asdict(submission)).encode(),
+        scratch=folder.parent / ".tmp",
+        private=True,
+    )
 
 
 def forget(run_id: str) -> None:

@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raydnn.errors import RaydnnError
 from raydnn.launch.device import claim_device
-from raydnn.launch.local import prepare_environment, ray_running, slots
+from raydnn.launch.failures import innermost, our_error
+from raydnn.launch.local import cluster_nodes, prepare_environment, ray_running, slots
+from raydnn.launch.runs import ray_files
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.resources import Resources
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import locate
+from raydnn.store.files import first_line, locate
 from raydnn.store.run import Run, run_at
 from raydnn.train.member import Member
 from raydnn.train.session import run_stack
@@ -48,7 +51,7 @@ def train_run(run: Run, trial: TrialSpec, resources: Resources, address: str | N
         _fit(run, config, resources, workers=0)
         return
     with ray_running(address, verbose):
-        slots(resources)
+        slots(resources, cluster_nodes())
         _fit(run, config, resources, workers=resources.workers)
 
 
@@ -56,7 +59,7 @@ def _fit(run: Run, config: dict[str, Any], resources: Resources, workers: int) -
     """Run Ray Train with `workers` processes; 0 is its local mode."""
     import logging
 
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
     for name in ("ray.train", "ray.train.v2"):
@@ -72,12 +75,19 @@ def _fit(run: Run, config: dict[str, Any], resources: Resources, workers: int) -
         ),
         run_config=RunConfig(
             name="train",
-            storage_path=(run.scratch / "ray-train").uri,
+            storage_path=ray_files(run).uri,
             failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=1),
         ),
         torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
     )
-    trainer.fit()
+    # Ray Train's own handler swallows Ctrl-C; here it ends the run like any other.
+    trainer._register_sigint_handler = lambda _controller: None
+    try:
+        trainer.fit()
+    except TrainingFailedError as error:
+        reason = innermost(error)
+        told = RaydnnError(f"the training failed: {type(reason).__name__}: {first_line(reason)}")
+        raise our_error(error) or told from error
 
 
 def _worker(config: dict[str, Any]) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from math import isfinite
 from typing import Any
 
-from raydnn.errors import ClusterError, RaydnnError, StoreError
+from raydnn.errors import ClusterError, StoreError
+from raydnn.launch.failures import our_error
 from raydnn.launch.judging import Judging, RayScheduler, ray_scheduler
-from raydnn.launch.local import needed, ray_running, slots
-from raydnn.launch.runs import ended_stacks
+from raydnn.launch.local import cluster_nodes, per_worker, ray_running, slots
+from raydnn.launch.runs import ended_stacks, ray_files
 from raydnn.launch.verdicts import forget, publish, wait_for
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.job import Job
@@ -42,30 +43,39 @@ def sweep_run(run: Run, job: Job, plans: Sequence[Plan], address: str | None, ve
     Raises:
         ClusterError: The cluster cannot be reached or is too small for one stack.
     """
-    assert job.search is not None
     done = ended_stacks(run, plans)
+    if len(done) < len(plans):
+        with ray_running(address, verbose):
+            search_on_ray(run, job, plans, done)
+
+
+def search_on_ray(run: Run, job: Job, plans: Sequence[Plan], done: Set[int]) -> None:
+    """Train the stacks of a sweep that are not in `done`, on the Ray that is connected.
+
+    Raises:
+        ClusterError: It is too small for one stack.
+        StoreError: Something cannot be committed.
+    """
+    assert job.search is not None
     todo = [plan for plan in plans if plan.number not in done]
-    if not todo:
-        return
+    parallel = min(slots(job.resources, cluster_nodes()), len(todo))
     events = EventLog(run)
-    with ray_running(address, verbose):
-        parallel = min(slots(job.resources), len(todo))
-        epochs = plans[0].trials[0][1].train.epochs
-        scheduler = ray_scheduler(job.search, epochs)
-        judging = None
-        if scheduler is not None:
-            judging = Judging(
-                scheduler,
-                job.search.metric,
-                len(plans),
-                events,
-                _noted_verdicts(run),
-                lambda stack, epoch, verdicts: publish(run.run_id, stack, epoch, verdicts),
-            )
-            _replay(run, plans, done, scheduler, judging, job.search.metric)
-        _tune(run, job, todo, scheduler, judging, events, parallel)
-        events.commit()
-        forget(run.run_id)
+    epochs = plans[0].trials[0][1].train.epochs
+    scheduler = ray_scheduler(job.search, epochs)
+    judging = None
+    if scheduler is not None:
+        judging = Judging(
+            scheduler,
+            job.search.metric,
+            len(plans),
+            events,
+            _noted_verdicts(run),
+            lambda stack, epoch, verdicts: publish(run.run_id, stack, epoch, verdicts),
+        )
+        _replay(run, plans, done, scheduler, judging, job.search.metric)
+    _tune(run, job, todo, scheduler, judging, events, parallel)
+    events.commit()
+    forget(run.run_id)
 
 
 def _tune(
@@ -80,7 +90,7 @@ def _tune(
     """Hand the stacks to Ray Tune, lowest number first."""
     from ray import tune
 
-    from raydnn.launch.adapters import StackCallback, StackScheduler, StackSearcher
+    from raydnn.launch.adapters import Silence, StackCallback, StackScheduler, StackSearcher
 
     for name in ("ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -95,8 +105,7 @@ def _tune(
         metric=metric,
         rungs=scheduler.rungs if scheduler else (),
     )
-    need = needed(job.resources)
-    bundle = tune.PlacementGroupFactory([need])
+    bundle = tune.PlacementGroupFactory([per_worker(job.resources)])
     tuner = tune.Tuner(
         tune.with_resources(trainable, bundle),
         tune_config=tune.TuneConfig(
@@ -110,16 +119,17 @@ def _tune(
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=(run.scratch / "ray-tune").uri,
+            storage_path=ray_files(run).uri,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[StackCallback(events)],
+            callbacks=[StackCallback(events), Silence()],
             verbose=0,
         ),
     )
-    for error in tuner.fit().errors:
-        if isinstance(error, RaydnnError):
-            raise error
+    try:
+        tuner.fit()
+    except tune.TuneError as error:
+        raise our_error(error) or error from error
 
 
 def _train_stack(
@@ -163,8 +173,9 @@ def _train_stack(
             workers=Workers(),
             device=claim_device(Resources.model_validate(json.loads(resources))),
         )
-    except (ClusterError, StoreError):
-        raise
+    except (ClusterError, StoreError) as error:
+        # It ends the sweep: another start would find the same disk or device.
+        tune.report({"stack": plan.number, "error": error})
     except Exception:
         # run_stack has noted the failure and its traceback in the store.
         return
@@ -179,7 +190,7 @@ def _noted_verdicts(run: Run) -> set[tuple[str, int]]:
 def _replay(
     run: Run,
     plans: Sequence[Plan],
-    done: set[int],
+    done: Set[int],
     scheduler: RayScheduler,
     judging: Judging,
     metric: str,

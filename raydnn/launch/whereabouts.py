@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from raydnn.analysis.tables import runs_table, show
+from raydnn.analysis.tables import RUN_FIELDS, list_summaries, summary
 from raydnn.errors import ClusterError, NotFoundError, nearest
 from raydnn.launch.address import Cluster, connect
 from raydnn.launch.driver import Driver, find_driver, is_alive
@@ -84,29 +84,56 @@ def status(where: Whereabouts, *, insist: bool) -> tuple[dict[str, Any], str | N
                 raise
             warning = str(error)
     if where.run is not None:
-        stored = show(where.run, None)
-        del stored["resolved"]
+        stored = summary(where.run)
         state = fields["state"] or local_state(stored, where.driver())
         known = {name: value for name, value in fields.items() if value is not None}
-        fields = stored | known | {"state": state}
-    first = ("run_id", "state", "cluster", "uri", "command")
-    return {name: fields[name] for name in (*first, *fields) if name in fields}, warning
+        fields = stored | known | {"state": state, "uri": where.run.uri}
+    return fields, warning
 
 
 def local_state(stored: dict[str, Any], driver: Driver | None) -> str:
-    """RUNNING, FINISHED or INTERRUPTED, for a run that no cluster's job drives.
+    """The state of a run that no cluster's job drives.
+
+    RUNNING, FINISHED, FAILED (no trial came to an end), INTERRUPTED (its trials say so), KILLED (its driver is
+    gone, and its trials say nothing of it), PENDING (not driven yet), or UNKNOWN.
 
     Args:
-        stored: The run's row of `runs_table`.
+        stored: The run's summary.
         driver: Its driver, if one was noted.
     """
-    alive = is_alive(driver) if driver else False
+    alive = is_alive(driver) if driver else None
     if alive:
         return "RUNNING"
-    unfinished = stored["pending"] + stored["running"] + stored["preempted"]
-    if stored["trials"] and not unfinished:
-        return "FINISHED"
-    return f"UNKNOWN (driven from {driver.host})" if driver and alive is None else "INTERRUPTED"
+    if stored["pending"] + stored["running"] or not stored["trials"]:
+        if driver is None:
+            return "UNKNOWN" if stored["running"] else "PENDING"
+        return f"UNKNOWN (driven from {driver.host})" if alive is None else "KILLED"
+    if stored["preempted"]:
+        return "INTERRUPTED"
+    return "FAILED" if stored["failed"] == stored["trials"] else "FINISHED"
+
+
+def advice(where: Whereabouts, fields: dict[str, Any]) -> list[str]:
+    """What the user can do about a run in this state, a line each."""
+    lines = []
+    run_id, state = where.run_id, fields["state"]
+    name = where.run.uri if where.run else run_id
+    if state == "RUNNING" or (state == "PENDING" and where.address):
+        return [f"next: raydnn logs {run_id} -f | raydnn stop {run_id}"]
+    driver = where.driver()
+    if state == "KILLED" and driver:
+        lines.append(f"the process that drove it ({driver.pid} on {driver.host}) is dead")
+    if fields.get("preempted") or fields.get("running") or fields.get("pending"):
+        lines.append(f"resume with: raydnn {fields['command']} --resume {name}")
+    if fields.get("failed"):
+        lines.append(f"what failed, and why: raydnn logs {name} --errors")
+    elif not lines and fields.get("exit_code"):
+        lines.append(f"why it failed: raydnn logs {run_id}")
+    return lines
+
+
+OVERVIEW = ("run_id", "state", *RUN_FIELDS[1:], "cluster")
+"""What `overview` tells of each run."""
 
 
 def overview(storage: str, cluster: Cluster | None) -> list[dict[str, Any]]:
@@ -114,21 +141,15 @@ def overview(storage: str, cluster: Cluster | None) -> list[dict[str, Any]]:
     from raydnn.launch.job_client import JobState, list_jobs
 
     jobs: dict[str, JobState] = {job.run_id: job for job in list_jobs(cluster)} if cluster else {}
+    url = cluster.url if cluster else None
     rows = []
-    for stored in runs_table(storage).to_pylist():
+    for stored in list_summaries(storage):
         run_id = stored["run_id"]
         job = jobs.pop(run_id, None)
         driver = Whereabouts(run_id, open_run(storage, run_id), None).driver()
-        rows.append(
-            _row(stored, job.status if job else local_state(stored, driver), cluster if job else None)
-        )
-    return rows + [
-        _row({"run_id": job.run_id, "started_at": job.started_at}, job.status, cluster)
-        for job in jobs.values()
-    ]
-
-
-def _row(stored: dict[str, Any], state: str, cluster: Cluster | None) -> dict[str, Any]:
-    names = ("command", "trials", "running", "completed", "stopped", "failed", "best_value", "started_at")
-    row = {"run_id": stored["run_id"], "state": state, "cluster": cluster.url if cluster else None}
-    return row | {name: stored.get(name) for name in names}
+        state = job.status if job else local_state(stored, driver)
+        rows.append({**stored, "state": state, "cluster": url if job else None})
+    for job in jobs.values():
+        times = {"started_at": job.started_at, "ended_at": job.ended_at}
+        rows.append({"run_id": job.run_id, "state": job.status, **times, "cluster": url})
+    return rows

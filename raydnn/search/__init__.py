@@ -1,0 +1,1 @@
+"""Proposing trials, packing them into stacks, and the arithmetic of rungs."""

@@ -1,0 +1,1 @@
+"""What a sweep searches: domains, and the conditional space over the specs."""

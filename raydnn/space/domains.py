@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from raydnn.errors import nearest
+from raydnn.errors import one_of
 from raydnn.space.syntax import Value, freeze, read_call, write_value
 from raydnn.space.written import (
     Continuous,
@@ -292,8 +292,7 @@ def parse(written: object) -> Domain | None:
         return None
     name, arguments = call
     if name not in DOMAINS:
-        hint = nearest(name, DOMAINS)
-        raise ValueError(f"unknown domain '{name}'; allowed: {', '.join(DOMAINS)}.{hint}")
+        raise ValueError(f"unknown domain '{name}'; {one_of(name, DOMAINS)}")
     cls = DOMAINS[name]
     if issubclass(cls, Choice):
         return cls(arguments)

@@ -11,9 +11,7 @@ from pydantic.fields import FieldInfo
 
 from raydnn.space.domains import Choice, Domain, Normal
 from raydnn.space.syntax import Value, write_value
-from raydnn.spec.fields import bounds, python_type, type_name
-
-_WORDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+from raydnn.spec.fields import allowed, bounds, python_type
 
 
 def fit(domain: Domain, field: FieldInfo) -> Domain:
@@ -43,12 +41,6 @@ def fit(domain: Domain, field: FieldInfo) -> Domain:
     for word, u in (("begins at", 0.0), ("reaches", math.nextafter(1, 0))):
         _valid(domain.from_unit(u), field, f"{domain} {word} ")
     return domain
-
-
-def allowed(field: FieldInfo) -> str:
-    """What a field holds, for instance `float, at least 0, below 1`."""
-    limits = [f"{_WORDS[operator]} {bound:g}" for operator, bound in bounds(field).items()]
-    return ", ".join([type_name(field.annotation), *limits])
 
 
 def _valid(value: Value, field: FieldInfo, said: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from raydnn.errors import nearest
+from raydnn.errors import one_of
 from raydnn.space.conditional import Condition
 from raydnn.spec.base import Component, Spec
 from raydnn.spec.fields import component_classes, nested_spec
@@ -164,7 +164,7 @@ def _unknown(given: str, what: str, where: str, allowed: list[str]) -> str:
     inside = f" of {where}" if where else ""
     if not allowed:
         return f"unknown {what} '{given}'{inside}, which has none"
-    return f"unknown {what} '{given}'{inside}; allowed: {', '.join(allowed)}.{nearest(given, allowed)}"
+    return f"unknown {what} '{given}'{inside}; {one_of(given, allowed)}"
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:

@@ -13,17 +13,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from raydnn.errors import JobError, Problem, nearest
+from raydnn.errors import JobError, Problem, one_of
 from raydnn.space.conditional import Assignment, Condition, Parameter, Space
 from raydnn.space.domains import Choice, Domain, parse
-from raydnn.space.fit import allowed, fit
+from raydnn.space.fit import fit
 from raydnn.space.keys import Choices, Target, targets, with_default_range
 from raydnn.space.syntax import freeze, write_value
 from raydnn.space.trial import make_trial
 from raydnn.spec.base import Spec
 from raydnn.spec.checks import cross_field_problems
 from raydnn.spec.data import Task
-from raydnn.spec.fields import required, search_range
+from raydnn.spec.fields import allowed, required, search_range
 from raydnn.spec.fitting import unfit as unfit_for
 from raydnn.spec.job import Job, Training
 from raydnn.spec.places import Places
@@ -155,8 +155,7 @@ def _axis_names(axis: Target, written: object, task: Task) -> tuple[str, ...]:
         raise ValueError(f"{given}; allowed: `{ALL}`, a name, or a list of names: {names}")
     for name in domain.options:
         if name not in axis.components:
-            hint = nearest(str(name), axis.components)
-            raise ValueError(f"unknown component {write_value(name)}; allowed: {names}.{hint}")
+            raise ValueError(f"unknown component {write_value(name)}; {one_of(name, axis.components)}")
         if name in unfit:
             raise ValueError(f"{name} {unfit[name]}; allowed: {_without(axis.components, unfit)}")
     return tuple(str(name) for name in domain.options)

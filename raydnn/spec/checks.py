@@ -75,6 +75,14 @@ def _random_has_an_end(job: Job) -> Found:
         yield "search.trials", "missing; algorithm: random needs it: int, at least 1"
 
 
+def _sweep_in_one_process(job: Job) -> Found:
+    if job.search and job.resources.workers > 1:
+        yield (
+            "resources.workers",
+            f"{job.resources.workers}, but a sweep trains each stack in one process; allowed: 1",
+        )
+
+
 def _warm_up_within_training(job: Job) -> Found:
     warmup_epochs = job.schedule.warmup_epochs
     if warmup_epochs >= epochs_of(job):
@@ -105,6 +113,7 @@ def _metrics_fit_task(job: Job) -> Found:
 CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     _rungs_within_budget: frozenset({"search", "train"}),
     _random_has_an_end: frozenset({"search"}),
+    _sweep_in_one_process: frozenset({"search", "resources"}),
     _warm_up_within_training: frozenset({"search", "train", "schedule"}),
     loss_fits_task: frozenset({"data", "loss"}),
     activation_fits_hidden_layers: frozenset({"activation", "data", "model"}),

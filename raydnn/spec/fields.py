@@ -114,6 +114,33 @@ def bounds(field: FieldInfo) -> dict[str, float]:
     return found
 
 
+_LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a field takes, as a user reads it: `float, at least 0, below 1`, or `sgd, adam, adamw`."""
+    classes = component_classes(field.annotation)
+    if classes:
+        return ", ".join(classes)
+    nested = nested_spec(field.annotation)
+    if nested:
+        return f"a mapping with {', '.join(nested.model_fields)}"
+    if field.annotation == dict[str, Any]:
+        return "a mapping of fields to domains"
+    item = _item(field)
+    each = "each " if item else ""
+    limits = [f"{each}{_LIMITS[operator]} {limit}" for operator, limit in bounds(item or field).items()]
+    return ", ".join([type_name(field.annotation), *limits])
+
+
+def _item(field: FieldInfo) -> FieldInfo | None:
+    """The field of a list's items, with their bounds."""
+    for member in members(field.annotation):
+        if get_origin(member) is tuple:
+            return FieldInfo.from_annotation(get_args(member)[0])
+    return None
+
+
 def search_range(field: FieldInfo) -> str | None:
     """The default search range a field declares, in job-file syntax."""
     extra = field.json_schema_extra

@@ -33,7 +33,7 @@ def fitting(axis: str, task: Task) -> list[str]:
 
 def loss_of(training: Training) -> LossFunction:
     """The loss, `auto` resolved by the task."""
-    return AUTO[training.data.task] if isinstance(training.loss, AutoLoss) else training.loss
+    return AUTO[training.data.task]() if isinstance(training.loss, AutoLoss) else training.loss
 
 
 def allowed_outputs(training: Training) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -284,11 +284,11 @@ Loss = Annotated[
     Field(discriminator="name"),
 ]
 
-AUTO: dict[Task, LossFunction] = {
-    "classification": CrossEntropy(),
-    "regression": Mse(),
-    "binary": BinaryCrossEntropy(),
-    "multi_label": BinaryCrossEntropy(),
-    "distribution": CategoricalCrossEntropy(),
+AUTO: dict[Task, Callable[[], LossFunction]] = {
+    "classification": CrossEntropy,
+    "regression": Mse,
+    "binary": BinaryCrossEntropy,
+    "multi_label": BinaryCrossEntropy,
+    "distribution": CategoricalCrossEntropy,
 }
 """Task → what `auto` picks."""

@@ -30,7 +30,8 @@ def merge(parent: Node, child: Node, annotation: Any = Job) -> Node:
     for key, node in child.value.items():
         known = key in merged
         merged[key] = merge(merged[key], node, _annotation(spec, key)) if known else node
-    return Node(merged, child.place)
+    # What an override leaves unsaid is found missing where the mapping stands in the file.
+    return Node(merged, parent.place if child.place == COMMAND_LINE else child.place)
 
 
 def apply_overrides(root: Node, overrides: Sequence[str]) -> tuple[Node, list[Problem]]:

@@ -32,7 +32,7 @@ class Sgd(Component):
 
     formula: ClassVar[str] = (
         "g ← g + λθ;  v ← μv + (1−d)g;  θ ← θ − ηv  (Nesterov: θ ← θ − η(g + μv)). "
-        "d = μ gives the moving-average form: the same path as d = 0 with η scaled by 1−μ."
+        "d = μ gives the moving-average form: but for the first step the same path as d = 0 with η scaled by 1−μ."
     )
     source: ClassVar[str] = "Polyak 1964; Sutskever et al. 2013; torch.optim.SGD"
 

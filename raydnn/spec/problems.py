@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from raydnn.errors import Problem, nearest
+from raydnn.errors import Problem, one_of
 from raydnn.spec.base import Component, Spec
-from raydnn.spec.fields import bounds, component_classes, component_name, members, nested_spec, type_name
+from raydnn.spec.fields import allowed, component_classes, component_name, members, nested_spec
 from raydnn.spec.job import Job
 from raydnn.spec.places import Places
 
-_WORDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _YAML_1_1_BOOLEANS = {
     word: truth for words, truth in (("yes on y", "true"), ("no off n", "false")) for word in words.split()
 }
@@ -45,22 +44,6 @@ def broken_fields(error: ValidationError) -> set[str]:
     return {str(details["loc"][0]) for details in error.errors(include_url=False) if details["loc"]}
 
 
-def expected(field: FieldInfo) -> str:
-    """What a field takes, as a user reads it: `float, at least 0, below 1`, `sgd, adam, adamw`."""
-    classes = component_classes(field.annotation)
-    if classes:
-        return ", ".join(classes)
-    nested = nested_spec(field.annotation)
-    if nested:
-        return f"a mapping with {', '.join(nested.model_fields)}"
-    if field.annotation == dict[str, Any]:
-        return "a mapping of fields to domains"
-    item = _item(field)
-    each = "each " if item else ""
-    limits = [f"{each}{_WORDS[operator]} {limit}" for operator, limit in bounds(item or field).items()]
-    return ", ".join([type_name(field.annotation), *limits])
-
-
 def _problem(details: ErrorDetails, places: Places) -> Problem:
     spot = _spot(details["loc"])
     path = spot.path
@@ -84,7 +67,7 @@ def _message(details: ErrorDetails, spot: _Spot) -> str:
     if spot.field is None:
         return f"{show(given)}; {details['msg']}"
     if kind == "missing":
-        return f"missing; allowed: {expected(spot.field)}"
+        return f"missing; allowed: {allowed(spot.field)}"
     classes = component_classes(spot.field.annotation)
     if classes:
         return _wrong_component(given, kind, classes, spot)
@@ -92,15 +75,15 @@ def _message(details: ErrorDetails, spot: _Spot) -> str:
         name = component_name(spot.owner)
         return _unknown_component(given, [name], spot.path[-2])
     if kind == "too_short":
-        return f"{show(given)}; allowed: {expected(spot.field)}, one or more"
+        return f"{show(given)}; allowed: {allowed(spot.field)}, one or more"
     if kind == "finite_number":
-        return f"{show(given)}; allowed: {expected(spot.field)}, finite"
+        return f"{show(given)}; allowed: {allowed(spot.field)}, finite"
     if kind == "literal_error":
         choices = [str(choice) for member in members(spot.field.annotation) for choice in get_args(member)]
-        return f"{_with_type(given)}; {_one_of(choices, given)}"
+        return f"{_with_type(given)}; {one_of(given, choices)}"
     if kind.endswith(("_type", "_parsing", "_from_float")):
-        return f"{_with_type(given)}; allowed: {expected(spot.field)}{_hint(given, spot.field)}"
-    return f"{show(given)}; allowed: {expected(spot.field)}"
+        return f"{_with_type(given)}; allowed: {allowed(spot.field)}{_hint(given, spot.field)}"
+    return f"{show(given)}; allowed: {allowed(spot.field)}"
 
 
 def _unknown_field(spot: _Spot) -> str:
@@ -110,7 +93,7 @@ def _unknown_field(spot: _Spot) -> str:
     if spot.owner is Job:
         fields.append("extends")
     of = f" of {component_name(spot.owner)}" if issubclass(spot.owner, Component) else ""
-    return f"unknown field{of}; {_one_of(fields, spot.path[-1])}"
+    return f"unknown field{of}; {one_of(spot.path[-1], fields)}"
 
 
 def _wrong_component(given: Any, kind: str, classes: Mapping[str, type[Component]], spot: _Spot) -> str:
@@ -122,13 +105,8 @@ def _wrong_component(given: Any, kind: str, classes: Mapping[str, type[Component
     return f"{_with_type(given)}; allowed: a name, or a mapping with name: {', '.join(classes)}"
 
 
-def _unknown_component(given: Any, allowed: Sequence[str], axis: str | int) -> str:
-    return f"unknown {axis} {show(given)}; {_one_of(allowed, given)}"
-
-
-def _one_of(allowed: Sequence[str], given: Any) -> str:
-    match = nearest(str(given), allowed)
-    return f"allowed: {', '.join(allowed) or 'none'}{'.' if match else ''}{match}"
+def _unknown_component(given: Any, names: Sequence[str], axis: str | int) -> str:
+    return f"unknown {axis} {show(given)}; {one_of(given, names)}"
 
 
 def _hint(given: Any, field: FieldInfo) -> str:
@@ -165,14 +143,6 @@ def _with_type(value: Any) -> str:
     kinds: dict[type, str] = {dict: "mapping", tuple: "list"}
     kind = kinds.get(type(value), type(value).__name__)
     return f"{show(value)} ({kind})"
-
-
-def _item(field: FieldInfo) -> FieldInfo | None:
-    """The field of a list's items, with their bounds."""
-    for member in members(field.annotation):
-        if get_origin(member) is tuple:
-            return FieldInfo.from_annotation(get_args(member)[0])
-    return None
 
 
 def _spot(location: Sequence[str | int]) -> _Spot:

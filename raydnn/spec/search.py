@@ -51,8 +51,9 @@ Scheduler = Annotated[NoScheduler | Asha, NameOrMapping, Field(discriminator="na
 class Search(Spec):
     """A sweep's settings; `space` is read and checked by raydnn.space."""
 
-    algorithm: Algorithm = parameter(Random(), "how trials are proposed")
-    scheduler: Scheduler = parameter(NoScheduler(), "how trials are stopped early")
+    # Defaults made without validation: that would build validators whenever this module is imported.
+    algorithm: Algorithm = parameter(Random.model_construct(), "how trials are proposed")
+    scheduler: Scheduler = parameter(NoScheduler.model_construct(), "how trials are stopped early")
     trials: int | None = parameter(None, "number of trials; null: the whole grid", ge=1)
     metric: Metric = parameter("validation_loss", "column of `epochs` that ranks trials")
     mode: Mode | None = parameter(None, "direction that is better; null: the metric's own")

@@ -183,6 +183,12 @@ def remove_folder(location: Location) -> None:
             os.rmdir(location.path)
 
 
+def remove_tree(folder: Location) -> None:
+    """Remove a folder and all that is in it; one that is already gone is as good."""
+    with _store_errors(folder, "removed"), contextlib.suppress(FileNotFoundError):
+        folder.filesystem.delete_dir(folder.path)
+
+
 def rename(source: Location, target: Location) -> None:
     """Move a local file within its disk.
 

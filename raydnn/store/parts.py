@@ -15,7 +15,7 @@ from raydnn.errors import StoreError
 from raydnn.store import files
 from raydnn.store.files import Entry, Location
 from raydnn.store.seal import broken, seal
-from raydnn.store.tables import columns_of, table_named
+from raydnn.store.tables import columns_of, empty_table, table_named
 
 COMPACT_PREFIX = "compact-"
 DAMAGED_FOLDER = "damaged"
@@ -129,7 +129,7 @@ def _decode(data: bytes, table: str) -> pa.Table:
     if content.schema.equals(columns_of(table)):
         return content
     try:
-        known = columns_of(table).empty_table()
+        known = empty_table(columns_of(table))
         widened = pa.concat_tables([known, content], promote_options="permissive")
     except pa.ArrowException as error:
         raise ValueError(files.first_line(error)) from error

@@ -15,7 +15,7 @@ from raydnn.store import files
 from raydnn.store.files import Location, locate
 from raydnn.store.parts import Part, read_parts
 from raydnn.store.run import is_run, runs_in
-from raydnn.store.tables import SCHEMA_VERSION, columns_of, table_named
+from raydnn.store.tables import SCHEMA_VERSION, columns_of, empty_table, table_named
 
 _ROW = "__row"
 _VERSION = {"raydnn.schema_version": str(SCHEMA_VERSION)}
@@ -78,7 +78,7 @@ def row_numbers(numbers: np.ndarray[Any, Any]) -> pa.Array:
 def _concat(tables: list[pa.Table], table: str) -> pa.Table:
     """All rows of all tables, with the columns of any of them and the first one's metadata."""
     if not tables:
-        return columns_of(table).empty_table().replace_schema_metadata(_VERSION)
+        return empty_table(columns_of(table)).replace_schema_metadata(_VERSION)
     return pa.concat_tables(tables, promote_options="permissive")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from typing import Any
 
 from safetensors.torch import load as load_tensors
@@ -16,6 +17,7 @@ from torch import Tensor
 from raydnn.errors import StoreError
 from raydnn.store import files
 from raydnn.store.files import Location
+from raydnn.store.parts import DamagedFileWarning
 
 TENSORS, FACTS, MANIFEST = "tensors.safetensors", "facts.json", "manifest.json"
 
@@ -49,9 +51,9 @@ def load_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str, Any]
         StoreError: It is incomplete, or a file's hash differs from the manifest.
     """
     try:
-        hashes = json.loads(files.read_bytes(folder / MANIFEST))["sha256"]
+        hashes = dict(json.loads(files.read_bytes(folder / MANIFEST))["sha256"])
         contents = {name: files.read_bytes(folder / name) for name in (TENSORS, FACTS)}
-    except (FileNotFoundError, ValueError, KeyError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"checkpoint {folder.uri} is incomplete") from error
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != hashes.get(name):
@@ -71,12 +73,16 @@ def save_stack_checkpoint(
 
 
 def load_stack_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Read a stack's newest whole state; None where there is none, and training starts over."""
+    """Read a stack's newest whole state; None where there is none, and training starts over.
+
+    One that was never finished is passed over; one that was and is damaged also gives a warning.
+    """
     for name in sorted(files.list_folders(folder), reverse=True):
         try:
             return load_checkpoint(folder / name)
-        except StoreError:
-            continue
+        except StoreError as error:
+            if files.exists(folder / name / MANIFEST):
+                warnings.warn(f"{error}; the stack goes on without it", DamagedFileWarning, stacklevel=2)
     return None
 
 

@@ -83,7 +83,7 @@ def test_a_component_without_parameters_says_so(cli) -> None:
         (["optimizer", "adamww"], "Did you mean 'adamw'?"),
         (["adam"], "`raydnn components optimizer adam`"),
         (["train", "epoch"], "Did you mean 'epochs'?"),
-        (["x"], "the kinds are optimizer, "),
+        (["x"], "allowed: optimizer, "),
     ],
 )
 def test_unknown_names_get_the_nearest(cli, arguments: list[str], said: str) -> None:

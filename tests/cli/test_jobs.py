@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -88,12 +90,33 @@ def test_a_running_run_is_followed_and_stopped(cli: Cli, run: Run, driver: subpr
     ]
     driver.wait(10)
     assert f"{run.run_id} is not running" in cli("stop", run.run_id).err
-    assert json.loads(cli("status", run.run_id, "-o", "json").out)["state"] == "INTERRUPTED"
+
+
+def test_a_run_whose_driver_was_killed_says_so_and_how_to_go_on(
+    cli: Cli, run: Run, driver: subprocess.Popen[bytes]
+) -> None:
+    driver.kill()
+    driver.wait(10)
+    shown = cli("status", run.run_id)
+    assert "KILLED" in shown.out
+    assert f"the process that drove it ({driver.pid} on {socket.gethostname()}) is dead\n" in shown.err
+    assert f"resume with: raydnn sweep --resume {run.uri}\n" in shown.err
+    _commit(run, "PREEMPTED")
+    shown = cli("status", run.run_id)
+    assert "INTERRUPTED" in shown.out
+    assert "dead" not in shown.err
+    assert f"resume with: raydnn sweep --resume {run.uri}\n" in shown.err
 
 
 def test_a_run_without_a_driver(cli: Cli, run: Run) -> None:
     shown = json.loads(cli("status", run.run_id, "-o", "json").out)
-    assert (shown["run_id"], shown["state"], shown["trials"]) == (run.run_id, "INTERRUPTED", 3)
+    assert (shown["run_id"], shown["state"], shown["trials"]) == (run.run_id, "UNKNOWN", 3)
+    _commit(run, "PENDING")
+    assert json.loads(cli("status", run.run_id, "-o", "json").out)["state"] == "PENDING"
+    _commit(run, "FAILED")
+    shown = cli("status", run.run_id)
+    assert re.search(r"^state +FAILED$", shown.out, re.MULTILINE)
+    assert f"raydnn logs {run.uri} --errors" in shown.err
     _commit(run, "COMPLETED")
     (row,) = json.loads(cli("status", "-o", "json").out)
     assert (row["run_id"], row["state"], row["completed"], row["failed"]) == (run.run_id, "FINISHED", 1, 2)
@@ -142,5 +165,6 @@ def test_a_run_whose_folder_is_where_it_was_submitted_to(
 
 def test_no_runs_at_all(cli: Cli) -> None:
     shown = cli("status", "-o", "csv")
-    assert (shown.code, shown.out) == (0, "run_id,state\n")
+    assert (shown.code, shown.out.split(",")[:2]) == (0, ["run_id", "state"])
+    assert shown.out.count("\n") == 1
     assert "no run in 'results'" in shown.err

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -76,13 +76,15 @@ def test_start_up_imports_only_what_is_needed(arguments: list[str], allowed: set
 
 @pytest.mark.parametrize(("arguments", "seconds"), [(["--help"], 0.3), (["components", "optimizer"], 0.3)])
 def test_start_up_is_quick(arguments: list[str], seconds: float) -> None:
-    """The fastest of several tries, so that a busy machine does not decide."""
+    """Processor time, and the least of several tries, so that a busy machine does not decide."""
     times = []
     for _ in range(8):
-        began = time.perf_counter()
+        before = os.times()
         subprocess.run([sys.executable, "-m", "raydnn", *arguments], capture_output=True, check=True)
-        times.append(time.perf_counter() - began)
-        if times[-1] < seconds:
+        after = os.times()
+        spent = after.children_user - before.children_user + after.children_system - before.children_system
+        times.append(spent)
+        if spent < seconds:
             break
     assert min(times) < seconds
 
@@ -99,7 +101,7 @@ def test_a_mistyped_command_is_answered_on_one_line(cli) -> None:
     assert outcome.code == 2
     assert outcome.out == ""
     assert outcome.err.count("\n") == 1
-    assert "no command 'swep'" in outcome.err
+    assert "unknown command 'swep'" in outcome.err
     assert "Did you mean 'sweep'?" in outcome.err
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -169,14 +169,17 @@ def test_top_is_quick_and_needs_neither_torch_nor_ray(storage: Path) -> None:
         "import sys\n"
         "from raydnn.cli.main import main\n"
         "try:\n    main(sys.argv[1:])\n"
-        "finally:\n    assert not {'torch', 'ray', 'sklearn'} & set(sys.modules), 'heavy'\n"
+        "finally:\n    assert not {'torch', 'ray', 'sklearn', 'pandas'} & set(sys.modules), 'heavy'\n"
     )
     command = [sys.executable, "-c", code, "results", "top", NEW, "--storage", str(storage)]
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = os.times()
         subprocess.run(command, capture_output=True, check=True)
-        times.append(time.perf_counter() - began)
+        after = os.times()
+        times.append(
+            after.children_user - before.children_user + after.children_system - before.children_system
+        )
         if times[-1] < 1:
             break
     assert min(times) < 1

@@ -1,4 +1,4 @@
-"""What `raydnn submit` refuses before anything is sent; submitting itself is in tests/launch/test_jobs.py."""
+"""What `raydnn submit` refuses before anything is sent; submitting itself is in tests/launch."""
 
 from __future__ import annotations
 

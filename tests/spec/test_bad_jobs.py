@@ -485,7 +485,7 @@ SPACES: dict[str, tuple[str, str]] = {
     ),
     "code": (
         "optimizer.lr: __import__('os')",
-        f"optimizer.lr: unknown domain '__import__'; allowed: {DOMAINS}.",
+        f"optimizer.lr: unknown domain '__import__'; allowed: {DOMAINS}",
     ),
     "an open parenthesis": (
         "optimizer.lr: uniform(0.1",

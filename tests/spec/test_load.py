@@ -113,6 +113,8 @@ def test_the_last_override_wins_and_its_place_is_the_command_line() -> None:
     assert loaded.job.storage == "s3://bucket/a=b"
     assert loaded.places.of("train.epochs") == "command line"
     assert loaded.places.of("train.early_stopping") == "job.yaml:5"
+    assert loaded.places.of("train.batch_size") == "job.yaml:5"
+    assert loaded.places.of("search") == "job.yaml:1"
 
 
 def test_a_path_through_what_the_file_leaves_out_starts_from_the_default() -> None:

@@ -16,7 +16,7 @@ from raydnn.store import files
 from raydnn.store.parts import DamagedFileWarning
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run
-from raydnn.train import session
+from raydnn.train import record
 from raydnn.train.checkpoint import TENSORS, load_checkpoint
 from raydnn.train.member import Member
 from raydnn.train.session import run_stack
@@ -172,7 +172,7 @@ def test_dying_between_the_commit_and_the_checkpoint(
     epoch: int,
 ) -> None:
     run, plan = new_run(), make_plan()
-    save = session.save_stack_checkpoint
+    save = record.save_stack_checkpoint
 
     def die(folder: Any, at: int, *rest: Any) -> None:
         if at == epoch:
@@ -180,7 +180,7 @@ def test_dying_between_the_commit_and_the_checkpoint(
         save(folder, at, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "save_stack_checkpoint", die)
+        patch.setattr(record, "save_stack_checkpoint", die)
         with pytest.raises(Died):
             _train(run, plan)
     _train(run, plan)

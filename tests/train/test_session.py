@@ -15,7 +15,7 @@ from raydnn.search.packing import Stack as Plan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train import session
+from raydnn.train import record
 from raydnn.train.checkpoint import load_checkpoint
 from raydnn.train.loop import flat
 from raydnn.train.member import Member
@@ -51,7 +51,7 @@ def _test_metrics(trial: TrialSpec, parameters: dict[str, torch.Tensor]) -> tupl
     """Loss and accuracy on the test part, from a member's saved parameters."""
     dataset = flat(load_dataset(trial.data), CPU)
     assert dataset.test is not None
-    layout = mlp_layout(trial, dataset.features[0], dataset.outputs)
+    layout = mlp_layout(trial.model, dataset.features[0], dataset.outputs)
     row = torch.cat([parameters[name].flatten() for name in layout.shapes]).unsqueeze(0)
     with torch.no_grad():
         outputs = Mlp(layout, row, [trial])(dataset.test.inputs)
@@ -123,7 +123,7 @@ def test_early_stopping_ends_with_the_weights_of_the_best_epoch(
     until = wild.model_copy(update={"train": wild.train.model_copy(update={"epochs": kept})})
     (expected,) = fit([until])
     tensors, _ = load_checkpoint(run.location / "checkpoints" / "t00000")
-    layout = mlp_layout(wild, 6, 3)
+    layout = mlp_layout(wild.model, 6, 3)
     found = torch.cat([tensors[name].flatten() for name in layout.shapes])
     torch.testing.assert_close(found, expected.parameters, rtol=1e-4, atol=1e-5)
     row = _trials(run)[0]
@@ -277,13 +277,13 @@ def test_checkpoints_are_written_every_so_many_epochs(
     make_trial: MakeTrial, new_run: NewRun, monkeypatch: pytest.MonkeyPatch, every: int, expected: list[int]
 ) -> None:
     written = []
-    save = session.save_stack_checkpoint
+    save = record.save_stack_checkpoint
 
     def spy(folder: Any, epoch: int, *rest: Any) -> None:
         written.append(epoch)
         save(folder, epoch, *rest)
 
-    monkeypatch.setattr(session, "save_stack_checkpoint", spy)
+    monkeypatch.setattr(record, "save_stack_checkpoint", spy)
     _run(new_run(), [make_trial(train={"epochs": 5, "checkpoint_every_epochs": every})])
     assert written == expected
 

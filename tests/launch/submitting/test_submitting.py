@@ -1,33 +1,25 @@
-"""Submitting to a real Ray head on loopback that asks for a token; a stub stands in for `raydnn train`."""
+"""Submitting to a real Ray head that asks for a token; a stub stands in for `raydnn train` and `sweep`."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from raydnn.cli.main import main
 from raydnn.errors import ClusterError, JobError, NotFoundError, UsageError
-from raydnn.launch import jobs
+from raydnn.launch import submitting
 from raydnn.launch.address import Cluster, connect
 from raydnn.launch.job_client import job_state, list_jobs, open_client, stop_job
 from raydnn.launch.job_logs import follow_logs, read_logs
 from raydnn.launch.submissions import recall
 from raydnn.spec.load import load_job
-
-TOKEN = "f00d" * 12
 
 STUB = """
 import json, os, signal, sys, time
@@ -43,55 +35,6 @@ sys.exit(next((int(a[5:]) for a in sys.argv if a.startswith("seed=")), 0))
 """
 
 
-@pytest.fixture(scope="module")
-def head() -> Iterator[str]:
-    """A Ray head with its own folder, ports and token, ended with the module by its own process ids."""
-    folder = Path(tempfile.mkdtemp(prefix="rdn-"))
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text(TOKEN)
-    ports = _free_ports(4)
-    names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    fixed = (
-        "--node-ip-address=127.0.0.1",
-        "--dashboard-host=127.0.0.1",
-        "--num-cpus=2",
-        f"--temp-dir={folder}",
-    )
-    chosen = [f"--{name}={port}" for name, port in zip(names, ports, strict=True)]
-    with (folder / "start.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", *fixed, *chosen],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    previous = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("RAY_")}
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
-    url = f"http://127.0.0.1:{ports[1]}"
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with contextlib.suppress(ClusterError):
-                connect(url, unauthenticated=False)
-                break
-            time.sleep(0.5)
-        yield url
-    finally:
-        del os.environ["RAY_AUTH_TOKEN_PATH"]
-        os.environ.update(previous)
-        _end(process, folder)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a job, a stub for the program, and things that are not to be sent."""
@@ -105,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (work / "results" / "old").write_text("old")
     monkeypatch.chdir(work)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(jobs, "PROGRAM", ("python", "stub.py"))
+    monkeypatch.setattr(submitting, "PROGRAM", ("python", "stub.py"))
     return work
 
 
@@ -133,7 +76,7 @@ def test_submits_follows_and_takes_the_exit_code(
     assert found.address == head
     (state,) = (folder.parent / "state/raydnn/submissions").iterdir()
     assert state.stat().st_mode & 0o777 == 0o600
-    assert TOKEN not in state.read_text()
+    assert Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text() not in state.read_text()
     assert job_state(connect(head, unauthenticated=False), run_id).driver_exit_code == 5
 
     for command in (["logs", run_id], ["logs", run_id, "-f"]):
@@ -224,7 +167,7 @@ def test_the_entrypoint_is_one_command_whatever_the_arguments(tmp_path: Path) ->
     hostile = ["a=$(touch broken)", "b='; touch broken; '", "c=\n`touch broken`", "--debug", "d=\\'\"&|<>*?~"]
     script = tmp_path / "print.py"
     script.write_text("import json, sys; print(json.dumps(sys.argv[1:]))")
-    line = jobs.entrypoint("train", Path("jobs/a b; c.yaml"), hostile, "r-1")
+    line = submitting.entrypoint("train", Path("jobs/a b; c.yaml"), hostile, "r-1")
     assert line.startswith("python -m raydnn train ")
     line = line.replace("python -m raydnn", f"{sys.executable} {script}", 1)
     printed = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, check=True).stdout
@@ -236,10 +179,10 @@ def test_the_entrypoint_is_one_command_whatever_the_arguments(tmp_path: Path) ->
 def test_relative_paths_beyond_loopback_are_refused_all_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "connect", lambda *_, **__: Cluster("http://10.1.2.3:8265"))
+    monkeypatch.setattr(submitting, "connect", lambda *_, **__: Cluster("http://10.1.2.3:8265"))
     loaded = load_job("job.yaml", ["data={name: mnist, path: data/mnist}"])
     with pytest.raises(JobError) as refused:
-        jobs.submit_job("job.yaml", [], loaded, None, "r-1", True)
+        submitting.submit_job("job.yaml", [], loaded, None, "r-1", True)
     storage, data = str(refused.value).splitlines()
     assert ": storage: 'results' is relative" in storage
     assert data.startswith("command line: data.path: 'data/mnist' is relative")
@@ -251,13 +194,13 @@ def test_a_job_outside_the_current_folder_is_refused(folder: Path, monkeypatch: 
     (folder / "below/child.yaml").write_text("extends: ../job.yaml\nseed: 3\n")
     monkeypatch.chdir(folder / "below")
     with pytest.raises(UsageError, match=r"\.\./job\.yaml: outside the current folder"):
-        jobs.submit_job("../job.yaml", [], load_job("../job.yaml"), None, "r-1", False)
+        submitting.submit_job("../job.yaml", [], load_job("../job.yaml"), None, "r-1", False)
     with pytest.raises(UsageError, match=r"job\.yaml: outside the current folder"):
-        jobs.submit_job("child.yaml", [], load_job("child.yaml"), None, "r-1", False)
+        submitting.submit_job("child.yaml", [], load_job("child.yaml"), None, "r-1", False)
 
 
 def _submit(head: str, run_id: str, *overrides: str) -> Cluster:
-    return jobs.submit_job("job.yaml", overrides, load_job("job.yaml", overrides), head, run_id, False)
+    return submitting.submit_job("job.yaml", overrides, load_job("job.yaml", overrides), head, run_id, False)
 
 
 def _wait_until_finished(cluster: Cluster, run_id: str) -> None:
@@ -265,25 +208,3 @@ def _wait_until_finished(cluster: Cluster, run_id: str) -> None:
     while not job_state(cluster, run_id).finished:
         assert time.monotonic() < deadline
         time.sleep(0.3)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """End the head's own process group, then whatever else of it still names its folder."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sent)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(4)
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            if str(folder).encode() in (entry / "cmdline").read_bytes():
-                os.kill(int(entry.name), signal.SIGKILL)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,44 @@
+"""The two halves of every component: spec classes and implementations have the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from raydnn.data.sources import SOURCES
+from raydnn.launch.judging import SCHEDULERS
+from raydnn.nn.activations import ACTIVATIONS
+from raydnn.nn.initializers import INITIALIZERS
+from raydnn.nn.losses import LOSSES
+from raydnn.nn.models import MODELS
+from raydnn.optim.clipping import CLIPS
+from raydnn.optim.optimizers import OPTIMIZERS
+from raydnn.optim.schedules import SCHEDULES
+from raydnn.search.algorithms import ALGORITHMS
+from raydnn.spec.catalogue import KINDS, components
+
+IMPLEMENTATIONS: dict[str, Mapping[str, Any]] = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "init": INITIALIZERS,
+    "activation": ACTIVATIONS,
+    "loss": LOSSES,
+    "model": MODELS,
+    "clip": CLIPS,
+    "data": SOURCES,
+    "algorithm": ALGORITHMS,
+    "scheduler": SCHEDULERS,
+}
+
+
+def test_every_kind_has_implementations() -> None:
+    without = {"normalization"}
+    assert set(IMPLEMENTATIONS) == set(KINDS) - without
+    assert [set(components(kind)) for kind in without] == [{"none"}]
+
+
+@pytest.mark.parametrize("kind", IMPLEMENTATIONS)
+def test_names_are_those_of_the_catalogue(kind: str) -> None:
+    assert set(IMPLEMENTATIONS[kind]) == set(components(kind)) - {"auto"}
