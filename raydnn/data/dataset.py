@@ -41,6 +41,8 @@ class Dataset:
     """Number of classes; 0 where the targets are not class numbers."""
     task: Task
     scaling: ScalingState
+    shape: tuple[int, ...] | None = None
+    """Shape of one input before it was made a row; None: it is as it was."""
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -66,4 +68,5 @@ class Dataset:
             self.classes,
             self.task,
             self.scaling.to(device),
+            self.shape,
         )

@@ -45,7 +45,7 @@ class Noise:
             self._member = torch.tensor(positions, device=device)
         self._device = device
         self._rank = rank
-        self._workers = workers
+        self.workers = workers
 
     def uniform(self, batch_size: int, width: int, stream: str = "noise") -> Tensor:
         """Draw U[0, 1).
@@ -65,5 +65,5 @@ class Noise:
         draws = torch.stack(
             [torch.rand(batch_size, width, generator=g, device=self._device) for g in self._streams[stream]]
         )
-        draws = draws[:, self._rank :: self._workers]
+        draws = draws[:, self._rank :: self.workers]
         return draws if self._member is None else draws[self._member]

@@ -85,4 +85,8 @@ def _chosen(spec: Regularization, weights: Sequence[str]) -> list[str]:
         if layer not in layers:
             message = f"unknown layer {layer!r}; {one_of(layer, layers)}"
             raise JobError([Problem("", "regularization.layers", message)])
-    return [name for name, layer in zip(weights, layers, strict=True) if spec.layers is None or layer in spec.layers]
+    return [
+        name
+        for name, layer in zip(weights, layers, strict=True)
+        if spec.layers is None or layer in spec.layers
+    ]

@@ -49,11 +49,14 @@ def _shape(trial: TrialSpec) -> Hashable:
     loss = loss_of(trial)
     return (
         trial.data,
-        trial.model,
+        trial.model.name,
+        trial.model.hidden_widths,
+        trial.normalization.graph,
         trial.activation.name == "prelu",  # its slopes are parameters of the network
         loss.name,
         loss.units(trial.data.task, 0),
         train.batch_size,
+        train.accumulate,
         train.epochs,
         train.checkpoint_every_epochs,
     )

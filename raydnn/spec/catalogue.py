@@ -16,6 +16,7 @@ from raydnn.spec.model import Model
 from raydnn.spec.normalization import Normalization
 from raydnn.spec.optimizer import Optimizer
 from raydnn.spec.output import Output
+from raydnn.spec.scaling import Scaling
 from raydnn.spec.schedule import Schedule
 from raydnn.spec.search import Algorithm, Scheduler
 
@@ -31,6 +32,7 @@ KINDS: dict[str, Any] = {
     "clip": Clip,
     "class_weights": ClassWeights,
     "data": Data,
+    "scaling": Scaling,
     "algorithm": Algorithm,
     "scheduler": Scheduler,
 }

@@ -12,10 +12,13 @@ from raydnn.spec.fitting import (
     Found,
     activation_fits_hidden_layers,
     class_weights_have_classes,
+    groups_divide_widths,
     loss_fits_task,
     loss_of,
+    one_dropout_of_hidden_units,
     output_fits_loss,
     smoothing_has_classes,
+    zero_init_has_normalization,
 )
 from raydnn.spec.job import Job
 from raydnn.spec.places import Places
@@ -119,6 +122,9 @@ CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     activation_fits_hidden_layers: frozenset({"activation", "data", "model"}),
     output_fits_loss: frozenset({"data", "loss", "output"}),
     smoothing_has_classes: frozenset({"data", "loss", "regularization"}),
+    groups_divide_widths: frozenset({"model", "normalization"}),
+    zero_init_has_normalization: frozenset({"model", "normalization"}),
+    one_dropout_of_hidden_units: frozenset({"regularization"}),
     class_weights_have_classes: frozenset({"data", "train"}),
     _metrics_fit_task: frozenset({"data", "loss", "search", "schedule", "train"}),
 }

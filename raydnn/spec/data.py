@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from raydnn.spec.base import Component, NameOrMapping, parameter
+from raydnn.spec.scaling import NoScaling, Scaling
 
 Task = Literal["classification", "regression", "binary", "multi_label", "distribution"]
 """What is learned: one class of several, numbers, one of two classes, several labels at once, probabilities."""
-Scaling = Literal["none", "unit", "center", "standardize"]
 
 
 class DataSet(Component):
@@ -24,10 +24,7 @@ class DataSet(Component):
         lt=1,
     )
     split_seed: int = parameter(0, "seed of the drawn splits", ge=0)
-    scaling: Scaling = parameter(
-        "none",
-        "none; unit: divided by the range; center: features of mean 0; standardize: and of deviation 1",
-    )
+    scaling: Scaling = parameter(NoScaling(), "scaling of the inputs, fitted on the training examples")
 
     @model_validator(mode="before")
     @classmethod

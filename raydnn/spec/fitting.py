@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import gcd
 
 from raydnn.spec.activation import ActivationFunction
 from raydnn.spec.base import Component
@@ -10,6 +11,8 @@ from raydnn.spec.data import Task
 from raydnn.spec.fields import component_classes
 from raydnn.spec.job import Training
 from raydnn.spec.loss import AUTO, AutoLoss, LossFunction
+from raydnn.spec.model import ResidualMlp
+from raydnn.spec.normalization import GroupNorm, NoNormalization
 from raydnn.spec.output import AutoOutput
 
 Found = Iterator[tuple[str, str]]
@@ -94,3 +97,38 @@ def class_weights_have_classes(training: Training) -> Found:
             "train.class_weights",
             f"{chosen} with a {task} task (data.kind), which has no classes; allowed: none",
         )
+
+
+def groups_divide_widths(training: Training) -> Found:
+    """Every group of a layer's units has as many units."""
+    normalization, widths = training.normalization, training.model.hidden_widths
+    if not isinstance(normalization, GroupNorm):
+        return
+    uneven = [width for width in widths if width % normalization.groups]
+    if uneven:
+        divisor = gcd(*widths)
+        allowed = [str(groups) for groups in range(1, divisor + 1) if divisor % groups == 0]
+        message = f"{normalization.groups} groups of a hidden layer with {uneven[0]} units"
+        yield "normalization.groups", f"{message}; allowed: {', '.join(allowed)}"
+
+
+def zero_init_has_normalization(training: Training) -> Found:
+    """A block begins as the identity where its last step before the sum is a normalization."""
+    model, normalization = training.model, training.normalization
+    if not isinstance(model, ResidualMlp) or not model.zero_init_last_norm:
+        return
+    if isinstance(normalization, NoNormalization) or normalization.position != "before_activation":
+        classes = component_classes(Training.model_fields["normalization"].annotation)
+        names = [name for name in classes if name != "none"]
+        yield (
+            "model.zero_init_last_norm",
+            f"true with no normalization before the activation; allowed with {', '.join(names)}, else false",
+        )
+
+
+def one_dropout_of_hidden_units(training: Training) -> Found:
+    """Alpha dropout keeps mean and variance only where nothing else drops units."""
+    given = training.regularization
+    if given.dropout and given.alpha_dropout:
+        message = f"{given.alpha_dropout:g} together with dropout: {given.dropout:g}"
+        yield "regularization.alpha_dropout", f"{message}; allowed: one of the two"

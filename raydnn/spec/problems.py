@@ -91,7 +91,7 @@ def _unknown_field(spot: _Spot) -> str:
         return "unknown field"
     fields = [name for name in spot.owner.model_fields if name != "name" or spot.owner is Job]
     if spot.owner is Job:
-        fields.append("extends")
+        fields += ["extends", "preset"]
     of = f" of {component_name(spot.owner)}" if issubclass(spot.owner, Component) else ""
     return f"unknown field{of}; {one_of(spot.path[-1], fields)}"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from raydnn.spec.catalogue import KINDS, components
 from raydnn.spec.job import Job
+from raydnn.spec.presets import PRESETS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -32,13 +33,17 @@ def job_schema() -> dict[str, Any]:
         "type": "string",
         "description": "job file, relative to this one, whose fields hold unless this one gives them",
     }
+    schema["properties"]["preset"] = {
+        "enum": [*PRESETS, None],
+        "description": "recommended combination whose fields hold unless the job gives them",
+    }
     search = {"required": definitions["Search"].pop("required")}
     complete = {"required": schema.pop("required"), "properties": {"search": search}}
     return {
         "$schema": DIALECT,
         **schema,
         "title": "raydnn job",
-        "anyOf": [{"required": ["extends"]}, complete],
+        "anyOf": [{"required": ["extends"]}, {"required": ["preset"]}, complete],
     }
 
 

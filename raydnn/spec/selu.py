@@ -17,8 +17,8 @@ def selu_warnings(trial: Training) -> list[str]:
     if trial.activation.name != "selu":
         return []
     broken = []
-    if trial.data.scaling not in ("standardize", "whiten"):
-        broken.append(f"data.scaling: {trial.data.scaling}, but SELU needs standardize")
+    if trial.data.scaling.name not in ("standardize", "whiten"):
+        broken.append(f"data.scaling: {trial.data.scaling.name}, but SELU needs standardize")
     if not _keeps_variance(trial):
         broken.append(f"init: {trial.init.name}, but SELU needs lecun_normal")
     if str(trial.model.name) not in ("mlp", "perceptron"):

@@ -37,8 +37,9 @@ def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochM
         table: Learning rates and momenta (2, steps, N), float64.
     """
     members, workers = stack.members, stack.workers
-    batch_size = members[0].spec.train.batch_size
     n = len(split)
+    batch_size = members[0].spec.train.batch_of(n)
+    step_size = members[0].spec.train.step_of(n)
     seeds = [member.spec.seed for member in members]
     orders = _orders(seeds, epoch, n, stack.device)
     noise = Noise(seeds, epoch, stack.device, workers.rank, workers.count)
@@ -46,26 +47,29 @@ def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochM
     correct = torch.zeros(len(members), device=stack.device)
     grad_norm = loss_sum
     has_accuracy = stack.has_accuracy
-    for step, start in enumerate(range(0, n, batch_size)):
-        rows = orders[..., start : start + batch_size]
-        examples = rows.shape[-1]
-        mine = rows[..., workers.rank :: workers.count]
-        targets = split.targets[mine]
-        outputs = stack.shared_module(split.inputs[mine], noise, examples)
-        weights = None if split.weights is None else split.weights[mine]
-        losses = stack.objective.training(outputs, targets, weights).sum(dim=1)
-        # Gradients are averaged over the workers, whose shares of a batch may differ in size.
-        (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
+    for step, start in enumerate(range(0, n, step_size)):
+        batches = torch.split(orders[..., start : start + step_size], batch_size, dim=-1)
+        examples = sum(rows.shape[-1] for rows in batches)
+        for number, rows in enumerate(batches, 1):
+            mine = rows[..., workers.rank :: workers.count]
+            targets = split.targets[mine]
+            weights = None if split.weights is None else split.weights[mine]
+            inputs = stack.augmenter(split.inputs[mine], noise, rows.shape[-1])
+            with workers.delaying(stack.shared_module, number < len(batches)):
+                outputs = stack.shared_module(inputs, noise, rows.shape[-1])
+                losses = stack.objective.training(outputs, targets, weights).sum(dim=1)
+                # Gradients are averaged over the workers, whose shares of a batch may differ in size.
+                (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
+            loss_sum += losses.detach()
+            if has_accuracy:
+                correct += hits(stack.task, outputs.detach(), targets).sum(dim=1)
         gradients = stack.gather_gradients()
         add_penalties(stack.penalties, stack.parameters, gradients)
-        if start + batch_size >= n:
+        if start + step_size >= n:
             grad_norm = gradients.norm(dim=1)
         clip_gradients(stack.clips, gradients, stack.layout.shapes)
         stack.optimizer.step(stack.parameters, gradients, table[0, step], table[1, step])
         constrain(stack.penalties, stack.weights)
-        loss_sum += losses.detach()
-        if has_accuracy:
-            correct += hits(stack.task, outputs.detach(), targets).sum(dim=1)
     train_loss = workers.sum(loss_sum) / n
     accuracy = workers.sum(correct) / n if has_accuracy else None
     return EpochMetrics(train_loss, accuracy, grad_norm)

@@ -76,8 +76,9 @@ def train(stack: Stack, dataset: Dataset, first_epoch: int) -> Iterator[tuple[in
 
 
 def steps_per_epoch(stack: Stack, dataset: Dataset) -> int:
-    """Number of batches that cover the training examples, the last one perhaps smaller."""
-    return -(-len(dataset.train) // stack.members[0].spec.train.batch_size)
+    """Number of steps that cover the training examples, the last one perhaps of fewer."""
+    n = len(dataset.train)
+    return -(-n // stack.members[0].spec.train.step_of(n))
 
 
 def _table(members: Sequence[Member], epoch: int, steps: int) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -112,6 +113,7 @@ def flat(dataset: Dataset, device: torch.device) -> Dataset:
     moved = dataset.to(device)
     return replace(
         moved,
+        shape=moved.features,
         train=_flat_split(moved.train),
         validation=_flat_split(moved.validation),
         test=None if moved.test is None else _flat_split(moved.test),

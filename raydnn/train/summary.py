@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, prod
 
+from raydnn.data.augment import check_images
 from raydnn.data.load import load_dataset
 from raydnn.nn.models import MODELS
 from raydnn.nn.objective import class_weights
@@ -33,6 +34,7 @@ def summarize(trial: TrialSpec) -> Summary:
         JobError: The data and the job do not fit.
     """
     dataset = load_dataset(trial.data)
+    check_images(trial.train.augmentation, dataset.features)
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
     layout = MODELS[trial.model.name].layout(trial, prod(dataset.features), outputs)
     if dataset.class_counts is not None:
@@ -40,7 +42,7 @@ def summarize(trial: TrialSpec) -> Summary:
     return Summary(
         [(name, shape, prod(shape)) for name, shape in layout.shapes.items()],
         layout.size,
-        ceil(len(dataset.train) / trial.train.batch_size),
+        ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         len(dataset.train),
         len(dataset.validation),
         0 if dataset.test is None else len(dataset.test),

@@ -187,7 +187,7 @@ def test_the_table_covers_every_loss() -> None:
     assert (
         set(REFERENCE) == {name for name, _, _ in CASES} == set(LOSSES) == set(components("loss")) - {"auto"}
     )
-    assert {loss.name for loss in AUTO.values()} <= set(LOSSES)
+    assert {loss().name for loss in AUTO.values()} <= set(LOSSES)
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared targets", "own targets"])

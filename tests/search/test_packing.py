@@ -112,3 +112,23 @@ def test_parameters_of_a_loss_do_not_split_but_the_outputs_it_needs_do() -> None
 def test_a_stack_holds_at_least_one() -> None:
     with pytest.raises(ValueError, match="at most 0"):
         pack([trial()], 0)
+
+
+def test_what_does_not_change_the_graph_shares_a_stack() -> None:
+    batch = {"name": "batch_norm"}
+    alike = [
+        trial(normalization={**batch, "momentum": 0.3, "eps": 0.1, "exact_statistics": True}),
+        trial(normalization=batch, model={"layers": 2, "width": 64}),
+    ]
+    others = [
+        trial(normalization={**batch, "position": "after_activation"}),
+        trial(normalization={**batch, "inputs": True}),
+        trial(normalization="layer_norm"),
+        trial(normalization="group_norm"),
+        trial(normalization={"name": "group_norm", "groups": 2}),
+        trial(model={"name": "residual_mlp", "blocks": 1, "width": 64}),
+        trial(model={"widths": [64, 64, 64]}),
+        trial(),
+    ]
+    stacks = pack([*alike, *others], 10)
+    assert [len(stack.trials) for stack in stacks] == [2] + [1] * len(others)

@@ -265,7 +265,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"optimizer.nesterov": [0, 1]}, "0; allowed: bool"),
     (
         {"train.batch_size": "uniform(1, 64)"},
-        "draws fractions; allowed: int, at least 1, for instance by randint",
+        "draws fractions; allowed: int or null, at least 1, for instance by randint",
     ),
     ({"train.batch_size": [16, 32.0]}, "32; allowed: int"),
     ({"train.batch_size": []}, "at least one"),

@@ -30,7 +30,7 @@ def fields(spec: type[Spec]) -> str:
     return ", ".join(field for field in spec.model_fields if field != "name" or spec is Job)
 
 
-FIELDS = f"{fields(Job)}, extends"
+FIELDS = f"{fields(Job)}, extends, preset"
 UNKNOWN_SGD_FIELD = f"unknown field of sgd; allowed: {fields(Sgd)}."
 UNKNOWN_ADAM_FIELD = f"unknown field of adam; allowed: {fields(Adam)}"
 NAMES = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
@@ -203,7 +203,7 @@ CASES: dict[str, Bad] = {
     ),
     "YAML 1.1 underscores": bad(
         GOOD + "train: {batch_size: 1_000}\n",
-        f"job.yaml:4: train.batch_size: '1_000' (str); allowed: int, at least 1 {TEXT}",
+        f"job.yaml:4: train.batch_size: '1_000' (str); allowed: int or null, at least 1 {TEXT}",
     ),
     "a quoted number": bad(
         GOOD + 'train: {epochs: "10"}\n',
@@ -249,15 +249,15 @@ CASES: dict[str, Bad] = {
     ),
     "no layers": bad(
         GOOD + "model: {widths: []}\n",
-        "job.yaml:4: model.widths: []; allowed: list of int, each at least 1, one or more",
+        "job.yaml:4: model.widths: []; allowed: list of int or null, each at least 1, one or more",
     ),
     "a width of 0": bad(
         GOOD + "model:\n  widths:\n    - 64\n    - 0\n",
-        "job.yaml:7: model.widths: 0; allowed: list of int, each at least 1",
+        "job.yaml:7: model.widths: 0; allowed: list of int or null, each at least 1",
     ),
     "widths that are a number": bad(
         GOOD + "model: {widths: 64}\n",
-        "job.yaml:4: model.widths: 64 (int); allowed: list of int, each at least 1",
+        "job.yaml:4: model.widths: 64 (int); allowed: list of int or null, each at least 1",
     ),
     "a mapping that is a number": bad(
         GOOD + "train: 10\n",
@@ -265,7 +265,7 @@ CASES: dict[str, Bad] = {
     ),
     "an unknown choice": bad(
         "name: good\noptimizer: sgd\ndata: {name: digits, scaling: standardise}\n",
-        "job.yaml:3: data.scaling: 'standardise' (str); allowed: none, unit, center, standardize. "
+        f"job.yaml:3: data.scaling: unknown scaling 'standardise'; allowed: {names('scaling')}. "
         "Did you mean 'standardize'?",
     ),
     "hostile name": bad(
@@ -506,11 +506,11 @@ SPACES: dict[str, tuple[str, str]] = {
     ),
     "a choice outside the bounds": (
         "train.batch_size: choice(0, 32)",
-        "train.batch_size: 0; allowed: int, at least 1",
+        "train.batch_size: 0; allowed: int or null, at least 1",
     ),
     "fractions for a count": (
         "train.batch_size: uniform(1, 64)",
-        "train.batch_size: uniform(1, 64) draws fractions; allowed: int, at least 1, "
+        "train.batch_size: uniform(1, 64) draws fractions; allowed: int or null, at least 1, "
         "for instance by randint(a, b)",
     ),
     "no choices": ("init: []", "init: no value to choose from; at least one must be given"),

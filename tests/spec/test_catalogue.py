@@ -30,7 +30,7 @@ def test_names_a_job_file_may_use() -> None:
     assert {"none", "value", "norm", "per_layer"} <= set(components("clip"))
     assert list(components("algorithm")) == ["random", "grid"]
     assert list(components("scheduler")) == ["none", "asha"]
-    assert list(components("model")) == ["mlp"]
+    assert {"perceptron", "mlp", "residual_mlp"} <= set(components("model"))
 
 
 @pytest.mark.parametrize(("kind", "cls"), ALL, ids=IDS)

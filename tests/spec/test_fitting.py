@@ -79,7 +79,7 @@ def test_a_loss_is_refused_where_it_does_not_fit(name: str, task: Task) -> None:
 
 def test_every_task_has_its_auto_loss_and_every_loss_a_task() -> None:
     assert set(AUTO) == set(TASKS)
-    assert all(AUTO[task].name in fitting("loss", task) for task in TASKS)
+    assert all(AUTO[task]().name in fitting("loss", task) for task in TASKS)
     assert set(LOSSES) <= {name for task in TASKS for name in fitting("loss", task)}
 
 

@@ -111,6 +111,61 @@ VARIATIONS: dict[str, list[dict[str, Any]]] = {
         {"regularization": {"dropout": rate}, "seed": seed}
         for rate, seed in ((0, 0), (0.2, 0), (0.5, 1), (0.5, 0))
     ],
+    "other_dropout": [
+        {"regularization": regularization, "seed": seed}
+        for regularization, seed in (
+            ({"input_dropout": 0.2}, 0),
+            ({"dropout": 0.5, "dropout_last_layer_only": True}, 0),
+            ({"alpha_dropout": 0.1, "dropout_last_layer_only": True}, 1),
+            ({"alpha_dropout": 0.3}, 0),
+            ({"dropout": 0.3}, 0),
+        )
+    ],
+    "batch_norm": [
+        {"normalization": {"name": "batch_norm", **more}, "optimizer": optimizer, "seed": seed}
+        for more, optimizer, seed in (
+            ({}, ADAM, 0),
+            ({"momentum": 0.5, "eps": 1e-3}, ADAM, 0),
+            ({"momentum": 1.0}, {"name": "sgd", "lr": 0.1, "weight_decay": 0.1, "decay_bias": False}, 1),
+            ({"exact_statistics": True}, {"name": "sgd", "lr": 0.1}, 1),
+        )
+    ],
+    "normalized_inputs": [
+        {
+            "normalization": {
+                "name": "batch_norm",
+                "position": "after_activation",
+                "inputs": True,
+                "momentum": m,
+            },
+            "regularization": {"dropout": rate, "input_dropout": rate},
+        }
+        for m, rate in ((0.1, 0.0), (0.2, 0.1), (0.5, 0.0), (1.0, 0.3))
+    ],
+    "layer_norm": [
+        {"normalization": {"name": "layer_norm", "eps": eps}, "seed": seed}
+        for eps, seed in ((1e-5, 0), (1e-5, 1), (1e-3, 0), (0.1, 0))
+    ],
+    "group_norm": [
+        {
+            "model": {"layers": 2, "width": 9},
+            "normalization": {"name": "group_norm", "groups": 3, "eps": eps, "position": "after_activation"},
+            "optimizer": optimizer,
+        }
+        for eps, optimizer in ((1e-5, ADAM), (1e-3, ADAM), (0.1, "sgd"), (1.0, "adamw"))
+    ],
+    "residual": [
+        {
+            "model": {"name": "residual_mlp", "blocks": 2, "width": 7, "zero_init_last_norm": zero},
+            "normalization": "batch_norm",
+            "activation": activation,
+        }
+        for zero, activation in ((False, "relu"), (True, "relu"), (True, "elu"), (False, "elu"))
+    ],
+    "perceptron": [
+        {"model": "perceptron", "optimizer": optimizer, "regularization": {"input_dropout": rate}}
+        for optimizer, rate in ((ADAM, 0.0), (ADAM, 0.2), ("sgd", 0.0), ("adamw", 0.1))
+    ],
     "seed": [{"seed": seed} for seed in (0, 1, 2, 2**63 - 1)],
     "early_stopping": [
         {"train": {"early_stopping": stopping}}
@@ -155,6 +210,13 @@ def test_the_table_covers_every_component(axis: str) -> None:
 
     apart = {PRELU, "heaviside", "sign", "softmax"} if axis == "activation" else set()
     assert {name(fields) for fields in VARIATIONS[axis]} == set(components(axis)) - apart
+
+
+@pytest.mark.parametrize("axis", ["normalization", "model"])
+def test_some_stacks_have_each_choice_that_stacks_share(axis: str) -> None:
+    given = [fields[axis] for variations in VARIATIONS.values() for fields in variations if axis in fields]
+    names = {value if isinstance(value, str) else value.get("name", "mlp") for value in given}
+    assert names == set(components(axis)) - {"none"}
 
 
 def test_the_table_mixes_at_least_four_settings() -> None:
