@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.nn.activations import activate
+from raydnn.nn.dense import Dense
 from raydnn.nn.layout import Layout
 from raydnn.nn.noise import Noise
 from raydnn.optim.runs import find_runs
@@ -26,20 +27,6 @@ def mlp_layout(spec: MlpSpec, inputs: int, outputs: int) -> Layout:
         shapes[f"layers.{layer}.weight"] = (fan_in, fan_out)
         shapes[f"layers.{layer}.bias"] = (fan_out,)
     return Layout(shapes)
-
-
-class Dense(nn.Module):
-    """A dense layer of N members: y ← xW + b, x (N, B, fan_in), y (N, B, fan_out)."""
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        """Wrap a weight (N, fan_in, fan_out) and a bias (N, fan_out), which stay views of the stack's matrix."""
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(bias)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Compute y."""
-        return torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight)
 
 
 class Mlp(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.data.dataset import Dataset
+from raydnn.nn.dense import Dense
 from raydnn.nn.losses import LOSSES
 from raydnn.nn.models import MODELS, initial_parameters
 from raydnn.optim.runs import find_runs
@@ -53,6 +54,9 @@ class Stack:
         self.module: nn.Module = self.architecture.module(self.layout, self.parameters, specs)
         self.shared_module = self.workers.share(self.module)
         self.gradients = torch.empty_like(self.parameters)
+        self._gradient_views = self.layout.views(self.gradients)
+        if self.workers.count == 1:
+            self._write_gradients_directly()
 
     def keep(self, kept: Sequence[int]) -> None:
         """Drop all members but those at the ascending positions `kept`; the others' numbers do not change."""
@@ -79,19 +83,18 @@ class Stack:
 
     def gather_gradients(self) -> Tensor:
         """Collect the gradients of the module's parameters into one matrix (N, P) and clear them."""
-        rows = len(self.members)
-        gradients = [p.grad.reshape(rows, -1) for p in self._ordered_parameters() if p.grad is not None]
-        torch.cat(gradients, dim=1, out=self.gradients)
-        if self.workers.count == 1:
-            for parameter in self.module.parameters():
-                parameter.grad = None
-        else:
-            self.module.zero_grad(set_to_none=False)
+        for name, parameter in self.module.named_parameters():
+            # Dense layers have written theirs already, unless it had to be averaged over workers first.
+            if parameter.grad is not None:
+                self._gradient_views[name].copy_(parameter.grad)
+        self.module.zero_grad(set_to_none=self.workers.count == 1)
         return self.gradients
 
-    def _ordered_parameters(self) -> list[nn.Parameter]:
-        named = dict(self.module.named_parameters())
-        return [named[name] for name in self.layout.shapes]
+    def _write_gradients_directly(self) -> None:
+        for name, layer in self.module.named_modules():
+            if isinstance(layer, Dense):
+                views = self._gradient_views
+                layer.write_gradients_to(views[f"{name}.weight"], views[f"{name}.bias"])
 
     def member_parameters(self, position: int) -> dict[str, Tensor]:
         """One member's parameters by name, without the member dimension."""
