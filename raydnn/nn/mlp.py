@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from raydnn.nn.activations import activate
+from raydnn.nn.dense import Dense
 from raydnn.nn.dropout import Dropout
 from raydnn.nn.layout import Layout
 from raydnn.nn.noise import Noise
@@ -54,30 +54,6 @@ def zero_scales(trial: TrialSpec) -> set[str]:
     if isinstance(model, ResidualMlp) and model.zero_init_last_norm:
         return {f"layers.{layer}.norm.scale" for layer in model.block_ends}
     return set()
-
-
-class Dense(nn.Module):
-    """A dense layer of N members: y ← xW + b, x (N, B, fan_in), y (N, B, fan_out)."""
-
-    def __init__(self, parameters: Mapping[str, Tensor], norm: NormLayer | None) -> None:
-        """Wrap parameters, which stay views of the stack's matrix.
-
-        Args:
-            parameters: `weight` (N, fan_in, fan_out), `bias` (N, fan_out) where there is one, and `alpha`, the
-                slopes (N, fan_out) of the activation that follows, where it learns them.
-            norm: The normalization that follows, before or after the activation.
-        """
-        super().__init__()
-        self.weight = nn.Parameter(parameters["weight"])
-        self.bias = nn.Parameter(parameters["bias"]) if "bias" in parameters else None
-        self.alpha = nn.Parameter(parameters["alpha"]) if "alpha" in parameters else None
-        self.norm = norm
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Compute y."""
-        if self.bias is None:
-            return torch.bmm(inputs, self.weight)
-        return torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight)
 
 
 class Mlp(nn.Module):
@@ -151,7 +127,7 @@ class Mlp(nn.Module):
         return outputs
 
     def _normalize(
-        self, norm: NormLayer | None, hidden: Tensor, noise: Noise | None, batch_size: int
+        self, norm: nn.Module | None, hidden: Tensor, noise: Noise | None, batch_size: int
     ) -> Tensor:
         if norm is None:
             return hidden

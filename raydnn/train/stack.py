@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from raydnn.data.augment import Augmenter
 from raydnn.data.dataset import Dataset
+from raydnn.nn.dense import Dense
 from raydnn.nn.models import MODELS, initial_parameters, initial_statistics
 from raydnn.nn.objective import Objective
 from raydnn.optim.penalties import penalties
@@ -69,9 +70,12 @@ class Stack:
             self.layout, self.parameters, specs, self.statistics
         )
         self.shared_module = self.workers.share(self.module)
-        self.gradients = torch.empty_like(self.parameters)
+        self.gradients = torch.zeros_like(self.parameters)
         self.penalties = penalties([spec.regularization for spec in specs], self.layout.shapes, self.device)
         self.weights = self.layout.views(self.parameters)
+        self._gradient_views = self.layout.views(self.gradients)
+        if self.workers.count == 1 and specs[0].train.accumulate == 1:
+            self._write_gradients_directly()
 
     def keep(self, kept: Sequence[int]) -> None:
         """Drop all members but those at the ascending positions `kept`; the others' numbers do not change."""
@@ -102,19 +106,18 @@ class Stack:
 
     def gather_gradients(self) -> Tensor:
         """Collect the gradients of the module's parameters into one matrix (N, P) and clear them."""
-        rows = len(self.members)
-        gradients = [p.grad.reshape(rows, -1) for p in self._ordered_parameters() if p.grad is not None]
-        torch.cat(gradients, dim=1, out=self.gradients)
-        if self.workers.count == 1:
-            for parameter in self.module.parameters():
-                parameter.grad = None
-        else:
-            self.module.zero_grad(set_to_none=False)
+        for name, parameter in self.module.named_parameters():
+            # Dense layers have written theirs, unless it had to be averaged over workers or summed over batches.
+            if parameter.grad is not None:
+                self._gradient_views[name].copy_(parameter.grad)
+        self.module.zero_grad(set_to_none=self.workers.count == 1)
         return self.gradients
 
-    def _ordered_parameters(self) -> list[nn.Parameter]:
-        named = dict(self.module.named_parameters())
-        return [named[name] for name in self.layout.shapes]
+    def _write_gradients_directly(self) -> None:
+        for name, layer in self.module.named_modules():
+            if isinstance(layer, Dense):
+                views = self._gradient_views
+                layer.write_gradients_to(views[f"{name}.weight"], views.get(f"{name}.bias"))
 
     def member_parameters(self, position: int) -> dict[str, Tensor]:
         """One member's parameters and running averages by name, without the member dimension."""

@@ -61,11 +61,12 @@ def test_an_epoch_visits_every_example_once_in_its_order(
     loss, accuracy = evaluate(stack, dataset.train)
     torch.testing.assert_close(measured.train_loss, loss)
     torch.testing.assert_close(measured.train_accuracy, accuracy)
+    plain = stack.architecture.module(stack.layout, stack.parameters, [m.spec for m in stack.members])
     for member in range(2):
         last = order(member, 1, n)[(steps - 1) * batch_size :]
-        outputs = stack.module(dataset.train.inputs[last])[member]
+        outputs = plain(dataset.train.inputs[last])[member]
         mean = LOSSES["cross_entropy"](outputs.unsqueeze(0), dataset.train.targets[last]).mean()
-        gradients = torch.autograd.grad(mean, list(stack.module.parameters()))
+        gradients = torch.autograd.grad(mean, list(plain.parameters()))
         norm = torch.cat([gradient[member].flatten() for gradient in gradients]).norm()
         assert measured.grad_norm[member].item() == pytest.approx(norm.item(), rel=1e-4)
 
