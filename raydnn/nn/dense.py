@@ -25,11 +25,12 @@ class Dense(nn.Module):
         self.bias = nn.Parameter(parameters["bias"]) if "bias" in parameters else None
         self.alpha = nn.Parameter(parameters["alpha"]) if "alpha" in parameters else None
         self.norm = norm
-        self._gradients: tuple[Tensor, Tensor | None] | None = None
+        self._gradients: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def write_gradients_to(self, weight: Tensor, bias: Tensor | None) -> None:
         """Let the backward pass overwrite these tensors instead of `weight.grad` and `bias.grad`."""
-        self._gradients = (weight, bias)
+        # The product goes to memory of its own first: into a view its rounding would depend on the member's place.
+        self._gradients = (torch.empty(weight.shape, device=weight.device), weight, bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute y."""
@@ -46,8 +47,7 @@ def _dense(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 class _WritingDense(torch.autograd.Function):
     """y = xW + b with dW = xᵀ dy and db = Σ dy written into given tensors.
 
-    Autograd would allocate both anew at every step, and the stack would copy them into its matrix: for a large
-    layer that costs more than the product itself.
+    Autograd would allocate dW anew at every step: for a large layer that costs more than the product itself.
     """
 
     @staticmethod
@@ -56,20 +56,21 @@ class _WritingDense(torch.autograd.Function):
         inputs: Tensor,
         weight: Tensor,
         bias: Tensor | None,
+        product: Tensor,
         to_weight: Tensor,
         to_bias: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(inputs, weight)
-        ctx.destinations = (to_weight, to_bias)
+        ctx.destinations = (product, to_weight, to_bias)
         return _dense(inputs, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         inputs, weight = ctx.saved_tensors
-        to_weight, to_bias = ctx.destinations
+        product, to_weight, to_bias = ctx.destinations
         (of_outputs,) = gradients
-        torch.bmm(inputs.transpose(1, 2), of_outputs, out=to_weight)
+        to_weight.copy_(torch.bmm(inputs.transpose(1, 2), of_outputs, out=product))
         if to_bias is not None:
-            torch.sum(of_outputs, dim=1, out=to_bias)
+            to_bias.copy_(of_outputs.sum(dim=1))
         of_inputs = torch.bmm(of_outputs, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
-        return of_inputs, None, None, None, None
+        return of_inputs, None, None, None, None, None
