@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from raydnn.data.scaling import FITS
 from raydnn.data.sources import SOURCES
 from raydnn.launch.judging import SCHEDULERS
 from raydnn.nn.activations import ACTIVATIONS
 from raydnn.nn.initializers import INITIALIZERS
 from raydnn.nn.losses import LOSSES
 from raydnn.nn.models import MODELS
+from raydnn.nn.normalization import NORMALIZATIONS
 from raydnn.optim.clipping import CLIPS
 from raydnn.optim.optimizers import OPTIMIZERS
 from raydnn.optim.schedules import SCHEDULES
@@ -26,17 +28,19 @@ IMPLEMENTATIONS: dict[str, Mapping[str, Any]] = {
     "activation": ACTIVATIONS,
     "loss": LOSSES,
     "model": MODELS,
+    "normalization": {"none": None, **NORMALIZATIONS},
     "clip": CLIPS,
     "data": SOURCES,
+    "scaling": FITS,
     "algorithm": ALGORITHMS,
     "scheduler": SCHEDULERS,
 }
 
 
 def test_every_kind_has_implementations() -> None:
-    without = {"normalization"}
-    assert set(IMPLEMENTATIONS) == set(KINDS) - without
-    assert [set(components(kind)) for kind in without] == [{"none"}]
+    # An output is one of the activations; class weights are a field's three forms.
+    assert set(IMPLEMENTATIONS) == set(KINDS) - {"output", "class_weights"}
+    assert set(components("output")) - {"auto"} <= set(ACTIVATIONS)
 
 
 @pytest.mark.parametrize("kind", IMPLEMENTATIONS)

@@ -26,6 +26,7 @@ def train(launch: Launch) -> None:
     from raydnn.launch.runs import begin, driving, ended_stacks
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
+    from raydnn.spec.selu import selu_warnings
     from raydnn.spec.trial import trial_of_job
     from raydnn.store.run import new_run_id
     from raydnn.train.summary import summarize
@@ -44,6 +45,8 @@ def train(launch: Launch) -> None:
         f"{summary.validation_examples:,} validation, {summary.test_examples:,} test examples · "
         f"{summary.steps_per_epoch:,} steps an epoch"
     )
+    for warning in selu_warnings(trial):
+        click.echo(f"warning: {warning}", err=True)
     click.echo(f"run {run.run_id} in {run.uri}", err=True)
 
     from raydnn.launch.training import train_run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,16 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from raydnn.data.raw import Arrays, Raw, class_numbers, count_classes, existing_file, finite
+from raydnn.data.raw import (
+    Arrays,
+    Raw,
+    class_numbers,
+    count_classes,
+    example_weights,
+    existing_file,
+    finite,
+    two_classes,
+)
 from raydnn.errors import DataError, JobError, Problem, nearest
 from raydnn.spec.data import Csv
 
@@ -30,21 +39,35 @@ def load_csv(spec: Csv) -> Raw:
     """
     train = _read(spec.path)
     names = train.table.column_names
-    if spec.target not in names:
-        message = (
-            f"'{spec.target}' is given; {train.path} has the columns {', '.join(names)}."
-            f"{nearest(spec.target, names)}"
+    for field, column in (("target", spec.target), ("weights", spec.weights)):
+        if column is not None and column not in names:
+            message = (
+                f"'{column}' is given; {train.path} has the columns {', '.join(names)}."
+                f"{nearest(column, names)}"
+            )
+            raise JobError([Problem("", f"data.{field}", message)])
+    if spec.weights == spec.target:
+        raise JobError(
+            [Problem("", "data.weights", f"'{spec.weights}' is the target; another column is needed")]
         )
-        raise JobError([Problem("", "data.target", message)])
-    if len(names) == 1:
+    features = [name for name in names if name not in (spec.target, spec.weights)]
+    if not features:
         raise DataError(f"{train.path}: '{spec.target}' is the only column; at least one feature is needed")
-    labels = _labels(train, spec.target) if spec.kind == "classification" else None
-    return Raw(
-        _part(train, names, spec.target, labels),
-        None if spec.test_path is None else _part(_read(spec.test_path), names, spec.target, labels),
-        0 if labels is None else labels.classes,
-        spec.kind,
-    )
+    labels = None if spec.kind == "regression" else _labels(train, spec.target)
+    if labels is not None and spec.kind == "binary":
+        two_classes(labels.classes, train.where(spec.target))
+    test = None
+    if spec.test_path is not None:
+        file = _read(spec.test_path)
+        odd = sorted((set(names) ^ set(file.table.column_names)) - {spec.weights})
+        if odd:
+            raise DataError(f"{file.path}: column '{odd[0]}' is not in both the training and the test file")
+        test = _part(file, features, spec.target, labels)
+    arrays = _part(train, features, spec.target, labels)
+    if spec.weights is not None:
+        weights = example_weights(_numbers(train, spec.weights), train.where(spec.weights))
+        arrays = replace(arrays, weights=weights)
+    return Raw(arrays, test, 0 if labels is None else labels.classes, spec.kind)
 
 
 @dataclass(frozen=True)
@@ -97,11 +120,8 @@ def _read(given: str) -> _File:
     return _File(path, table)
 
 
-def _part(file: _File, columns: list[str], target: str, labels: _Labels | None) -> Arrays:
-    odd = sorted(set(columns) ^ set(file.table.column_names))
-    if odd:
-        raise DataError(f"{file.path}: column '{odd[0]}' is not in both the training and the test file")
-    inputs = np.stack([_numbers(file, name) for name in columns if name != target], axis=1)
+def _part(file: _File, features: list[str], target: str, labels: _Labels | None) -> Arrays:
+    inputs = np.stack([_numbers(file, name) for name in features], axis=1)
     if labels is None:
         return Arrays(inputs, _numbers(file, target)[:, None])
     return Arrays(inputs, _class_numbers(file, target, labels))

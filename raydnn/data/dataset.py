@@ -17,14 +17,17 @@ class Split:
     inputs: torch.Tensor
     """float32, (n, *features), scaled."""
     targets: torch.Tensor
-    """Class numbers: int64, (n,). Regression: float32, (n, outputs)."""
+    """Class numbers: int64, (n,). Numbers, labels (0 or 1) and probabilities: float32, (n, outputs)."""
+    weights: torch.Tensor | None = None
+    """float32, (n,): weight of each example in the training loss; None where all are equal."""
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def to(self, device: torch.device | str) -> Split:
         """Return the same part on a device."""
-        return Split(self.inputs.to(device), self.targets.to(device))
+        weights = None if self.weights is None else self.weights.to(device)
+        return Split(self.inputs.to(device), self.targets.to(device), weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +38,11 @@ class Dataset:
     validation: Split
     test: Split | None
     classes: int
-    """Number of classes; 0 for regression."""
+    """Number of classes; 0 where the targets are not class numbers."""
     task: Task
     scaling: ScalingState
+    shape: tuple[int, ...] | None = None
+    """Shape of one input before it was made a row; None: it is as it was."""
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -46,8 +51,13 @@ class Dataset:
 
     @property
     def outputs(self) -> int:
-        """What a model has to put out: the number of classes, or of regression targets."""
-        return self.classes if self.task == "classification" else self.train.targets.shape[1]
+        """Number of classes, or of target numbers."""
+        return self.classes or self.train.targets.shape[1]
+
+    @property
+    def class_counts(self) -> torch.Tensor | None:
+        """Training examples of each class (classes,); None where the targets are no class numbers."""
+        return torch.bincount(self.train.targets, minlength=self.classes) if self.classes else None
 
     def to(self, device: torch.device | str) -> Dataset:
         """Return the same data set on a device."""
@@ -58,4 +68,5 @@ class Dataset:
             self.classes,
             self.task,
             self.scaling.to(device),
+            self.shape,
         )

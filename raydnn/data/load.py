@@ -51,7 +51,8 @@ def load_dataset(spec: DataSet) -> Dataset:
 
 
 def _split(arrays: Arrays, scaling: ScalingState) -> Split:
-    return Split(scaling.apply(torch.from_numpy(arrays.inputs)), torch.from_numpy(arrays.targets))
+    weights = None if arrays.weights is None else torch.from_numpy(arrays.weights)
+    return Split(scaling.apply(torch.from_numpy(arrays.inputs)), torch.from_numpy(arrays.targets), weights)
 
 
 def _first(arrays: Arrays, count: int) -> tuple[Arrays, Arrays]:
@@ -74,7 +75,7 @@ def _draw(arrays: Arrays, fraction: float, seed: int, task: Task, field: str) ->
             np.arange(len(targets)),
             test_size=fraction,
             random_state=seed,
-            stratify=targets if task == "classification" else None,
+            stratify=targets if task in ("classification", "binary") else None,
         )
     except ValueError as error:
         raise _job_error(
@@ -84,7 +85,8 @@ def _draw(arrays: Arrays, fraction: float, seed: int, task: Task, field: str) ->
 
 
 def _take(arrays: Arrays, rows: NDArray[np.int64] | slice) -> Arrays:
-    return Arrays(arrays.inputs[rows], arrays.targets[rows])
+    weights = None if arrays.weights is None else arrays.weights[rows]
+    return Arrays(arrays.inputs[rows], arrays.targets[rows], weights)
 
 
 def _job_error(field: str, message: str) -> JobError:

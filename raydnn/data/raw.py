@@ -19,6 +19,8 @@ class Arrays:
 
     inputs: NDArray[np.float32]
     targets: NDArray[Any]
+    weights: NDArray[np.float32] | None = None
+    """(n,): weight of each example in the training loss."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Raw:
     train: Arrays
     test: Arrays | None
     classes: int
-    """Number of classes; 0 for regression."""
+    """Number of classes; 0 where the targets are not class numbers."""
     task: Task
 
 
@@ -92,3 +94,50 @@ def count_classes(labels: NDArray[Any], where: str) -> int:
     if distinct.size < 2:
         raise DataError(f"{where}: every label is {distinct[0]}; at least two classes are needed")
     return int(distinct.size)
+
+
+def two_classes(classes: int, where: str) -> int:
+    """Return the number of classes of a binary task; a DataError if it is not two."""
+    if classes != 2:
+        raise DataError(f"{where}: holds {classes} classes; kind: binary needs two")
+    return classes
+
+
+def labels(targets: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    """Return targets (n, labels) that are 0 or 1 each.
+
+    Raises:
+        DataError: One is neither; the message names the row, 1-based.
+    """
+    return _checked(targets, (targets != 0) & (targets != 1), where, "0 or 1 for each label is needed")
+
+
+def probabilities(targets: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    """Return targets (n, classes) that are probabilities.
+
+    Raises:
+        DataError: One is negative, or a row's sum is not 1 (within 1e-3); the message names the row, 1-based.
+    """
+    _checked(targets, targets < 0, where, "a probability is at least 0")
+    sums = targets.sum(axis=1, dtype=np.float64)
+    return _checked(targets, np.abs(sums - 1) > 1e-3, where, "its probabilities must add up to 1")
+
+
+def example_weights(weights: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    """Return the weights (n,) of examples.
+
+    Raises:
+        DataError: One is negative (its row is named, 1-based), or all are 0.
+    """
+    _checked(weights, weights < 0, where, "a weight is at least 0")
+    if not weights.any():
+        raise DataError(f"{where}: every weight is 0; one above 0 is needed")
+    return weights
+
+
+def _checked(values: NDArray[Any], bad: NDArray[np.bool_], where: str, allowed: str) -> NDArray[Any]:
+    rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))
+    if rows.size:
+        given = values[rows[0]].tolist()
+        raise DataError(f"{where}, row {rows[0] + 1}: {given} is given; {allowed}")
+    return values

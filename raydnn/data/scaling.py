@@ -4,58 +4,85 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from raydnn.spec.data import Scaling
+from raydnn.errors import JobError, Problem
+from raydnn.spec.scaling import Scaling, Whiten
+
+CHUNK = 4096
+"""Examples whose float64 copy is made at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScalingState:
-    """A fitted scaling: x → (x - shift) / scale."""
+    """A fitted scaling: x → (x - shift) / scale, then the product with `matrix` where there is one."""
 
-    name: Scaling
-    shift: torch.Tensor
+    name: str
+    shift: Tensor
     """float32, of the features' shape, or of shape () when it is the same for all."""
-    scale: torch.Tensor
+    scale: Tensor
     """Like `shift`; never 0."""
+    matrix: Tensor | None = None
+    """float32, (features, *shape of a scaled input)."""
 
-    def apply(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return scaled inputs of the same shape (n, *features); the given ones are not changed."""
-        return inputs if self.name == "none" else inputs.sub(self.shift).div_(self.scale)
+    def apply(self, inputs: Tensor) -> Tensor:
+        """Return scaled inputs (n, *features); the given ones are not changed.
+
+        They keep their shape, but for whitening to principal components, which are a plain list.
+        """
+        if self.name == "none":
+            return inputs
+        scaled = inputs.sub(self.shift).div_(self.scale)
+        return scaled if self.matrix is None else torch.tensordot(scaled.flatten(1), self.matrix, dims=1)
 
     def to(self, device: torch.device | str) -> ScalingState:
         """Return the same scaling on a device."""
-        return ScalingState(self.name, self.shift.to(device), self.scale.to(device))
+        return ScalingState(self.name, **{name: t.to(device) for name, t in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return its tensors by name, as a checkpoint keeps them; with `name` they make it again."""
+        matrix = {} if self.matrix is None else {"matrix": self.matrix}
+        return {"shift": self.shift, "scale": self.scale, **matrix}
 
 
-def fit(name: Scaling, inputs: torch.Tensor) -> ScalingState:
+def fit(spec: Scaling, inputs: Tensor) -> ScalingState:
     """Fit a scaling to training inputs.
 
     Args:
-        name: Which scaling.
+        spec: Which scaling.
         inputs: float32, (n, *features) with n ≥ 1.
+
+    Raises:
+        JobError: More components are asked for than there are features.
     """
-    shift, scale = _FITS[name](inputs)
-    return ScalingState(name, shift, scale)
+    return ScalingState(spec.name, *FITS[spec.name](spec, inputs))
 
 
-def _none(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _none(_spec: Any, _inputs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros(()), torch.ones(())
 
 
-def _unit(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _unit(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
     span = inputs.max() - inputs.min()
     return torch.zeros(()), torch.where(span > 0, span, 1.0)
 
 
-def _center(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _minmax(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    low, high = inputs.amin(0), inputs.amax(0)
+    return low, torch.where(high > low, high - low, 1.0)
+
+
+def _center(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
     mean = inputs.mean(0, dtype=torch.float64).float()
     return mean, torch.ones_like(mean)
 
 
-def _standardize(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    mean, _ = _center(inputs)
+def _standardize(spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    mean, _ = _center(spec, inputs)
     low, high = inputs.amin(0), inputs.amax(0)
     # Rounding may leave a constant feature with a mean beside its value and a tiny deviation.
     shift = torch.where(low == high, low, mean)
@@ -67,9 +94,34 @@ def _standardize(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return shift, torch.where(deviation > 0, deviation, 1.0)
 
 
-_FITS: dict[Scaling, Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]] = {
+def _whiten(spec: Whiten, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    features = inputs.shape[1:]
+    width = prod(features)
+    if spec.n_components is not None and spec.n_components > width:
+        message = f"{spec.n_components} is given; the inputs have {width} features"
+        raise JobError([Problem("", "data.scaling.n_components", message)])
+    shift, scale = _center(spec, inputs)
+    covariance = torch.zeros(width, width, dtype=torch.float64)
+    for rows in torch.split(inputs, CHUNK):
+        centered = rows.sub(shift).flatten(1).double()
+        covariance += centered.T @ centered
+    variances, axes = torch.linalg.eigh(covariance / max(len(inputs) - 1, 1))
+    kept = spec.n_components or width
+    variances, axes = variances.flip(0)[:kept].clamp(min=0), axes.flip(1)[:, :kept]
+    # An eigenvector's sign is arbitrary: its largest entry decides, as in scikit-learn.
+    axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
+    matrix = axes / (variances + spec.eps).sqrt()
+    if spec.method == "zca":
+        matrix = (matrix @ axes.T).unflatten(1, features)
+    return shift, scale, matrix.float()
+
+
+FITS: dict[str, Callable[[Any, Tensor], tuple[Tensor, ...]]] = {
     "none": _none,
     "unit": _unit,
+    "minmax": _minmax,
     "center": _center,
     "standardize": _standardize,
+    "whiten": _whiten,
 }
+"""Name of a spec class of `raydnn.spec.scaling` → function to shift, scale and perhaps matrix."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from raydnn.nn.noise import Noise
 from raydnn.optim.runs import Run
 
 
@@ -16,9 +17,19 @@ def linear(z: Tensor) -> Tensor:
     return z
 
 
+def heaviside(z: Tensor) -> Tensor:
+    """f(z) = 0 for z < 0, else 1; its gradient is 0 everywhere."""
+    return (z >= 0).to(z.dtype)
+
+
 def leaky_relu(z: Tensor, alpha: Tensor) -> Tensor:
     """f(z) = z for z > 0, else αz."""
     return torch.where(z > 0, z, alpha * z)
+
+
+def rrelu(z: Tensor, lower: Tensor, upper: Tensor, share: Tensor | float) -> Tensor:
+    """f(z) = z for z > 0, else az, a = lower + share·(upper − lower); the share is uniform noise, or 1/2."""
+    return torch.where(z > 0, z, (lower + share * (upper - lower)) * z)
 
 
 def elu(z: Tensor, alpha: Tensor) -> Tensor:
@@ -26,15 +37,25 @@ def elu(z: Tensor, alpha: Tensor) -> Tensor:
     return torch.where(z > 0, z, alpha * torch.expm1(z.clamp(max=0)))
 
 
+def softmax(z: Tensor) -> Tensor:
+    """f(z)_k = e^(z_k) / Σ_j e^(z_j)."""
+    return torch.softmax(z, dim=-1)
+
+
 ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "linear": linear,
+    "heaviside": heaviside,
+    "sign": torch.sign,
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,
     "leaky_relu": leaky_relu,
+    "rrelu": rrelu,
+    "prelu": leaky_relu,
     "elu": elu,
     "selu": functional.selu,
     "softplus": functional.softplus,
+    "softmax": softmax,
     "gelu": functional.gelu,
     "silu": functional.silu,
     "mish": functional.mish,
@@ -42,12 +63,37 @@ ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
 """Name → implementation; the names are those of raydnn.spec.activation."""
 
 
-def activate(runs: Sequence[Run], z: Tensor) -> Tensor:
-    """Apply to z (N, B, H) each run's activation."""
-    parts = [
-        ACTIVATIONS[run.name](
-            run.of(z), **{name: vector.to(z.dtype).view(-1, 1, 1) for name, vector in run.vectors.items()}
-        )
-        for run in runs
-    ]
+def activate(
+    runs: Sequence[Run],
+    z: Tensor,
+    noise: Noise | None = None,
+    batch_size: int = 0,
+    alpha: Tensor | None = None,
+) -> Tensor:
+    """Apply each run's activation.
+
+    Args:
+        runs: The members' activations.
+        z: Pre-activations (N, B, H).
+        noise: The step's noise in training; None at evaluation.
+        batch_size: Examples of the whole batch over all workers, needed with `noise`.
+        alpha: The slopes (N, H) that `prelu` learned, where all members have it.
+
+    Returns:
+        f(z), (N, B, H).
+    """
+    shares: Tensor | float = 0.5
+    if noise is not None and any(run.name == "rrelu" for run in runs):
+        shares = noise.uniform(batch_size, z.shape[-1], "rrelu")
+    parts = []
+    for run in runs:
+        of_run = run.of(z)
+        parameters: dict[str, Tensor | float] = {
+            name: vector.to(z.dtype).view(-1, 1, 1) for name, vector in run.vectors.items()
+        }
+        if run.name == "prelu" and alpha is not None:
+            parameters["alpha"] = run.of(alpha).unsqueeze(1)
+        if run.name == "rrelu":
+            parameters["share"] = shares if isinstance(shares, float) or len(shares) == 1 else run.of(shares)
+        parts.append(ACTIVATIONS[run.name](of_run, **parameters))
     return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -7,9 +7,12 @@ from math import sqrt
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from raydnn.spec.init import Normal
+from raydnn.spec.init import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, VarianceScaling
+
+CUT_STD = 0.8796256610342398
+"""Standard deviation of a standard normal variable cut at ±2."""
 
 Initializer = Callable[[Any, int, int, Generator], Tensor]
 
@@ -20,6 +23,11 @@ def _uniform(fan_in: int, fan_out: int, bound: float, generator: Generator) -> T
 
 def _normal(fan_in: int, fan_out: int, std: float, generator: Generator) -> Tensor:
     return torch.randn(fan_in, fan_out, generator=generator) * std
+
+
+def _truncated_normal(fan_in: int, fan_out: int, std: float, generator: Generator) -> Tensor:
+    weights = torch.empty(fan_in, fan_out)
+    return nn.init.trunc_normal_(weights, 0.0, std, -2 * std, 2 * std, generator)
 
 
 def glorot_uniform(_spec: object, fan_in: int, fan_out: int, generator: Generator) -> Tensor:
@@ -52,9 +60,41 @@ def lecun_normal(_spec: object, fan_in: int, fan_out: int, generator: Generator)
     return _normal(fan_in, fan_out, sqrt(1 / fan_in), generator)
 
 
+def variance_scaling(spec: VarianceScaling, fan_in: int, fan_out: int, generator: Generator) -> Tensor:
+    """Var w = scale/n, n by `mode`, whatever the distribution."""
+    n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[spec.mode]
+    std = sqrt(spec.scale / n)
+    if spec.distribution == "uniform":
+        return _uniform(fan_in, fan_out, sqrt(3) * std, generator)
+    if spec.distribution == "normal":
+        return _normal(fan_in, fan_out, std, generator)
+    return _truncated_normal(fan_in, fan_out, std / CUT_STD, generator)
+
+
 def normal(spec: Normal, fan_in: int, fan_out: int, generator: Generator) -> Tensor:
     """w ~ N(0, std²)."""
     return _normal(fan_in, fan_out, spec.std, generator)
+
+
+def truncated_normal(spec: TruncatedNormal, fan_in: int, fan_out: int, generator: Generator) -> Tensor:
+    """w ~ N(0, std²) given |w| ≤ 2·std."""
+    return _truncated_normal(fan_in, fan_out, spec.std, generator)
+
+
+def uniform(spec: Uniform, fan_in: int, fan_out: int, generator: Generator) -> Tensor:
+    """w ~ U(−bound, bound)."""
+    return _uniform(fan_in, fan_out, spec.bound, generator)
+
+
+def orthogonal(spec: Orthogonal, fan_in: int, fan_out: int, generator: Generator) -> Tensor:
+    """WᵀW = gain²·I for fan_in ≥ fan_out, else WWᵀ = gain²·I."""
+    weights = torch.empty(fan_in, fan_out)
+    return nn.init.orthogonal_(weights, spec.gain, generator)
+
+
+def constant(spec: Constant, fan_in: int, fan_out: int, _generator: Generator) -> Tensor:
+    """w = value."""
+    return torch.full((fan_in, fan_out), spec.value)
 
 
 def zeros(_spec: object, fan_in: int, fan_out: int, _generator: Generator) -> Tensor:
@@ -74,8 +114,13 @@ INITIALIZERS: dict[str, Initializer] = {
     "he_normal": he_normal,
     "lecun_uniform": lecun_uniform,
     "lecun_normal": lecun_normal,
+    "variance_scaling": variance_scaling,
     "normal": normal,
+    "truncated_normal": truncated_normal,
+    "uniform": uniform,
+    "orthogonal": orthogonal,
     "zeros": zeros,
+    "constant": constant,
     "torch_default": torch_default,
 }
 """Name → implementation; the names are those of raydnn.spec.init without `auto`."""

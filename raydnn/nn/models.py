@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,8 @@ from torch import Tensor, nn
 from raydnn.data.random import generator
 from raydnn.nn.initializers import INITIALIZERS
 from raydnn.nn.layout import Layout
-from raydnn.nn.mlp import Mlp, mlp_layout
+from raydnn.nn.mlp import Mlp, mlp_layout, zero_scales
+from raydnn.spec.activation import Prelu
 from raydnn.spec.trial import TrialSpec
 
 
@@ -20,25 +20,41 @@ from raydnn.spec.trial import TrialSpec
 class Architecture:
     """A model's two functions."""
 
-    layout: Callable[[Any, int, int], Layout]
-    """(model spec, inputs, outputs) → layout of one member's parameters."""
-    module: Callable[[Layout, Tensor, Sequence[TrialSpec]], nn.Module]
-    """(layout, parameters (N, P), members) → module (B, F) or (N, B, F) → (N, B, K)."""
+    layout: Callable[[TrialSpec, int, int], Layout]
+    """(member, inputs, outputs) → layout of its parameters."""
+    module: Callable[[Layout, Tensor, Sequence[TrialSpec], Tensor], nn.Module]
+    """(layout, parameters (N, P), members, statistics (N, S)) → module (B, F) or (N, B, F) → (N, B, K)."""
 
 
-MODELS: dict[str, Architecture] = {"mlp": Architecture(mlp_layout, Mlp)}
+_DENSE = Architecture(mlp_layout, Mlp)
+MODELS: dict[str, Architecture] = {"perceptron": _DENSE, "mlp": _DENSE, "residual_mlp": _DENSE}
 """Name → implementation; the names are those of raydnn.spec.model."""
 
 
 def initial_parameters(layout: Layout, trial: TrialSpec) -> Tensor:
-    """Draw one member's first parameters (P,): matrices by its initializer, biases 0.
+    """Draw one member's first parameters (P,): matrices by its initializer, biases 0, learned slopes as given,
+    scales of normalizations 1.
 
     Every parameter has a generator of its own, keyed by the trial's seed and the parameter's name.
     """
     initializer = INITIALIZERS[trial.init.name]
     flat = torch.zeros(1, layout.size)
+    zeros = zero_scales(trial)
     for name, view in layout.views(flat).items():
         if view.dim() == 3:
             fan_in, fan_out = view.shape[1:]
             view[0] = initializer(trial.init, fan_in, fan_out, generator("init", trial.seed, name))
+        elif name.endswith(".alpha") and isinstance(trial.activation, Prelu):
+            view.fill_(trial.activation.alpha)
+        elif name.endswith("norm.scale") and name not in zeros:
+            view.fill_(1.0)
+    return flat[0]
+
+
+def initial_statistics(layout: Layout) -> Tensor:
+    """One member's first running averages (S,): means 0 and variances 1."""
+    flat = torch.zeros(1, layout.statistics_size)
+    for name, view in layout.statistics_views(flat).items():
+        if name.endswith(".variance"):
+            view.fill_(1.0)
     return flat[0]

@@ -13,6 +13,8 @@ from raydnn.data.random import generator
 class Noise:
     """Uniform draws of one epoch, keyed by each member's seed; members with equal seeds get equal draws.
 
+    Each use has a stream of its own, so that what a member draws does not depend on what others in its stack use.
+
     With several data-parallel workers every worker draws for the whole batch and takes its own rows,
     so that the number of workers changes nothing.
     """
@@ -34,28 +36,34 @@ class Noise:
             rank: This worker's number.
             workers: Number of data-parallel workers.
         """
-        distinct = sorted(set(seeds))
-        self._generators = [generator("noise", seed, epoch, device=device.type) for seed in distinct]
+        self._seeds = sorted(set(seeds))
+        self._epoch = epoch
+        self._streams: dict[str, list[torch.Generator]] = {}
         self._member = None
-        if len(distinct) > 1:
-            positions = [distinct.index(seed) for seed in seeds]
+        if len(self._seeds) > 1:
+            positions = [self._seeds.index(seed) for seed in seeds]
             self._member = torch.tensor(positions, device=device)
         self._device = device
         self._rank = rank
-        self._workers = workers
+        self.workers = workers
 
-    def uniform(self, batch_size: int, width: int) -> Tensor:
+    def uniform(self, batch_size: int, width: int, stream: str = "noise") -> Tensor:
         """Draw U[0, 1).
 
         Args:
             batch_size: Examples of the whole batch, over all workers.
             width: Draws an example.
+            stream: What the draws are for; dropout has the default one.
 
         Returns:
             (1 or N, examples of this worker, width).
         """
+        if stream not in self._streams:
+            self._streams[stream] = [
+                generator(stream, seed, self._epoch, device=self._device.type) for seed in self._seeds
+            ]
         draws = torch.stack(
-            [torch.rand(batch_size, width, generator=g, device=self._device) for g in self._generators]
+            [torch.rand(batch_size, width, generator=g, device=self._device) for g in self._streams[stream]]
         )
-        draws = draws[:, self._rank :: self._workers]
+        draws = draws[:, self._rank :: self.workers]
         return draws if self._member is None else draws[self._member]

@@ -1,33 +1,60 @@
 """Gradient clipping, member by member.
 
-Every function scales `gradients` (n, P) of n members in place; its parameters are columns (n, 1).
+Every function changes `gradients` (n, P) of n members in place; its parameters are columns (n, 1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from raydnn.optim.runs import Run
+from raydnn.optim.shapes import Shapes, layers
+
+Columns = Mapping[str, Tensor]
 
 
-def none(_gradients: Tensor, _hyper: Mapping[str, Tensor]) -> None:
+def none(_gradients: Tensor, _hyper: Columns, _shapes: Shapes) -> None:
     """Leave the gradients as they are."""
 
 
-def norm(gradients: Tensor, hyper: Mapping[str, Tensor]) -> None:
+def value(gradients: Tensor, hyper: Columns, _shapes: Shapes) -> None:
+    """g ← min(max(g, −c), c)."""
+    limit = hyper["max_grad"].to(gradients.dtype)
+    torch.clamp(gradients, -limit, limit, out=gradients)
+
+
+def norm(gradients: Tensor, hyper: Columns, _shapes: Shapes) -> None:
     """g ← g · min(1, c/(‖g‖ + 1e-6)), the norm taken over all of a member's parameters."""
-    total = gradients.norm(dim=1, keepdim=True)
-    gradients.mul_((hyper["max_grad_norm"].float() / (total + 1e-6)).clamp_(max=1.0))
+    gradients.mul_(_factor(gradients.norm(dim=1, keepdim=True), hyper))
 
 
-CLIPS: dict[str, Callable[[Tensor, Mapping[str, Tensor]], None]] = {"none": none, "norm": norm}
+def per_layer(gradients: Tensor, hyper: Columns, shapes: Shapes) -> None:
+    """g ← g · min(1, c/(‖g‖ + 1e-6)) for the weights and biases of each layer by themselves."""
+    for places in layers(shapes):
+        norms = [gradients[:, place].norm(dim=1, keepdim=True) for place in places]
+        factor = _factor(torch.cat(norms, dim=1).norm(dim=1, keepdim=True), hyper)
+        for place in places:
+            gradients[:, place].mul_(factor)
+
+
+def _factor(total: Tensor, hyper: Columns) -> Tensor:
+    return (hyper["max_grad_norm"].to(total.dtype) / (total + 1e-6)).clamp_(max=1.0)
+
+
+CLIPS: dict[str, Callable[[Tensor, Columns, Shapes], None]] = {
+    "none": none,
+    "value": value,
+    "norm": norm,
+    "per_layer": per_layer,
+}
 """Name → implementation; the names are those of raydnn.spec.clip."""
 
 
-def clip_gradients(runs: Sequence[Run], gradients: Tensor) -> None:
+def clip_gradients(runs: Sequence[Run], gradients: Tensor, shapes: Shapes) -> None:
     """Clip the gradients (N, P) of a stack, each run of members in its own way."""
     for run in runs:
         columns = {name: vector.unsqueeze(1) for name, vector in run.vectors.items()}
-        CLIPS[run.name](run.of(gradients), columns)
+        CLIPS[run.name](run.of(gradients), columns, shapes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,8 @@ class Run:
     """Parameter → vector (stop − start,), float64 so that 1 − β loses nothing; booleans stay boolean."""
     used: frozenset[str]
     """Parameters that differ from zero in some member; the others can be skipped."""
+    settings: dict[str, Any]
+    """Parameters that are no numbers, such as a choice by name; equal in all members."""
 
     def of(self, stacked: Tensor) -> Tensor:
         """This run's rows of a tensor with leading member dimension, as a view."""
@@ -34,7 +37,7 @@ class Run:
 
 
 def find_runs(components: Sequence[Component], device: torch.device) -> list[Run]:
-    """Group neighbouring members with the same component.
+    """Group neighbouring members with the same component, alike in what is no number.
 
     Args:
         components: One component a member, in the stack's order.
@@ -42,22 +45,31 @@ def find_runs(components: Sequence[Component], device: torch.device) -> list[Run
     """
     runs: list[Run] = []
     start = 0
-    for name, group in groupby(components, key=lambda component: component.name):
+    for (name, settings), group in groupby(components, key=lambda c: (c.name, _settings(c))):
         specs = list(group)
-        runs.append(_make_run(name, start, specs, device))
+        runs.append(_make_run(name, dict(settings), start, specs, device))
         start += len(specs)
     return runs
 
 
-def _make_run(name: str, start: int, specs: list[Component], device: torch.device) -> Run:
+def _settings(component: Component) -> tuple[tuple[str, Any], ...]:
+    """Names and values of the parameters that are no numbers."""
+    return tuple(
+        (field, value) for field, value in component if field != "name" and not isinstance(value, int | float)
+    )
+
+
+def _make_run(
+    name: str, settings: dict[str, Any], start: int, specs: list[Component], device: torch.device
+) -> Run:
     vectors: dict[str, Tensor] = {}
     used = set()
     for field in type(specs[0]).model_fields:
-        if field == "name":
+        if field == "name" or field in settings:
             continue
         values = [getattr(spec, field) for spec in specs]
         dtype = torch.bool if isinstance(values[0], bool) else torch.float64
         vectors[field] = torch.tensor(values, dtype=dtype, device=device)
         if any(values):
             used.add(field)
-    return Run(name, start, start + len(specs), vectors, frozenset(used))
+    return Run(name, start, start + len(specs), vectors, frozenset(used), settings)

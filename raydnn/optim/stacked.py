@@ -8,24 +8,28 @@ import torch
 from torch import Tensor
 
 from raydnn.optim.optimizers import OPTIMIZERS
-from raydnn.optim.runs import find_runs
+from raydnn.optim.runs import Run, find_runs
+from raydnn.optim.shapes import Shapes, in_matrices
+from raydnn.optim.step import Step
 from raydnn.spec.base import Component
+from raydnn.spec.optimizer import momentum_field
 
 
 class StackOptimizer:
     """Updates the parameters (N, P) of N members, each with its own optimizer and hyperparameters."""
 
-    def __init__(self, specs: Sequence[Component], size: int, device: torch.device) -> None:
+    def __init__(self, specs: Sequence[Component], shapes: Shapes, device: torch.device) -> None:
         """Start N optimizers.
 
         Args:
             specs: One optimizer spec a member, in the stack's order.
-            size: Number P of parameters a member.
+            shapes: Names and shapes of a member's parameters, in the order in which they lie in its row of P.
             device: Where the state lives.
         """
         self.steps = torch.zeros(len(specs), 1, dtype=torch.float64, device=device)
         self._specs = list(specs)
-        self._size = size
+        self._shapes = shapes
+        self._weights = in_matrices(shapes, device)
         self._device = device
         self._arrange([])
 
@@ -35,12 +39,10 @@ class StackOptimizer:
         self._columns = [
             {name: vector.unsqueeze(1) for name, vector in run.vectors.items()} for run in self.runs
         ]
+        self._decayed = [self._decayed_by(run) for run in self.runs]
         self._states = []
         for run in self.runs:
-            names = OPTIMIZERS[run.name].buffers(run.used)
-            state = {
-                name: torch.zeros(run.stop - run.start, self._size, device=self._device) for name in names
-            }
+            state = self._begin(run)
             for positions, buffers in old:
                 if run.start <= positions[0] < run.stop:
                     local = slice(positions[0] - run.start, positions[-1] + 1 - run.start)
@@ -48,20 +50,39 @@ class StackOptimizer:
                         state[name][local] = buffers[name]
             self._states.append(state)
 
-    def step(self, parameters: Tensor, gradients: Tensor, lr: Tensor) -> None:
-        """Update `parameters` (N, P) in place from `gradients` (N, P), which are overwritten; `lr` is (N,)."""
+    def _begin(self, run: Run) -> dict[str, Tensor]:
+        family, rows = OPTIMIZERS[run.name], run.stop - run.start
+        names = [*family.buffers, *(buffer for name, buffer in family.buffers_if if name in run.used)]
+        state = {name: torch.zeros(rows, len(self._weights), device=self._device) for name in names}
+        for name in family.columns:
+            state[name] = torch.zeros(rows, 1, dtype=torch.float64, device=self._device)
+        return state
+
+    def _decayed_by(self, run: Run) -> Tensor | None:
+        """Which parameters (n, P) weight decay acts on; None where no member exempts any."""
+        if "weight_decay" not in run.used or bool(run.vectors["decay_bias"].all()):
+            return None
+        return run.vectors["decay_bias"].unsqueeze(1) | self._weights
+
+    def step(self, parameters: Tensor, gradients: Tensor, lr: Tensor, momentum: Tensor | None = None) -> None:
+        """Update all members' parameters in place.
+
+        Args:
+            parameters: (N, P).
+            gradients: (N, P); they are overwritten.
+            lr: Learning rates (N,), float64.
+            momentum: Momenta (N,), or the Adam family's β₁; None: the specs' own.
+        """
         self.steps += 1
         lr = lr.unsqueeze(1)
-        for run, state, columns in zip(self.runs, self._states, self._columns, strict=True):
-            OPTIMIZERS[run.name].update(
-                run.of(parameters),
-                run.of(gradients),
-                state,
-                run.of(lr),
-                run.of(self.steps),
-                columns,
-                run.used,
-            )
+        for run, state, columns, decayed in zip(
+            self.runs, self._states, self._columns, self._decayed, strict=True
+        ):
+            cycled = momentum_field(columns)
+            if momentum is not None and cycled is not None:
+                columns = columns | {cycled: run.of(momentum).unsqueeze(1)}
+            step = Step(run.of(lr), run.of(self.steps), columns, run.used, decayed, self._shapes)
+            OPTIMIZERS[run.name].update(run.of(parameters), run.of(gradients), state, step)
 
     def keep(self, kept: Sequence[int]) -> None:
         """Drop all members but those at the ascending positions `kept`."""

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from raydnn.spec.fitting import loss_of
 from raydnn.spec.trial import TrialSpec
 
 
@@ -45,7 +46,20 @@ def pack(trials: Sequence[TrialSpec], most: int) -> list[Stack]:
 def _shape(trial: TrialSpec) -> Hashable:
     """What all trials of a stack share."""
     train = trial.train
-    return trial.data, trial.model, trial.loss, train.batch_size, train.epochs, train.checkpoint_every_epochs
+    loss = loss_of(trial)
+    return (
+        trial.data,
+        trial.model.name,
+        trial.model.hidden_widths,
+        trial.normalization.graph,
+        trial.activation.name == "prelu",  # its slopes are parameters of the network
+        loss.name,
+        loss.units(trial.data.task, 0),
+        train.batch_size,
+        train.accumulate,
+        train.epochs,
+        train.checkpoint_every_epochs,
+    )
 
 
 def _portions(group: list[tuple[int, TrialSpec]], most: int) -> list[list[tuple[int, TrialSpec]]]:

@@ -7,6 +7,7 @@ points in the unit cube share one path; domains with finitely many values also l
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -100,6 +101,20 @@ class LogUniform(_Interval):
 
     def from_unit(self, u: float) -> float:
         return self._inside(_log_between(self.a, self.b, u))
+
+
+@dataclass(frozen=True)
+class OneMinus(Continuous):
+    """`one_minus(loguniform(a, b))`: 1 − x for x of the range inside, for decays and momenta just below 1."""
+
+    inside: Uniform | LogUniform
+
+    def __str__(self) -> str:
+        return f"{ONE_MINUS}({self.inside})"
+
+    def from_unit(self, u: float) -> float:
+        # Quantiles turn round, so that a larger u still gives a larger value.
+        return 1 - self.inside.from_unit(min(1 - u, math.nextafter(1, 0)))
 
 
 class RandInt(_IntegerInterval):
@@ -238,9 +253,16 @@ class Grid(Choice):
     """`grid(x, y, ...)`: the values given; the same as `choice`, for readers who think of a grid."""
 
 
+ONE_MINUS = "one_minus"
+
+_ONE_MINUS = re.compile(rf"\s*{ONE_MINUS}\s*\((.*)\)\s*", re.DOTALL)
+
 DOMAINS: Mapping[str, type[Any]] = {
-    cls.__name__.lower(): cls
-    for cls in (Uniform, LogUniform, QUniform, RandInt, LogRandInt, Normal, LogNormal, Choice, Grid)
+    **{
+        cls.__name__.lower(): cls
+        for cls in (Uniform, LogUniform, QUniform, RandInt, LogRandInt, Normal, LogNormal, Choice, Grid)
+    },
+    ONE_MINUS: OneMinus,
 }
 """Name in a job file → class."""
 
@@ -259,6 +281,12 @@ def parse(written: object) -> Domain | None:
     """
     if isinstance(written, (list, tuple)):
         return Choice(tuple(freeze(item) for item in written))
+    turned = _ONE_MINUS.fullmatch(written) if isinstance(written, str) else None
+    if turned:
+        inside = None if ONE_MINUS in turned[1] else parse(turned[1])
+        if not isinstance(inside, Uniform | LogUniform):
+            raise ValueError(f"{written}; allowed: {ONE_MINUS}(uniform(a, b)), {ONE_MINUS}(loguniform(a, b))")
+        return OneMinus(inside)
     call = read_call(written) if isinstance(written, str) else None
     if call is None:
         return None

@@ -23,7 +23,8 @@ from raydnn.space.trial import make_trial
 from raydnn.spec.base import Spec
 from raydnn.spec.checks import cross_field_problems
 from raydnn.spec.data import Task
-from raydnn.spec.fields import allowed, search_range
+from raydnn.spec.fields import allowed, required, search_range
+from raydnn.spec.fitting import unfit as unfit_for
 from raydnn.spec.job import Job, Training
 from raydnn.spec.places import Places
 from raydnn.spec.search import Search
@@ -37,9 +38,6 @@ PROBES = 64
 
 STANDS_FOR_ANOTHER = "auto"
 """A component that is resolved into another one; `all` leaves it out."""
-
-NEEDS_CLASSES = {("loss", "cross_entropy")}
-"""Axis and component that a regression cannot have."""
 
 
 def build_space(job: Job, places: Places) -> Space:
@@ -143,9 +141,13 @@ def _axis_names(axis: Target, written: object, task: Task) -> tuple[str, ...]:
     """The components that an entry chooses for an axis."""
     if axis.path == "data":
         raise ValueError("a sweep has one data set; allowed: domains for its fields, such as data.scaling")
-    unfit = {name for name in axis.components if task == "regression" and (axis.path, name) in NEEDS_CLASSES}
+    unfit = {name: why for name, cls in axis.components.items() if (why := unfit_for(cls, axis.path, task))}
     if written == ALL:
-        return tuple(name for name in axis.components if name != STANDS_FOR_ANOTHER and name not in unfit)
+        return tuple(
+            name
+            for name, cls in axis.components.items()
+            if name != STANDS_FOR_ANOTHER and name not in unfit and not required(cls)
+        )
     names = ", ".join(axis.components)
     domain = Choice((written,)) if isinstance(written, str) and "(" not in written else parse(written)
     if not isinstance(domain, Choice):
@@ -155,11 +157,11 @@ def _axis_names(axis: Target, written: object, task: Task) -> tuple[str, ...]:
         if name not in axis.components:
             raise ValueError(f"unknown component {write_value(name)}; {one_of(name, axis.components)}")
         if name in unfit:
-            raise ValueError(f"{name} does not fit a regression; allowed: {_without(axis.components, unfit)}")
+            raise ValueError(f"{name} {unfit[name]}; allowed: {_without(axis.components, unfit)}")
     return tuple(str(name) for name in domain.options)
 
 
-def _without(names: Iterable[str], unfit: set[str]) -> str:
+def _without(names: Iterable[str], unfit: Iterable[str]) -> str:
     return ", ".join(name for name in names if name not in unfit)
 
 

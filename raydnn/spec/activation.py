@@ -1,39 +1,76 @@
-"""Activations of the hidden layers."""
+"""Activations: what a layer makes of its pre-activation z."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from raydnn.spec.base import Component, NameOrMapping, parameter
 
 
-class Linear(Component):
+class ActivationFunction(Component):
+    """What every activation says of itself."""
+
+    init: ClassVar[str] = "he_normal"
+    """The initializer that `init: auto` picks for layers with this activation."""
+    no_hidden_layer: ClassVar[str] = ""
+    """Why hidden layers cannot have it; empty where they can."""
+    differentiable: ClassVar[bool] = True
+
+
+class Linear(ActivationFunction):
     """The identity: the network stays linear."""
 
     formula: ClassVar[str] = "f(z) = z"
+    init: ClassVar[str] = "glorot_uniform"
 
     name: Literal["linear"] = "linear"
 
 
-class Sigmoid(Component):
+class Heaviside(ActivationFunction):
+    """The step from 0 to 1; without a gradient, so only for the output of a perceptron."""
+
+    formula: ClassVar[str] = "f(z) = 0 for z < 0, else 1"
+    source: ClassVar[str] = "McCulloch & Pitts 1943"
+    init: ClassVar[str] = "glorot_uniform"
+    no_hidden_layer: ClassVar[str] = "has no gradient, so that nothing below it could learn"
+    differentiable: ClassVar[bool] = False
+
+    name: Literal["heaviside"] = "heaviside"
+
+
+class Sign(ActivationFunction):
+    """The sign; without a gradient, so only for the output of a perceptron."""
+
+    formula: ClassVar[str] = "f(z) = −1 for z < 0, 0 for z = 0, else 1"
+    source: ClassVar[str] = "Rosenblatt 1958"
+    init: ClassVar[str] = "glorot_uniform"
+    no_hidden_layer: ClassVar[str] = "has no gradient, so that nothing below it could learn"
+    differentiable: ClassVar[bool] = False
+
+    name: Literal["sign"] = "sign"
+
+
+class Sigmoid(ActivationFunction):
     """The logistic function."""
 
     formula: ClassVar[str] = "f(z) = 1/(1 + e^(−z))"
+    init: ClassVar[str] = "glorot_uniform"
 
     name: Literal["sigmoid"] = "sigmoid"
 
 
-class Tanh(Component):
+class Tanh(ActivationFunction):
     """The hyperbolic tangent."""
 
     formula: ClassVar[str] = "f(z) = tanh z"
+    init: ClassVar[str] = "glorot_uniform"
 
     name: Literal["tanh"] = "tanh"
 
 
-class Relu(Component):
+class Relu(ActivationFunction):
     """The rectified linear unit."""
 
     formula: ClassVar[str] = "f(z) = max(0, z)"
@@ -42,7 +79,7 @@ class Relu(Component):
     name: Literal["relu"] = "relu"
 
 
-class LeakyRelu(Component):
+class LeakyRelu(ActivationFunction):
     """ReLU with a small slope below zero."""
 
     formula: ClassVar[str] = "f(z) = z for z > 0, else αz"
@@ -52,7 +89,36 @@ class LeakyRelu(Component):
     alpha: float = parameter(0.1, "slope α below zero", ge=0, lt=1, search="uniform(0.01, 0.3)")
 
 
-class Elu(Component):
+class Rrelu(ActivationFunction):
+    """ReLU with a random slope below zero, drawn for each unit and example; its mean at evaluation."""
+
+    formula: ClassVar[str] = (
+        "f(z) = z for z > 0, else az, a ~ U(lower, upper) in training, (lower + upper)/2 after"
+    )
+    source: ClassVar[str] = "Xu et al. 2015, arXiv:1505.00853; torch.nn.RReLU"
+
+    name: Literal["rrelu"] = "rrelu"
+    lower: float = parameter(1 / 8, "smallest slope below zero", ge=0, lt=1, search="uniform(0.05, 0.2)")
+    upper: float = parameter(1 / 3, "largest slope below zero", ge=0, lt=1, search="uniform(0.2, 0.5)")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.lower > self.upper:
+            raise ValueError(f"lower: {self.lower} is above upper: {self.upper}; allowed: at most upper")
+        return self
+
+
+class Prelu(ActivationFunction):
+    """ReLU with a slope below zero that every unit learns."""
+
+    formula: ClassVar[str] = "f(z) = z for z > 0, else α_k z, α_k learned for each unit k"
+    source: ClassVar[str] = "He et al. 2015, arXiv:1502.01852; torch.nn.PReLU"
+
+    name: Literal["prelu"] = "prelu"
+    alpha: float = parameter(0.25, "every slope α_k before training", ge=0, lt=1, search="uniform(0.01, 0.3)")
+
+
+class Elu(ActivationFunction):
     """The exponential linear unit: smooth, with negative values that saturate at −α."""
 
     formula: ClassVar[str] = "f(z) = z for z > 0, else α(e^z − 1)"
@@ -62,16 +128,28 @@ class Elu(Component):
     alpha: float = parameter(1.0, "saturation α", gt=0, search="uniform(0.5, 1.5)")
 
 
-class Selu(Component):
+class Selu(ActivationFunction):
     """The scaled ELU that keeps mean 0 and variance 1 under its conditions."""
 
     formula: ClassVar[str] = "f(z) = λ·elu(z; α), λ = 1.0507, α = 1.6733"
     source: ClassVar[str] = "Klambauer et al. 2017, arXiv:1706.02515"
+    init: ClassVar[str] = "lecun_normal"
 
     name: Literal["selu"] = "selu"
 
 
-class Softplus(Component):
+class Softmax(ActivationFunction):
+    """Probabilities of classes; for the output layer."""
+
+    formula: ClassVar[str] = "f(z)_k = e^(z_k) / Σ_j e^(z_j)"
+    source: ClassVar[str] = "Bridle 1990"
+    init: ClassVar[str] = "glorot_uniform"
+    no_hidden_layer: ClassVar[str] = "makes probabilities of classes, which only an output layer has"
+
+    name: Literal["softmax"] = "softmax"
+
+
+class Softplus(ActivationFunction):
     """A smooth ReLU."""
 
     formula: ClassVar[str] = "f(z) = log(1 + e^z)"
@@ -79,7 +157,7 @@ class Softplus(Component):
     name: Literal["softplus"] = "softplus"
 
 
-class Gelu(Component):
+class Gelu(ActivationFunction):
     """The Gaussian error linear unit."""
 
     formula: ClassVar[str] = "f(z) = z·Φ(z), Φ the standard normal distribution function"
@@ -88,7 +166,7 @@ class Gelu(Component):
     name: Literal["gelu"] = "gelu"
 
 
-class Silu(Component):
+class Silu(ActivationFunction):
     """The sigmoid linear unit, also called swish."""
 
     formula: ClassVar[str] = "f(z) = z/(1 + e^(−z))"
@@ -97,7 +175,7 @@ class Silu(Component):
     name: Literal["silu"] = "silu"
 
 
-class Mish(Component):
+class Mish(ActivationFunction):
     """A smooth, non-monotonic activation."""
 
     formula: ClassVar[str] = "f(z) = z·tanh(softplus(z))"
@@ -107,7 +185,22 @@ class Mish(Component):
 
 
 Activation = Annotated[
-    Linear | Sigmoid | Tanh | Relu | LeakyRelu | Elu | Selu | Softplus | Gelu | Silu | Mish,
+    Linear
+    | Heaviside
+    | Sign
+    | Sigmoid
+    | Tanh
+    | Relu
+    | LeakyRelu
+    | Rrelu
+    | Prelu
+    | Elu
+    | Selu
+    | Softplus
+    | Softmax
+    | Gelu
+    | Silu
+    | Mish,
     NameOrMapping,
     Field(discriminator="name"),
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from raydnn.spec.activation import Activation
 from raydnn.spec.base import Component
+from raydnn.spec.class_weights import ClassWeights
 from raydnn.spec.clip import Clip
 from raydnn.spec.data import Data
 from raydnn.spec.fields import component_classes
@@ -14,6 +15,8 @@ from raydnn.spec.loss import Loss
 from raydnn.spec.model import Model
 from raydnn.spec.normalization import Normalization
 from raydnn.spec.optimizer import Optimizer
+from raydnn.spec.output import Output
+from raydnn.spec.scaling import Scaling
 from raydnn.spec.schedule import Schedule
 from raydnn.spec.search import Algorithm, Scheduler
 
@@ -23,10 +26,13 @@ KINDS: dict[str, Any] = {
     "init": Init,
     "activation": Activation,
     "normalization": Normalization,
+    "output": Output,
     "loss": Loss,
     "model": Model,
     "clip": Clip,
+    "class_weights": ClassWeights,
     "data": Data,
+    "scaling": Scaling,
     "algorithm": Algorithm,
     "scheduler": Scheduler,
 }

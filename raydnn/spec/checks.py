@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from pydantic import ValidationError
 
 from raydnn.errors import Problem
-from raydnn.spec.fields import component_classes
+from raydnn.spec.fitting import (
+    Found,
+    activation_fits_hidden_layers,
+    class_weights_have_classes,
+    groups_divide_widths,
+    loss_fits_task,
+    loss_of,
+    one_dropout_of_hidden_units,
+    output_fits_loss,
+    smoothing_has_classes,
+    zero_init_has_normalization,
+)
 from raydnn.spec.job import Job
-from raydnn.spec.loss import CrossEntropy
 from raydnn.spec.places import Places
 from raydnn.spec.schedule import Performance
 from raydnn.spec.search import Asha, Random
-
-Found = Iterator[tuple[str, str]]
-"""Dotted field and message of each contradiction."""
 
 
 def cross_field_problems(job: Job | None, where: Places, broken: Set[str] = frozenset()) -> list[Problem]:
@@ -86,16 +93,12 @@ def _warm_up_within_training(job: Job) -> Found:
         yield "schedule.warmup_epochs", f"{message}; allowed: below {epochs_of(job)}"
 
 
-def _loss_fits_task(job: Job) -> Found:
-    if job.data.task == "regression" and isinstance(job.loss, CrossEntropy):
-        allowed = [
-            name for name in component_classes(Job.model_fields["loss"].annotation) if name != "cross_entropy"
-        ]
-        yield "loss", f"cross_entropy with a regression task (data.kind); allowed: {', '.join(allowed)}"
-
-
 def _metrics_fit_task(job: Job) -> Found:
-    if job.data.task != "regression":
+    if job.data.task == "regression":
+        why = "with a regression task (data.kind)"
+    elif not loss_of(job).decides:
+        why = f"with the loss {job.loss.name}"
+    else:
         return
     watched = {
         "search.metric": job.search.metric if job.search else None,
@@ -106,7 +109,7 @@ def _metrics_fit_task(job: Job) -> Found:
     }
     for field, metric in watched.items():
         if metric and metric.endswith("accuracy"):
-            message = f"'{metric}' with a regression task (data.kind), which has no accuracy"
+            message = f"'{metric}' {why}, which has no accuracy"
             yield field, f"{message}; allowed: train_loss, validation_loss"
 
 
@@ -115,7 +118,14 @@ CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     _random_has_an_end: frozenset({"search"}),
     _sweep_in_one_process: frozenset({"search", "resources"}),
     _warm_up_within_training: frozenset({"search", "train", "schedule"}),
-    _loss_fits_task: frozenset({"data", "loss"}),
-    _metrics_fit_task: frozenset({"data", "search", "schedule", "train"}),
+    loss_fits_task: frozenset({"data", "loss"}),
+    activation_fits_hidden_layers: frozenset({"activation", "data", "model"}),
+    output_fits_loss: frozenset({"data", "loss", "output"}),
+    smoothing_has_classes: frozenset({"data", "loss", "regularization"}),
+    groups_divide_widths: frozenset({"model", "normalization"}),
+    zero_init_has_normalization: frozenset({"model", "normalization"}),
+    one_dropout_of_hidden_units: frozenset({"regularization"}),
+    class_weights_have_classes: frozenset({"data", "train"}),
+    _metrics_fit_task: frozenset({"data", "loss", "search", "schedule", "train"}),
 }
 """Check → the top-level fields it reads."""

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from raydnn.spec.base import Component, NameOrMapping, parameter
+from raydnn.spec.scaling import NoScaling, Scaling
 
-Task = Literal["classification", "regression"]
-Scaling = Literal["none", "unit", "center", "standardize"]
+Task = Literal["classification", "regression", "binary", "multi_label", "distribution"]
+"""What is learned: one class of several, numbers, one of two classes, several labels at once, probabilities."""
 
 
 class DataSet(Component):
@@ -23,10 +24,7 @@ class DataSet(Component):
         lt=1,
     )
     split_seed: int = parameter(0, "seed of the drawn splits", ge=0)
-    scaling: Scaling = parameter(
-        "none",
-        "none; unit: divided by the range; center: features of mean 0; standardize: and of deviation 1",
-    )
+    scaling: Scaling = parameter(NoScaling(), "scaling of the inputs, fitted on the training examples")
 
     @model_validator(mode="before")
     @classmethod
@@ -80,7 +78,12 @@ class Csv(DataSet):
     path: str = parameter(..., "the training file")
     test_path: str | None = parameter(None, "the test file, with the same columns")
     target: str = parameter(..., "name of the target column")
-    kind: Task = parameter("classification", "what the target is")
+    kind: Literal["classification", "regression", "binary"] = parameter(
+        "classification", "what the target is: one class of several, a number, one of two classes"
+    )
+    weights: str | None = parameter(
+        None, "column with the weight of each example in the training loss; it is no feature"
+    )
     test_fraction: float | None = parameter(None, "share drawn as the test set", gt=0, lt=1)
 
     @property
@@ -94,7 +97,11 @@ class Npz(DataSet):
 
     name: Literal["npz"] = "npz"
     path: str = parameter(..., "the archive")
-    kind: Task = parameter("classification", "what the targets are")
+    kind: Task = parameter(
+        "classification",
+        "what the targets are: classes, numbers, one of two classes, 0 or 1 for each label, or probabilities",
+    )
+    weights: str | None = parameter(None, "array (n,) with the weight of each example in the training loss")
     test_fraction: float | None = parameter(None, "share drawn as the test set", gt=0, lt=1)
 
     @property

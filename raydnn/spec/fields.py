@@ -64,8 +64,13 @@ def leaves(spec: type[Spec], prefix: str = "") -> Iterator[tuple[str, FieldInfo]
             yield f"{prefix}{name}", field
 
 
+def required(spec: type[Spec]) -> bool:
+    """Whether a component must be given some field, so that its name alone does not choose it."""
+    return any(field.is_required() for field in spec.model_fields.values())
+
+
 def python_type(annotation: Any) -> type:
-    """The one Python type of a leaf: bool, int, float, str, or tuple for a list of integers."""
+    """The one Python type of a leaf: bool, int, float, str, or tuple for a list."""
     for member in members(annotation):
         origin = get_origin(member)
         if origin is Literal:
@@ -77,6 +82,14 @@ def python_type(annotation: Any) -> type:
     raise TypeError(f"no column type for {annotation}")
 
 
+def item_type(annotation: Any) -> type | None:
+    """The Python type of a list's items; None for a leaf that is no list."""
+    for member in members(annotation):
+        if get_origin(member) is tuple:
+            return python_type(get_args(member)[0])
+    return None
+
+
 def type_name(annotation: Any) -> str:
     """The type of a leaf as a user reads it, for instance `float or null`, `none | unit`."""
     names = []
@@ -84,7 +97,7 @@ def type_name(annotation: Any) -> str:
         if get_origin(member) is Literal:
             names.append(" | ".join(map(str, get_args(member))))
         elif get_origin(member) is tuple:
-            names.append("list of int")
+            names.append(f"list of {type_name(get_args(member)[0])}")
         else:
             names.append(getattr(member, "__name__", str(member)))
     return " or ".join(names) + (" or null" if optional(annotation) else "")

@@ -10,7 +10,7 @@ from raydnn.spec.base import Component, NameOrMapping, parameter
 
 
 class Auto(Component):
-    """By activation: Glorot uniform for linear, sigmoid and tanh, LeCun normal for SELU, else He normal."""
+    """By activation: Glorot uniform for linear, sigmoid, tanh, softmax; LeCun normal for SELU; else He normal."""
 
     name: Literal["auto"] = "auto"
 
@@ -69,6 +69,25 @@ class LecunNormal(Component):
     name: Literal["lecun_normal"] = "lecun_normal"
 
 
+class VarianceScaling(Component):
+    """A variance by the fan: the family that Glorot, He and LeCun belong to."""
+
+    formula: ClassVar[str] = (
+        "Var w = scale/n, n = fan_in, fan_out or fan_avg = (fan_in + fan_out)/2; uniform: ±√(3·scale/n); "
+        "truncated_normal: cut at two deviations and widened by 1/0.8796, so that the variance holds"
+    )
+    source: ClassVar[str] = "keras.initializers.VarianceScaling (its `normal` is the truncated one)"
+
+    name: Literal["variance_scaling"] = "variance_scaling"
+    scale: float = parameter(1.0, "variance times n", gt=0, search="loguniform(0.1, 10)")
+    mode: Literal["fan_in", "fan_out", "fan_avg"] = parameter(
+        "fan_in", "what n is", search="choice(fan_in, fan_out, fan_avg)"
+    )
+    distribution: Literal["normal", "truncated_normal", "uniform"] = parameter(
+        "truncated_normal", "shape of the distribution", search="choice(normal, truncated_normal, uniform)"
+    )
+
+
 class Normal(Component):
     """Normal with a given standard deviation, whatever the fan."""
 
@@ -76,6 +95,44 @@ class Normal(Component):
 
     name: Literal["normal"] = "normal"
     std: float = parameter(0.01, "standard deviation", gt=0, search="loguniform(1e-3, 1)")
+
+
+class TruncatedNormal(Component):
+    """Normal without what lies beyond two deviations, which is drawn again."""
+
+    formula: ClassVar[str] = "w ~ N(0, std²) given |w| ≤ 2·std"
+    source: ClassVar[str] = "keras.initializers.TruncatedNormal"
+
+    name: Literal["truncated_normal"] = "truncated_normal"
+    std: float = parameter(0.02, "standard deviation before the cut", gt=0, search="loguniform(1e-3, 1)")
+
+
+class Uniform(Component):
+    """Uniform with a given bound, whatever the fan."""
+
+    formula: ClassVar[str] = "w ~ U(−bound, bound)"
+
+    name: Literal["uniform"] = "uniform"
+    bound: float = parameter(0.05, "largest size of a weight", gt=0, search="loguniform(1e-3, 1)")
+
+
+class Orthogonal(Component):
+    """A random orthogonal matrix, or as many orthonormal columns or rows as there is room for."""
+
+    formula: ClassVar[str] = "WᵀW = gain²·I for fan_in ≥ fan_out, else WWᵀ = gain²·I"
+    source: ClassVar[str] = "Saxe et al. 2014, arXiv:1312.6120; torch.nn.init.orthogonal_"
+
+    name: Literal["orthogonal"] = "orthogonal"
+    gain: float = parameter(1.0, "factor of the matrix", gt=0, search="loguniform(0.5, 2)")
+
+
+class Constant(Component):
+    """All weights equal: a demonstration that equal units stay equal."""
+
+    formula: ClassVar[str] = "w = value"
+
+    name: Literal["constant"] = "constant"
+    value: float = parameter(0.01, "every weight")
 
 
 class Zeros(Component):
@@ -103,12 +160,14 @@ Init = Annotated[
     | HeNormal
     | LecunUniform
     | LecunNormal
+    | VarianceScaling
     | Normal
+    | TruncatedNormal
+    | Uniform
+    | Orthogonal
     | Zeros
+    | Constant
     | TorchDefault,
     NameOrMapping,
     Field(discriminator="name"),
 ]
-
-AUTO = {"linear": GlorotUniform, "sigmoid": GlorotUniform, "tanh": GlorotUniform, "selu": LecunNormal}
-"""Activation → what `auto` picks; every activation that is not here gets He normal."""

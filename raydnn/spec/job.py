@@ -14,6 +14,7 @@ from raydnn.spec.loss import AutoLoss, Loss
 from raydnn.spec.model import Mlp, Model
 from raydnn.spec.normalization import NoNormalization, Normalization
 from raydnn.spec.optimizer import Optimizer
+from raydnn.spec.output import AutoOutput, Output
 from raydnn.spec.regularization import Regularization
 from raydnn.spec.resources import Resources
 from raydnn.spec.schedule import Constant, Schedule
@@ -34,6 +35,7 @@ class Training(Spec):
     init: Init = parameter(Auto(), "initializer of the weights")
     normalization: Normalization = parameter(NoNormalization(), "normalization inside the network")
     regularization: Regularization = parameter(Regularization(), "regularization")
+    output: Output = parameter(AutoOutput(), "activation of the output layer")
     loss: Loss = parameter(AutoLoss(), "what is minimized")
     optimizer: Optimizer = parameter(..., "the optimizer")
     schedule: Schedule = parameter(Constant(), "learning-rate schedule")

@@ -14,8 +14,9 @@ from raydnn.spec.checks import cross_field_problems, salvage
 from raydnn.spec.job import Job
 from raydnn.spec.merge import apply_overrides, merge
 from raydnn.spec.places import Places, places, plain
+from raydnn.spec.presets import over_preset
 from raydnn.spec.problems import broken_fields, validation_problems
-from raydnn.spec.source import Node, Source, read_source
+from raydnn.spec.source import Node, Source, read_source, read_value
 
 __all__ = ["LoadedJob", "Places", "load_job", "require_sweep", "require_training"]
 
@@ -42,7 +43,12 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> LoadedJob:
     """
     source = read_source(Path(path))
     root, problems = _extended(source, (source.path,))
-    root, override_problems = apply_overrides(root, overrides)
+    root, preset = _without_preset(root)
+    try:
+        root = over_preset(root, _preset_of(overrides) or preset)
+    except JobError as error:
+        problems += error.problems
+    root, override_problems = apply_overrides(root, [o for o in overrides if not _of_preset(o)])
     problems += override_problems
     where = places(root)
     data = plain(root)
@@ -79,6 +85,22 @@ def require_sweep(loaded: LoadedJob) -> None:
     if loaded.job.search is None:
         message = "missing, and `raydnn sweep` needs a search; run this job with `raydnn train`"
         raise JobError([Problem(loaded.places.of("search"), "search", message)])
+
+
+def _of_preset(override: str) -> bool:
+    return override.startswith("preset=")
+
+
+def _preset_of(overrides: Sequence[str]) -> Node | None:
+    """The preset that the command line names last."""
+    given = list(filter(_of_preset, overrides))
+    return read_value(given[-1].partition("=")[2], "preset") if given else None
+
+
+def _without_preset(root: Node) -> tuple[Node, Node | None]:
+    fields = dict(root.value)
+    preset = fields.pop("preset", None)
+    return Node(fields, root.place), preset
 
 
 def _extended(source: Source, chain: tuple[Path, ...]) -> tuple[Node, list[Problem]]:

@@ -2,19 +2,131 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
 
 from raydnn.spec.base import Component, NameOrMapping, Widths, parameter
 
 
-class Mlp(Component):
-    """A multi-layer perceptron: dense hidden layers, the activation after each, and a dense output layer."""
+class Network(Component):
+    """What every model says of its dense layers."""
 
-    formula: ClassVar[str] = "h ← f(hW + b) for each hidden layer; output hW + b"
+    @property
+    def hidden_widths(self) -> tuple[int, ...]:
+        """Units of each hidden layer, from input to output."""
+        return ()
+
+    @property
+    def block_ends(self) -> tuple[int, ...]:
+        """Hidden layers, counted from 0, to which the hidden units two layers before are added."""
+        return ()
+
+
+class Perceptron(Network):
+    """One dense layer from the inputs to the outputs, and no hidden one."""
+
+    formula: ClassVar[str] = "output xW + b"
+    source: ClassVar[str] = "Rosenblatt 1958"
+
+    name: Literal["perceptron"] = "perceptron"
+
+
+class Mlp(Network):
+    """A multi-layer perceptron: dense hidden layers, the activation after each, and a dense output layer.
+
+    Its shape is `widths`, or `layers` times `width`, or a funnel of `layers` from `width` to `last_width`.
+    """
+
+    formula: ClassVar[str] = (
+        "h ← f(hW + b) for each hidden layer; output hW + b; "
+        "a funnel's widths are width · (last_width/width)^(k/(layers−1)), rounded"
+    )
 
     name: Literal["mlp"] = "mlp"
-    widths: Widths = parameter((64, 64), "units of each hidden layer")
+    widths: Widths | None = parameter(
+        (64, 64), "units of each hidden layer; null where layers and width are given"
+    )
+    layers: int | None = parameter(
+        None, "number of hidden layers, in place of widths", ge=1, search="randint(1, 5)"
+    )
+    width: int | None = parameter(
+        None,
+        "units of each hidden layer, or of a funnel's first",
+        ge=1,
+        search="choice(32, 64, 128, 256, 512)",
+    )
+    last_width: int | None = parameter(
+        None, "units of a funnel's last hidden layer; null: as many as width", ge=1
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _layers_replace_default_widths(cls, given: Any) -> Any:
+        shape = ("layers", "width", "last_width")
+        if isinstance(given, Mapping) and "widths" not in given and any(given.get(key) for key in shape):
+            return {**given, "widths": None}
+        return given
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        shape = {"layers": self.layers, "width": self.width, "last_width": self.last_width}
+        given = [name for name, value in shape.items() if value is not None]
+        allowed = "allowed: widths, or layers and width, or layers, width and last_width"
+        if self.widths is not None and given:
+            raise ValueError(f"widths together with {', '.join(given)}; {allowed}")
+        if self.widths is None and not {"layers", "width"} <= set(given):
+            raise ValueError(f"{', '.join(given) or 'no widths'} without the rest of the shape; {allowed}")
+        if self.layers == 1 and self.last_width not in (None, self.width):
+            raise ValueError("last_width with a single layer; allowed: at least 2 layers in a funnel")
+        return self
+
+    @property
+    def hidden_widths(self) -> tuple[int, ...]:
+        """Units of each hidden layer, from input to output."""
+        if self.widths is not None or self.layers is None or self.width is None:
+            return self.widths or ()
+        if self.last_width is None or self.layers == 1:
+            return (self.width,) * self.layers
+        ratio = self.last_width / self.width
+        return tuple(round(self.width * ratio ** (k / (self.layers - 1))) for k in range(self.layers))
 
 
-Model = Annotated[Mlp, NameOrMapping]
-"""One choice so far; a second one turns this into a union told apart by `name`."""
+class ResidualMlp(Network):
+    """A hidden layer, and then blocks of two whose inputs are added to what they compute."""
+
+    formula: ClassVar[str] = "h ← f(xW + b); h ← f(h + N(f(N(hW₁ + b₁))W₂ + b₂)) a block; output hW + b"
+    source: ClassVar[str] = (
+        "He et al. 2016, arXiv:1512.03385; zero_init_last_norm: Goyal et al. 2017, arXiv:1706.02677"
+    )
+
+    name: Literal["residual_mlp"] = "residual_mlp"
+    blocks: int = parameter(2, "number of blocks of two layers", ge=1, search="randint(1, 5)")
+    width: int = parameter(64, "units of every hidden layer", ge=1, search="choice(32, 64, 128, 256, 512)")
+    zero_init_last_norm: bool = parameter(
+        False, "begin with γ = 0 in each block's last normalization, so that blocks begin as identities"
+    )
+
+    @property
+    def hidden_widths(self) -> tuple[int, ...]:
+        """Units of each hidden layer, from input to output."""
+        return (self.width,) * (1 + 2 * self.blocks)
+
+    @property
+    def block_ends(self) -> tuple[int, ...]:
+        """Hidden layers, counted from 0, to which the hidden units two layers before are added."""
+        return tuple(range(2, 1 + 2 * self.blocks, 2))
+
+
+def _mlp_without_name(given: Any) -> Any:
+    return {"name": "mlp", **given} if isinstance(given, Mapping) and "name" not in given else given
+
+
+Model = Annotated[
+    Perceptron | Mlp | ResidualMlp,
+    NameOrMapping,
+    BeforeValidator(_mlp_without_name),
+    Field(discriminator="name"),
+]
+"""A mapping without a name is an mlp: `model: {widths: [300, 100]}`."""

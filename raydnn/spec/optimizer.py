@@ -1,11 +1,29 @@
-"""Optimizers: how a gradient becomes a step."""
+"""Optimizers: how a gradient becomes a step. Those that scale it parameter by parameter are in `adaptive`."""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from raydnn.spec.adaptive import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Nadam,
+    RAdam,
+    RmsProp,
+    bias_decay,
+    decoupled_decay,
+    epsilon,
+    l2_decay,
+    learning_rate,
+    mean_decay,
+    square_decay,
+)
 from raydnn.spec.base import Component, NameOrMapping, parameter
 
 
@@ -19,42 +37,64 @@ class Sgd(Component):
     source: ClassVar[str] = "Polyak 1964; Sutskever et al. 2013; torch.optim.SGD"
 
     name: Literal["sgd"] = "sgd"
-    lr: float = parameter(0.01, "learning rate η", gt=0, search="loguniform(1e-3, 1)")
-    momentum: float = parameter(0.0, "momentum μ", ge=0, lt=1, search="uniform(0, 0.99)")
+    lr: float = learning_rate(0.01, "loguniform(1e-3, 5)")
+    momentum: float = parameter(0.0, "momentum μ", ge=0, lt=1, search="one_minus(loguniform(5e-3, 1))")
     nesterov: bool = parameter(False, "look ahead along the velocity", search="choice(false, true)")
     dampening: float = parameter(0.0, "share d of the gradient kept out of the velocity", ge=0, le=1)
-    weight_decay: float = parameter(0.0, "L2 coefficient λ", ge=0, search="loguniform(1e-7, 1e-2)")
+    weight_decay: float = l2_decay("loguniform(1e-7, 5e-5)")
+    decay_bias: bool = bias_decay()
 
 
-class Adam(Component):
-    """Adaptive moments with bias correction; weight decay in its L2 form."""
+class Lion(Component):
+    """Steps of one size, along the sign of a blend of the gradient and its mean; decoupled weight decay."""
+
+    formula: ClassVar[str] = "θ ← θ(1 − ηλ) − η·sign(β₁m + (1−β₁)g);  m ← β₂m + (1−β₂)g"
+    source: ClassVar[str] = "Chen et al. 2023, arXiv:2302.06675"
+
+    name: Literal["lion"] = "lion"
+    lr: float = learning_rate(1e-4, "loguniform(1e-5, 1e-3)")
+    beta1: float = mean_decay()
+    beta2: float = square_decay(0.99, "one_minus(loguniform(1e-3, 0.2))")
+    weight_decay: float = decoupled_decay(0.0, "loguniform(1e-3, 10)")
+    decay_bias: bool = bias_decay()
+
+
+class Muon(Component):
+    """Steps of the hidden layers' weights along an orthogonalized velocity; AdamW for biases and the output layer."""
 
     formula: ClassVar[str] = (
-        "g ← g + λθ;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  θ ← θ − η·m̂/(√v̂ + ε), "
-        "m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ)"
+        "V ← μV + (1−μ)G;  W ← W(1 − ηλ) − η·k·NS(V)  (Nesterov: NS((1−μ)G + μV)), NS five Newton–Schulz steps "
+        "towards the nearest orthogonal matrix, k = √max(1, fan_out/fan_in)"
     )
-    source: ClassVar[str] = "Kingma & Ba 2015, arXiv:1412.6980; torch.optim.Adam"
+    source: ClassVar[str] = "Jordan et al. 2024, kellerjordan.github.io/posts/muon; torch.optim.Muon"
 
-    name: Literal["adam"] = "adam"
-    lr: float = parameter(1e-3, "learning rate η", gt=0, search="loguniform(1e-4, 1e-1)")
-    beta1: float = parameter(0.9, "decay β₁ of the mean", ge=0, lt=1, search="uniform(0.5, 0.98)")
-    beta2: float = parameter(0.999, "decay β₂ of the mean square", ge=0, lt=1, search="uniform(0.9, 0.9999)")
-    eps: float = parameter(1e-8, "ε, added to the root", gt=0)
-    weight_decay: float = parameter(0.0, "L2 coefficient λ", ge=0, search="loguniform(1e-7, 1e-2)")
-
-
-class AdamW(Component):
-    """Adam with decoupled weight decay."""
-
-    formula: ClassVar[str] = "θ ← θ − ηλθ;  then Adam's step without λ in the gradient"
-    source: ClassVar[str] = "Loshchilov & Hutter 2019, arXiv:1711.05101; torch.optim.AdamW"
-
-    name: Literal["adamw"] = "adamw"
-    lr: float = parameter(1e-3, "learning rate η", gt=0, search="loguniform(1e-4, 1e-1)")
-    beta1: float = parameter(0.9, "decay β₁ of the mean", ge=0, lt=1, search="uniform(0.5, 0.98)")
-    beta2: float = parameter(0.999, "decay β₂ of the mean square", ge=0, lt=1, search="uniform(0.9, 0.9999)")
-    eps: float = parameter(1e-8, "ε, added to the root", gt=0)
-    weight_decay: float = parameter(1e-2, "decoupled decay λ", ge=0, search="loguniform(1e-4, 1)")
+    name: Literal["muon"] = "muon"
+    lr: float = learning_rate(0.02, "loguniform(1e-3, 0.1)")
+    momentum: float = parameter(0.95, "momentum μ", ge=0, lt=1, search="one_minus(loguniform(5e-3, 0.3))")
+    nesterov: bool = parameter(True, "look ahead along the velocity", search="choice(false, true)")
+    match_rms: bool = parameter(
+        False, "k = 0.2·√max(fan_in, fan_out): steps as large as AdamW's, with AdamW's learning rates"
+    )
+    weight_decay: float = decoupled_decay(0.0, "loguniform(1e-3, 1)")
+    decay_bias: bool = bias_decay()
+    adam_ratio: float = parameter(
+        0.015, "AdamW's learning rate as a share of η", gt=0, search="loguniform(1e-3, 1)"
+    )
+    beta1: float = mean_decay()
+    beta2: float = square_decay(0.95, None)
+    eps: float = epsilon(1e-8)
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW, NameOrMapping, Field(discriminator="name")]
+Optimizer = Annotated[
+    Sgd | RmsProp | Adagrad | Adadelta | Adam | Adamax | Nadam | AdamW | RAdam | Lion | Muon,
+    NameOrMapping,
+    Field(discriminator="name"),
+]
+
+
+def momentum_field(fields: Container[str]) -> str | None:
+    """The one of an optimizer's fields that is its momentum: `momentum`, or else the Adam family's `beta1`."""
+    for name in ("momentum", "beta1"):
+        if name in fields:
+            return name
+    return None

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from raydnn.errors import Problem, one_of
 from raydnn.spec.base import Component, Spec
 from raydnn.spec.fields import allowed, component_classes, component_name, members, nested_spec
-from raydnn.spec.job import NAME_PATTERN, Job
+from raydnn.spec.job import Job
 from raydnn.spec.places import Places
 
 _YAML_1_1_BOOLEANS = {
@@ -63,7 +63,7 @@ def _message(details: ErrorDetails, spot: _Spot) -> str:
     if kind == "value_error":
         return str(details["ctx"]["error"])
     if kind == "string_pattern_mismatch":
-        return f"{show(given)}; allowed: {NAME_PATTERN.strip('^$')}"
+        return f"{show(given)}; allowed: {details['ctx']['pattern'].strip('^$')}"
     if spot.field is None:
         return f"{show(given)}; {details['msg']}"
     if kind == "missing":
@@ -91,7 +91,7 @@ def _unknown_field(spot: _Spot) -> str:
         return "unknown field"
     fields = [name for name in spot.owner.model_fields if name != "name" or spot.owner is Job]
     if spot.owner is Job:
-        fields.append("extends")
+        fields += ["extends", "preset"]
     of = f" of {component_name(spot.owner)}" if issubclass(spot.owner, Component) else ""
     return f"unknown field{of}; {one_of(spot.path[-1], fields)}"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from raydnn.spec.base import Spec, parameter
+from typing import Annotated
+
+from raydnn.spec.base import ListOrTuple, Spec, parameter
 
 
 class Regularization(Spec):
@@ -10,4 +12,39 @@ class Regularization(Spec):
 
     dropout: float = parameter(
         0.0, "share of hidden units dropped in each training step", ge=0, lt=1, search="uniform(0, 0.5)"
+    )
+    input_dropout: float = parameter(
+        0.0, "share of the inputs dropped in each training step", ge=0, lt=1, search="uniform(0, 0.3)"
+    )
+    alpha_dropout: float = parameter(
+        0.0,
+        "share of hidden units put to SELU's floor in each training step; mean 0 and variance 1 stay",
+        ge=0,
+        lt=1,
+        search="uniform(0, 0.2)",
+    )
+    dropout_last_layer_only: bool = parameter(
+        False, "dropout and alpha_dropout act on the last hidden layer only"
+    )
+    l1: float = parameter(0.0, "λ of the penalty λ Σ|w|", ge=0, search="loguniform(1e-7, 1e-2)")
+    l2: float = parameter(0.0, "λ of the penalty λ/2 Σw²", ge=0, search="loguniform(1e-7, 1e-2)")
+    elastic_net: float = parameter(
+        0.0, "λ of the penalty λ(β Σ|w| + (1−β)/2 Σw²)", ge=0, search="loguniform(1e-7, 1e-2)"
+    )
+    elastic_net_beta: float = parameter(0.5, "β of elastic_net, from ridge to lasso", ge=0, le=1)
+    max_norm: float | None = parameter(
+        None,
+        "largest norm of the weights that come into a unit; null: no limit",
+        gt=0,
+        search="uniform(1, 5)",
+    )
+    layers: Annotated[tuple[str, ...], ListOrTuple] | None = parameter(
+        None, "layers whose weights l1, l2, elastic_net and max_norm act on, such as layers.0; null: all"
+    )
+    label_smoothing: float = parameter(
+        0.0,
+        "share of a target's probability spread evenly over all classes, in the training loss of a cross-entropy",
+        ge=0,
+        lt=1,
+        search="uniform(0, 0.2)",
     )

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from raydnn.spec.augmentation import Augmentation
 from raydnn.spec.base import Spec, parameter
+from raydnn.spec.class_weights import ClassWeights, EqualWeights
 from raydnn.spec.clip import Clip, NoClip
 from raydnn.spec.metrics import Metric
+
+FULL = "full"
+"""The batch size that is the whole training set."""
+
+
+def _full_as_null(value: Any) -> Any:
+    return None if value == FULL else value
+
+
+# How many examples `full` is only the data knows, so a trial keeps null, and its integer column does, too.
+BatchSize = Annotated[
+    int | None,
+    Field(ge=1),
+    BeforeValidator(_full_as_null),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"enum": [FULL, None]}]}),
+]
+"""Examples a batch; `full` is kept as None."""
 
 
 class EarlyStopping(Spec):
@@ -20,11 +43,31 @@ class Train(Spec):
     """The training loop's own settings."""
 
     epochs: int = parameter(10, "passes over the training data", ge=1)
-    batch_size: int = parameter(
-        32, "examples a step, over all workers", ge=1, search="choice(16, 32, 64, 128)"
+    batch_size: BatchSize = parameter(
+        32,
+        "examples a batch, over all workers; 1: online; full (stored as null): batch gradient descent",
+        search="choice(16, 32, 64, 128)",
     )
+    accumulate: int = parameter(
+        1,
+        "batches whose gradients make one step, as of a batch so many times larger; "
+        "dropout is drawn and batch norm measured batch by batch",
+        ge=1,
+    )
+    augmentation: Augmentation = parameter(Augmentation(), "augmentation of training images")
     clip: Clip = parameter(NoClip(), "gradient clipping")
+    class_weights: ClassWeights = parameter(
+        EqualWeights(), "weights of the classes in the training loss: none, balanced, or a list"
+    )
     early_stopping: EarlyStopping | None = parameter(None, "early stopping; null: train all epochs")
     checkpoint_every_epochs: int = parameter(
         1, "epochs between checkpoints to resume from; 0: none, a killed training starts over", ge=0
     )
+
+    def batch_of(self, n: int) -> int:
+        """Examples a batch in a training set of n."""
+        return n if self.batch_size is None else self.batch_size
+
+    def step_of(self, n: int) -> int:
+        """Examples a step in a training set of n; the last step of an epoch may have fewer."""
+        return min(self.batch_of(n) * self.accumulate, n)

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from raydnn.spec import init as init_axis
-from raydnn.spec import loss as loss_axis
+from raydnn.spec.catalogue import components
+from raydnn.spec.fitting import loss_of
 from raydnn.spec.init import Auto
 from raydnn.spec.job import Job, Training
-from raydnn.spec.loss import AutoLoss
+from raydnn.spec.output import AutoOutput
 
 
 class TrialSpec(Training):
@@ -22,9 +22,12 @@ class TrialSpec(Training):
         """Resolve every `auto` of a job (or another training) into the choice it stands for."""
         fields = {name: getattr(training, name) for name in Training.model_fields}
         if isinstance(training.init, Auto):
-            fields["init"] = init_axis.AUTO.get(training.activation.name, init_axis.HeNormal)()
-        if isinstance(training.loss, AutoLoss):
-            fields["loss"] = loss_axis.AUTO[training.data.task]()
+            name = training.activation.init
+            fields["init"] = components("init")[name](name=name)
+        loss = fields["loss"] = loss_of(training)
+        if isinstance(training.output, AutoOutput):
+            name = loss.outputs.get(training.data.task, "linear")
+            fields["output"] = components("output")[name](name=name)
         return cls(**fields)
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from raydnn.errors import UsageError, one_of
-from raydnn.spec.fields import leaves, python_type
+from raydnn.spec.fields import item_type, leaves, python_type
 from raydnn.spec.job import Training
 from raydnn.spec.metrics import MODES
 
@@ -28,7 +28,6 @@ _ARROW_TYPES: dict[type, Any] = {
     int: INT64,
     float: FLOAT64,
     str: STRING,
-    tuple: pa.list_(INT64),
 }
 
 
@@ -53,9 +52,7 @@ def _parameter_columns() -> tuple[Column, ...]:
     for path, field in leaves(Training):
         if path == "seed":
             continue
-        column = Column(
-            parameter_column(path), _ARROW_TYPES[python_type(field.annotation)], field.description or "name"
-        )
+        column = Column(parameter_column(path), _arrow_type(field.annotation), field.description or "name")
         known = columns.setdefault(column.name, column)
         if paths.setdefault(column.name, path) != path:
             raise TypeError(f"{path} and {paths[column.name]} would share the column {column.name}")
@@ -64,6 +61,11 @@ def _parameter_columns() -> tuple[Column, ...]:
                 column.name, _common_type(column.name, known.type, column.type), known.meaning
             )
     return tuple(columns.values())
+
+
+def _arrow_type(annotation: Any) -> Any:
+    item = item_type(annotation)
+    return pa.list_(_ARROW_TYPES[item]) if item else _ARROW_TYPES[python_type(annotation)]
 
 
 def _common_type(name: str, first: Any, second: Any) -> Any:

@@ -11,6 +11,8 @@ from raydnn.data.batches import order
 from raydnn.data.dataset import Split
 from raydnn.nn.noise import Noise
 from raydnn.optim.clipping import clip_gradients
+from raydnn.optim.penalties import add_penalties, constrain
+from raydnn.train.accuracy import hits
 from raydnn.train.stack import Stack
 
 
@@ -25,43 +27,51 @@ class EpochMetrics:
     """Norm of the whole gradient at the last step, before clipping."""
 
 
-def train_epoch(stack: Stack, split: Split, epoch: int, learning_rates: Tensor) -> EpochMetrics:
+def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochMetrics:
     """Visit every training example once, in the order of (seed, epoch).
 
     Args:
         stack: The members; changed in place.
         split: The training examples, on the stack's device; inputs are flat (n, F).
         epoch: Absolute epoch, from 1.
-        learning_rates: Each step's learning rates (steps, N), float64.
+        table: Learning rates and momenta (2, steps, N), float64.
     """
     members, workers = stack.members, stack.workers
-    batch_size = members[0].spec.train.batch_size
     n = len(split)
+    batch_size = members[0].spec.train.batch_of(n)
+    step_size = members[0].spec.train.step_of(n)
     seeds = [member.spec.seed for member in members]
     orders = _orders(seeds, epoch, n, stack.device)
     noise = Noise(seeds, epoch, stack.device, workers.rank, workers.count)
     loss_sum = torch.zeros(len(members), device=stack.device)
     correct = torch.zeros(len(members), device=stack.device)
     grad_norm = loss_sum
-    for step, start in enumerate(range(0, n, batch_size)):
-        rows = orders[..., start : start + batch_size]
-        examples = rows.shape[-1]
-        mine = rows[..., workers.rank :: workers.count]
-        targets = split.targets[mine]
-        outputs = stack.shared_module(split.inputs[mine], noise, examples)
-        losses = stack.loss(outputs, targets).sum(dim=1)
-        # Gradients are averaged over the workers, whose shares of a batch may differ in size.
-        (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
+    has_accuracy = stack.has_accuracy
+    for step, start in enumerate(range(0, n, step_size)):
+        batches = torch.split(orders[..., start : start + step_size], batch_size, dim=-1)
+        examples = sum(rows.shape[-1] for rows in batches)
+        for number, rows in enumerate(batches, 1):
+            mine = rows[..., workers.rank :: workers.count]
+            targets = split.targets[mine]
+            weights = None if split.weights is None else split.weights[mine]
+            inputs = stack.augmenter(split.inputs[mine], noise, rows.shape[-1])
+            with workers.delaying(stack.shared_module, number < len(batches)):
+                outputs = stack.shared_module(inputs, noise, rows.shape[-1])
+                losses = stack.objective.training(outputs, targets, weights).sum(dim=1)
+                # Gradients are averaged over the workers, whose shares of a batch may differ in size.
+                (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
+            loss_sum += losses.detach()
+            if has_accuracy:
+                correct += hits(stack.task, outputs.detach(), targets).sum(dim=1)
         gradients = stack.gather_gradients()
-        if start + batch_size >= n:
+        add_penalties(stack.penalties, stack.parameters, gradients)
+        if start + step_size >= n:
             grad_norm = gradients.norm(dim=1)
-        clip_gradients(stack.clips, gradients)
-        stack.optimizer.step(stack.parameters, gradients, learning_rates[step])
-        loss_sum += losses.detach()
-        if not targets.is_floating_point():
-            correct += (outputs.argmax(dim=-1) == targets).sum(dim=1)
+        clip_gradients(stack.clips, gradients, stack.layout.shapes)
+        stack.optimizer.step(stack.parameters, gradients, table[0, step], table[1, step])
+        constrain(stack.penalties, stack.weights)
     train_loss = workers.sum(loss_sum) / n
-    accuracy = None if split.targets.is_floating_point() else workers.sum(correct) / n
+    accuracy = workers.sum(correct) / n if has_accuracy else None
     return EpochMetrics(train_loss, accuracy, grad_norm)
 
 

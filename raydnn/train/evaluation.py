@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from raydnn.data.dataset import Split
+from raydnn.train.accuracy import hits
 from raydnn.train.stack import Stack
 
 CHUNK = 512
@@ -21,18 +22,19 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
         split: The examples, on the stack's device; inputs are flat (n, F).
 
     Returns:
-        Loss (N,), and accuracy (N,) for classes, else None.
+        Loss (N,), without what only weighs or smooths the training loss; and accuracy (N,), None where there is none.
     """
     workers = stack.workers
     inputs = split.inputs[workers.rank :: workers.count]
     targets = split.targets[workers.rank :: workers.count]
     loss = torch.zeros(len(stack.members), device=stack.device)
     correct = torch.zeros_like(loss)
+    has_accuracy = stack.has_accuracy
     for start in range(0, len(targets), CHUNK):
         answers = targets[start : start + CHUNK]
         outputs = stack.module(inputs[start : start + CHUNK])
-        loss += stack.loss(outputs, answers).sum(dim=1)
-        if not answers.is_floating_point():
-            correct += (outputs.argmax(dim=-1) == answers).sum(dim=1)
+        loss += stack.objective.evaluation(outputs, answers).sum(dim=1)
+        if has_accuracy:
+            correct += hits(stack.task, outputs, answers).sum(dim=1)
     loss = workers.sum(loss) / len(split)
-    return loss, None if split.targets.is_floating_point() else workers.sum(correct) / len(split)
+    return loss, workers.sum(correct) / len(split) if has_accuracy else None

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from raydnn.data.dataset import Dataset, Split
-from raydnn.optim.schedules import Progress, learning_rates
+from raydnn.optim.schedules import Progress, learning_rates, momenta
+from raydnn.spec.optimizer import momentum_field
 from raydnn.train.early_stopping import best_epoch
 from raydnn.train.epoch import train_epoch
 from raydnn.train.evaluation import evaluate
@@ -38,8 +39,8 @@ def train(stack: Stack, dataset: Dataset, first_epoch: int) -> Iterator[tuple[in
     epoch = first_epoch
     while stack.members:
         started = perf_counter()
-        rates = _learning_rates(stack.members, epoch, steps_per_epoch(stack, dataset))
-        measured = train_epoch(stack, dataset.train, epoch, torch.from_numpy(rates).to(stack.device))
+        table = _table(stack.members, epoch, steps_per_epoch(stack, dataset))
+        measured = train_epoch(stack, dataset.train, epoch, torch.from_numpy(table).to(stack.device))
         validation_loss, validation_accuracy = evaluate(stack, dataset.validation)
         columns = {
             "train_loss": measured.train_loss,
@@ -62,11 +63,11 @@ def train(stack: Stack, dataset: Dataset, first_epoch: int) -> Iterator[tuple[in
                     "trial_id": member.trial_id,
                     "epoch": epoch,
                     **row,
-                    "lr": float(rates[-1, position]),
-                    "momentum": _momentum(member),
+                    "lr": float(table[0, -1, position]),
+                    "momentum": _none_if_nan(table[1, -1, position]),
                     "seconds": seconds,
                     "examples_per_second": len(dataset.train) / seconds,
-                    "step": epoch * len(rates),
+                    "step": epoch * table.shape[1],
                 }
             )
         stack.remember_best([p for p, m in enumerate(stack.members) if _improved(m)])
@@ -75,28 +76,28 @@ def train(stack: Stack, dataset: Dataset, first_epoch: int) -> Iterator[tuple[in
 
 
 def steps_per_epoch(stack: Stack, dataset: Dataset) -> int:
-    """Number of batches that cover the training examples, the last one perhaps smaller."""
-    return -(-len(dataset.train) // stack.members[0].spec.train.batch_size)
+    """Number of steps that cover the training examples, the last one perhaps of fewer."""
+    n = len(dataset.train)
+    return -(-n // stack.members[0].spec.train.step_of(n))
 
 
-def _learning_rates(
-    members: Sequence[Member], epoch: int, steps: int
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Every member's learning rate at every step of an epoch: (steps, N)."""
+def _table(members: Sequence[Member], epoch: int, steps: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Every member's learning rate and momentum at every step of an epoch: (2, steps, N); NaN: it has none."""
     absolute = np.arange((epoch - 1) * steps, epoch * steps, dtype=np.float64)
-    columns = []
-    for member in members:
+    table = np.empty((2, steps, len(members)))
+    for position, member in enumerate(members):
         spec = member.spec
         progress = Progress(spec.optimizer.lr, steps, steps * spec.train.epochs, member.history)
-        columns.append(learning_rates(spec.schedule, absolute, progress))
-    return np.stack(columns, axis=1)
+        table[0, :, position] = learning_rates(spec.schedule, absolute, progress)
+        field = momentum_field(type(spec.optimizer).model_fields)
+        cycled = None if field is None else momenta(spec.schedule, absolute, progress)
+        own = np.nan if field is None else getattr(spec.optimizer, field)
+        table[1, :, position] = own if cycled is None else cycled
+    return table
 
 
-def _momentum(member: Member) -> float:
-    """Momentum, or its counterpart β₁ in the Adam family."""
-    parameters = member.spec.optimizer.model_dump()
-    value: float = parameters["momentum"] if "momentum" in parameters else parameters["beta1"]
-    return value
+def _none_if_nan(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _improved(member: Member) -> bool:
@@ -112,6 +113,7 @@ def flat(dataset: Dataset, device: torch.device) -> Dataset:
     moved = dataset.to(device)
     return replace(
         moved,
+        shape=moved.features,
         train=_flat_split(moved.train),
         validation=_flat_split(moved.validation),
         test=None if moved.test is None else _flat_split(moved.test),

@@ -23,6 +23,7 @@ from raydnn.train.loop import flat, train
 from raydnn.train.member import Member, State
 from raydnn.train.record import Record
 from raydnn.train.stack import Stack
+from raydnn.train.statistics import set_exact_statistics
 from raydnn.train.verdict import Judge
 from raydnn.train.workers import Workers
 
@@ -131,6 +132,7 @@ class _Session:
             stopping = stack.members[position].spec.train.early_stopping
             if stopping is not None and stopping.restore_best:
                 stack.restore_best(position)
+        set_exact_statistics(stack, dataset.train, positions)
         loss, accuracy = evaluate(stack, dataset.test) if dataset.test is not None else (None, None)
         for position in positions:
             member = stack.members[position]
@@ -139,8 +141,8 @@ class _Session:
             if accuracy is not None:
                 member.test["accuracy"] = accuracy[position].item()
             tensors = stack.member_parameters(position)
-            tensors |= {"scaling.shift": dataset.scaling.shift, "scaling.scale": dataset.scaling.scale}
-            facts = {"features": list(dataset.features), "outputs": dataset.outputs}
+            tensors |= {f"scaling.{name}": t for name, t in dataset.scaling.tensors().items()}
+            facts = {"features": list(dataset.features), "outputs": stack.outputs}
             self.record.save_member(member, tensors, facts)
 
     def commit_trials(self) -> None:

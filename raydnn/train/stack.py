@@ -8,18 +8,22 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from raydnn.data.augment import Augmenter
 from raydnn.data.dataset import Dataset
 from raydnn.nn.dense import Dense
-from raydnn.nn.losses import LOSSES
-from raydnn.nn.models import MODELS, initial_parameters
+from raydnn.nn.models import MODELS, initial_parameters, initial_statistics
+from raydnn.nn.objective import Objective
+from raydnn.optim.penalties import penalties
 from raydnn.optim.runs import find_runs
+from raydnn.optim.schedules import with_cycled_momentum
 from raydnn.optim.stacked import StackOptimizer
+from raydnn.spec.fitting import loss_of
 from raydnn.train.member import Member
 from raydnn.train.workers import Workers
 
 
 class Stack:
-    """N members that share shapes, data, batch size and loss, and differ in everything else."""
+    """N members that share shapes, data, batch size and the loss's name, and differ in everything else."""
 
     def __init__(
         self, members: Sequence[Member], dataset: Dataset, workers: Workers, device: torch.device
@@ -37,25 +41,40 @@ class Stack:
         self.workers = workers
         self.device = device
         self.architecture = MODELS[first.model.name]
-        self.layout = self.architecture.layout(first.model, prod(dataset.features), dataset.outputs)
-        self.loss = LOSSES[first.loss.name]
+        self.outputs = loss_of(first).units(dataset.task, dataset.outputs)
+        self.layout = self.architecture.layout(first, prod(dataset.features), self.outputs)
+        self.class_counts = dataset.class_counts
+        self.input_shape = dataset.shape or dataset.features
+        self.task = dataset.task
+        self.has_accuracy = dataset.task != "regression" and loss_of(first).decides
         self.parameters = torch.stack([initial_parameters(self.layout, m.spec) for m in members]).to(device)
-        self.optimizer = StackOptimizer([m.spec.optimizer for m in members], self.layout.size, device)
+        self.statistics = initial_statistics(self.layout).expand(len(members), -1).clone().to(device)
+        """Running averages (N, S) of the normalization layers, a row a member like the parameters."""
+        optimizers = [with_cycled_momentum(m.spec.optimizer, m.spec.schedule) for m in members]
+        self.optimizer = StackOptimizer(optimizers, self.layout.shapes, device)
         self.best: Tensor | None = None
         """Parameters (N, P) at each member's best epoch, where early stopping restores them."""
         if any(m.spec.train.early_stopping and m.spec.train.early_stopping.restore_best for m in members):
             self.best = self.parameters.clone()
+        self.best_statistics = None if self.best is None else self.statistics.clone()
         self._wire()
 
     def _wire(self) -> None:
         """(Re)build all that follows from the members and their parameters."""
         specs = [member.spec for member in self.members]
         self.clips = find_runs([spec.train.clip for spec in specs], self.device)
-        self.module: nn.Module = self.architecture.module(self.layout, self.parameters, specs)
+        augmentations = [spec.train.augmentation for spec in specs]
+        self.augmenter = Augmenter(augmentations, self.input_shape, self.device)
+        self.objective = Objective(specs, self.class_counts, self.device)
+        self.module: nn.Module = self.architecture.module(
+            self.layout, self.parameters, specs, self.statistics
+        )
         self.shared_module = self.workers.share(self.module)
-        self.gradients = torch.empty_like(self.parameters)
+        self.gradients = torch.zeros_like(self.parameters)
+        self.penalties = penalties([spec.regularization for spec in specs], self.layout.shapes, self.device)
+        self.weights = self.layout.views(self.parameters)
         self._gradient_views = self.layout.views(self.gradients)
-        if self.workers.count == 1:
+        if self.workers.count == 1 and specs[0].train.accumulate == 1:
             self._write_gradients_directly()
 
     def keep(self, kept: Sequence[int]) -> None:
@@ -65,26 +84,30 @@ class Stack:
         rows = torch.tensor(list(kept), dtype=torch.long, device=self.device)
         self.members = [self.members[position] for position in kept]
         self.parameters = self.parameters[rows]
-        if self.best is not None:
+        self.statistics = self.statistics[rows]
+        if self.best is not None and self.best_statistics is not None:
             self.best = self.best[rows]
+            self.best_statistics = self.best_statistics[rows]
         self.optimizer.keep(kept)
         if self.members:
             self._wire()
 
     def remember_best(self, positions: Sequence[int]) -> None:
         """Note the present parameters of the members at `positions` as their best."""
-        if self.best is not None and positions:
+        if self.best is not None and self.best_statistics is not None and positions:
             self.best[list(positions)] = self.parameters[list(positions)]
+            self.best_statistics[list(positions)] = self.statistics[list(positions)]
 
     def restore_best(self, position: int) -> None:
         """Put a member's best parameters back."""
-        if self.best is not None:
+        if self.best is not None and self.best_statistics is not None:
             self.parameters[position] = self.best[position]
+            self.statistics[position] = self.best_statistics[position]
 
     def gather_gradients(self) -> Tensor:
         """Collect the gradients of the module's parameters into one matrix (N, P) and clear them."""
         for name, parameter in self.module.named_parameters():
-            # Dense layers have written theirs already, unless it had to be averaged over workers first.
+            # Dense layers have written theirs, unless it had to be averaged over workers or summed over batches.
             if parameter.grad is not None:
                 self._gradient_views[name].copy_(parameter.grad)
         self.module.zero_grad(set_to_none=self.workers.count == 1)
@@ -94,12 +117,14 @@ class Stack:
         for name, layer in self.module.named_modules():
             if isinstance(layer, Dense):
                 views = self._gradient_views
-                layer.write_gradients_to(views[f"{name}.weight"], views[f"{name}.bias"])
+                layer.write_gradients_to(views[f"{name}.weight"], views.get(f"{name}.bias"))
 
     def member_parameters(self, position: int) -> dict[str, Tensor]:
-        """One member's parameters by name, without the member dimension."""
-        row = self.parameters[position : position + 1]
-        return {name: view[0].clone() for name, view in self.layout.views(row).items()}
+        """One member's parameters and running averages by name, without the member dimension."""
+        row = slice(position, position + 1)
+        views = self.layout.views(self.parameters[row])
+        views |= self.layout.statistics_views(self.statistics[row])
+        return {name: view[0].clone() for name, view in views.items()}
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything that changes in training, by name, as it is saved."""
@@ -107,6 +132,10 @@ class Stack:
         tensors |= {f"optimizer.{name}": t for name, t in self.optimizer.state_tensors().items()}
         if self.best is not None:
             tensors["best"] = self.best
+        if self.layout.statistics:
+            tensors["statistics"] = self.statistics
+            if self.best_statistics is not None:
+                tensors["best_statistics"] = self.best_statistics
         return tensors
 
     def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:

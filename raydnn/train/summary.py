@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, prod
 
+from raydnn.data.augment import check_images
 from raydnn.data.load import load_dataset
 from raydnn.nn.models import MODELS
+from raydnn.nn.objective import class_weights
+from raydnn.spec.fitting import loss_of
 from raydnn.spec.trial import TrialSpec
 
 
@@ -28,13 +31,18 @@ def summarize(trial: TrialSpec) -> Summary:
 
     Raises:
         DataError: The data is missing or damaged.
+        JobError: The data and the job do not fit.
     """
     dataset = load_dataset(trial.data)
-    layout = MODELS[trial.model.name].layout(trial.model, prod(dataset.features), dataset.outputs)
+    check_images(trial.train.augmentation, dataset.features)
+    outputs = loss_of(trial).units(dataset.task, dataset.outputs)
+    layout = MODELS[trial.model.name].layout(trial, prod(dataset.features), outputs)
+    if dataset.class_counts is not None:
+        class_weights(trial, dataset.class_counts)
     return Summary(
         [(name, shape, prod(shape)) for name, shape in layout.shapes.items()],
         layout.size,
-        ceil(len(dataset.train) / trial.train.batch_size),
+        ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         len(dataset.train),
         len(dataset.validation),
         0 if dataset.test is None else len(dataset.test),

@@ -50,12 +50,14 @@ def test_a_page_says_bounds_default_range_and_source(cli) -> None:
         "type": "float",
         "bounds": "≥ 0, < 1",
         "default": "0.0",
-        "search": "uniform(0, 0.99)",
+        "search": "one_minus(loguniform(5e-3, 1))",
         "meaning": "momentum μ",
     }
     assert "Polyak 1964" in page["source"]
     text = cli("components", "optimizer", "sgd").out
-    assert all(part in text for part in ("Formula: ", "Source: ", "Nesterov", "uniform(0, 0.99)"))
+    assert all(
+        part in text for part in ("Formula: ", "Source: ", "Nesterov", "one_minus(loguniform(5e-3, 1))")
+    )
 
 
 def test_required_and_nested_fields_are_told(cli) -> None:
@@ -66,7 +68,7 @@ def test_required_and_nested_fields_are_told(cli) -> None:
     )
     assert target["default"] == "required"
     train = {row["parameter"]: row for row in json.loads(cli("components", "train", "-o", "json").out)}
-    assert train["clip"]["type"] == "none | norm"
+    assert train["clip"]["type"] == "none | value | norm | per_layer"
     assert train["clip"]["default"] == "none"
     assert "patience" in train["early_stopping"]["type"]
     assert train["early_stopping"]["default"] == "null"

@@ -45,6 +45,34 @@ def test_regression_targets_are_numbers(tmp_path: Path) -> None:
     assert raw.classes == 0
 
 
+def test_binary_targets_hold_two_classes(tmp_path: Path) -> None:
+    raw = load(tmp_path, "y,a\nno,0\nyes,0\nno,1\n", kind="binary")
+    assert (raw.classes, raw.task, raw.train.targets.tolist()) == (2, "binary", [0, 1, 0])
+    with pytest.raises(DataError, match="column 'y': holds 3 classes; kind: binary needs two"):
+        load(tmp_path, "y,a\nno,0\nyes,0\nmaybe,1\n", kind="binary")
+
+
+@pytest.mark.parametrize("test", ["a,y\n5,0\n", "y,a,w\n0,5,9\n"], ids=["without", "with weights"])
+def test_a_column_of_weights_is_no_feature(tmp_path: Path, test: str) -> None:
+    raw = load(tmp_path, "a,w,y\n1,0.5,0\n2,3,1\n", test, weights="w")
+    assert raw.test is not None
+    assert raw.train.weights is not None
+    assert raw.train.inputs.tolist() == [[1], [2]]
+    assert raw.train.weights.tolist() == [0.5, 3]
+    assert (raw.test.inputs.tolist(), raw.test.weights) == ([[5]], None)
+
+
+def test_bad_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"column 'w', row 2: -3\.0 is given; a weight is at least 0"):
+        load(tmp_path, "a,w,y\n1,0.5,0\n2,-3,1\n", weights="w")
+    with pytest.raises(JobError, match=r"data\.weights: 'v' is given; .* has the columns a, w, y"):
+        load(tmp_path, "a,w,y\n1,0.5,0\n2,3,1\n", weights="v")
+    with pytest.raises(JobError, match=r"data\.weights: 'y' is the target"):
+        load(tmp_path, "a,w,y\n1,0.5,0\n2,3,1\n", weights="y")
+    with pytest.raises(DataError, match="'y' is the only column"):
+        load(tmp_path, "w,y\n0.5,0\n3,1\n", weights="w")
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(

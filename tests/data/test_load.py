@@ -135,3 +135,20 @@ def test_fashion_mnist_files_are_read() -> None:
     assert (len(dataset.validation), dataset.features, dataset.outputs) == (5000, (28, 28), 10)
     assert (float(dataset.train.inputs.min()), float(dataset.train.inputs.max())) == (0, 1)
     assert torch.bincount(dataset.test.targets).min() > 0
+
+
+def test_weights_stay_with_their_examples(tmp_path: Path) -> None:
+    inputs, targets = np.arange(20.0).reshape(20, 1), np.arange(20) % 2
+    np.savez(tmp_path / "a.npz", inputs=inputs, targets=targets, w=np.arange(20.0))
+    dataset = load_dataset(
+        Npz(path=str(tmp_path / "a.npz"), kind="binary", weights="w", test_fraction=0.2, split_seed=3)
+    )
+    for split in (dataset.train, dataset.validation, dataset.test):
+        assert split is not None
+        assert split.weights is not None
+        assert torch.equal(split.weights, split.inputs[:, 0])
+        assert abs(split.targets.double().mean() - 0.5) < 0.2
+    assert dataset.class_counts is not None
+    assert dataset.class_counts.tolist() == np.bincount(dataset.train.targets.numpy()).tolist()
+    assert dataset.to("cpu").train.weights is not None
+    assert dataset.outputs == 2

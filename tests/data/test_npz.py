@@ -41,6 +41,44 @@ def test_regression_targets_have_an_axis_of_outputs(tmp_path: Path, shape: tuple
     assert raw.classes == 0
 
 
+def test_binary_classes_labels_and_probabilities(tmp_path: Path) -> None:
+    two = np.array([0, 1, 1, 0])
+    raw = load_npz(Npz(path=written(tmp_path, inputs=INPUTS, targets=two), kind="binary"))
+    assert (raw.classes, raw.task, raw.train.targets.dtype) == (2, "binary", np.int64)
+    several = np.array([[0, 1, 1], [0, 0, 0], [1, 1, 1], [1, 0, 0]])
+    raw = load_npz(Npz(path=written(tmp_path, inputs=INPUTS, targets=several), kind="multi_label"))
+    assert (raw.classes, raw.task, raw.train.targets.dtype) == (0, "multi_label", np.float32)
+    shares = np.array([[0.5, 0.5], [1, 0], [0.1, 0.9], [0.25, 0.75]])
+    raw = load_npz(Npz(path=written(tmp_path, inputs=INPUTS, targets=shares), kind="distribution"))
+    assert raw.train.targets.shape == (4, 2)
+
+
+def test_weights_of_the_training_examples(tmp_path: Path) -> None:
+    path = written(tmp_path, inputs=INPUTS, targets=LABELS, importance=[1, 0, 2.5, 1])
+    weights = load_npz(Npz(path=path, weights="importance")).train.weights
+    assert weights is not None
+    assert weights.dtype == np.float32
+    assert weights.tolist() == [1, 0, 2.5, 1]
+    assert load_npz(Npz(path=path)).train.weights is None
+
+
+@pytest.mark.parametrize(
+    ("importance", "message"),
+    [
+        ([1, 2, 3], r"has the shape \(3,\); one weight an example, \(4,\), is needed"),
+        ([1, -2, 3, 4], r"row 2: -2.0 is given; a weight is at least 0"),
+        ([0, 0, 0, 0], "every weight is 0"),
+        ([1, np.nan, 1, 1], "row 2: nan is given"),
+    ],
+)
+def test_bad_weights_are_refused(tmp_path: Path, importance: list[float], message: str) -> None:
+    path = written(tmp_path, inputs=INPUTS, targets=LABELS, importance=importance)
+    with pytest.raises(DataError, match=rf"data\.npz, array 'importance'.*{message}"):
+        load_npz(Npz(path=path, weights="importance"))
+    with pytest.raises(DataError, match=r"no array 'weight' .*"):
+        load_npz(Npz(path=path, weights="weight"))
+
+
 NAN = np.where(np.arange(12).reshape(4, 3) == 7, np.nan, 1.0)
 BAD: list[tuple[Task, dict[str, Any], str]] = [
     ("classification", {"inputs": INPUTS}, r"no array 'targets' \(arrays: inputs\)"),
@@ -76,6 +114,22 @@ BAD: list[tuple[Task, dict[str, Any], str]] = [
         "regression",
         {"inputs": INPUTS, "targets": np.ones((4, 2, 2))},
         r"'targets': has the shape \(4, 2, 2\)",
+    ),
+    ("binary", {"inputs": INPUTS, "targets": LABELS}, "'targets': holds 3 classes; kind: binary needs two"),
+    (
+        "multi_label",
+        {"inputs": INPUTS, "targets": np.array([[0, 1], [1, 1], [0.5, 1], [0, 0]])},
+        r"'targets', row 3: \[0.5, 1.0\] is given; 0 or 1 for each label is needed",
+    ),
+    (
+        "distribution",
+        {"inputs": INPUTS, "targets": np.array([[0, 1], [0.5, 0.6], [0.5, 0.5], [1, 0]])},
+        r"'targets', row 2: \[0.5, 0.6.*\] is given; its probabilities must add up to 1",
+    ),
+    (
+        "distribution",
+        {"inputs": INPUTS, "targets": np.array([[0, 1], [-0.5, 1.5], [0.5, 0.5], [1, 0]])},
+        r"'targets', row 2: \[-0.5, 1.5\] is given; a probability is at least 0",
     ),
     (
         "regression",

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +8,27 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.preprocessing import StandardScaler
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from raydnn.data.scaling import ScalingState, fit
-from raydnn.spec.data import Scaling
+from raydnn.data.scaling import FITS, ScalingState
+from raydnn.data.scaling import fit as fit_spec
+from raydnn.errors import JobError
+from raydnn.spec.catalogue import components
 
 INPUTS = torch.from_numpy(np.random.default_rng(0).normal(3, 5, (200, 4, 3)).astype(np.float32))
+MIXED = INPUTS.flatten(1) @ torch.from_numpy(
+    np.random.default_rng(1).normal(size=(12, 12)).astype(np.float32)
+)
+"""Correlated features."""
+
+
+def fit(name: str, inputs: torch.Tensor, **fields: Any) -> ScalingState:
+    return fit_spec(components("scaling")[name](name=name, **fields), inputs)  # type: ignore[arg-type]
+
+
+def test_every_scaling_has_its_function() -> None:
+    assert set(FITS) == set(components("scaling"))
 
 
 @settings(max_examples=50, deadline=None)
@@ -26,14 +41,14 @@ INPUTS = torch.from_numpy(np.random.default_rng(0).normal(3, 5, (200, 4, 3)).ast
 )
 def test_every_scaling_is_finite_and_leaves_its_input_alone(inputs: np.ndarray) -> None:
     given_inputs = torch.from_numpy(inputs.copy())
-    for name in get_args(Scaling):
+    for name in FITS:
         state = fit(name, given_inputs)
         scaled = state.apply(given_inputs)
         assert scaled.dtype == torch.float32
-        assert scaled.shape == given_inputs.shape
         assert scaled.isfinite().all()
         assert (state.scale != 0).all()
-        torch.testing.assert_close(scaled, (given_inputs - state.shift) / state.scale)
+        if state.matrix is None:
+            torch.testing.assert_close(scaled, (given_inputs - state.shift) / state.scale)
         assert given_inputs.numpy().tobytes() == inputs.tobytes()
 
 
@@ -64,11 +79,60 @@ def test_standardize_takes_features_of_any_unit(magnitude: float) -> None:
     torch.testing.assert_close(scaled, fit("standardize", INPUTS).apply(INPUTS), rtol=1e-4, atol=1e-4)
 
 
+def test_minmax_agrees_with_scikit_learn_and_keeps_to_the_training_range() -> None:
+    scaler = MinMaxScaler().fit(INPUTS[:150].flatten(1).double().numpy())
+    state = fit("minmax", INPUTS[:150])
+    expected = scaler.transform(INPUTS.flatten(1).double().numpy())
+    np.testing.assert_allclose(state.apply(INPUTS).flatten(1), expected, rtol=1e-5, atol=1e-6)
+    assert state.apply(INPUTS[:150]).amin(0).eq(0).all()
+    assert state.apply(INPUTS[:150]).amax(0).eq(1).all()
+
+
+@pytest.mark.parametrize("kept", [None, 1, 5])
+def test_pca_agrees_with_scikit_learn(kept: int | None) -> None:
+    expected = PCA(kept, whiten=True, svd_solver="full").fit_transform(MIXED.double().numpy())
+    state = fit("whiten", MIXED.unflatten(1, (4, 3)), eps=1e-12, n_components=kept)
+    found = state.apply(MIXED.unflatten(1, (4, 3)))
+    assert found.shape == (200, kept or 12)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_zca_keeps_the_shape_and_is_the_symmetric_whitening() -> None:
+    images = MIXED.unflatten(1, (4, 3))
+    scaled = fit("whiten", images, method="zca", eps=1e-12).apply(images)
+    assert scaled.shape == images.shape
+    centered = (MIXED - MIXED.mean(0)).double().numpy()
+    variances, axes = np.linalg.eigh(np.cov(centered, rowvar=False))
+    expected = centered @ axes @ np.diag(variances**-0.5) @ axes.T
+    np.testing.assert_allclose(scaled.flatten(1), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(np.cov(scaled.flatten(1), rowvar=False), np.eye(12), atol=1e-3)
+
+
+def test_zca_of_few_components_has_their_rank() -> None:
+    images = MIXED.unflatten(1, (4, 3))
+    scaled = fit("whiten", images, method="zca", n_components=3).apply(images)
+    assert scaled.shape == images.shape
+    assert torch.linalg.matrix_rank(scaled.flatten(1), atol=1e-3) == 3
+
+
+def test_eps_holds_a_component_of_little_variance_down() -> None:
+    inputs = torch.tensor([[1.0, 1e-3], [-1.0, 1e-3], [1.0, -1e-3], [-1.0, -1e-3]])
+    scaled = fit("whiten", inputs, eps=1e-2).apply(inputs)
+    np.testing.assert_allclose(scaled.abs()[0], [np.sqrt(1 / (4 / 3 + 1e-2)), 1e-2], rtol=1e-3)
+
+
+def test_more_components_than_features_are_refused() -> None:
+    message = "data.scaling.n_components: 13 is given; the inputs have 12 features"
+    with pytest.raises(JobError, match=message):
+        fit("whiten", INPUTS, n_components=13)
+
+
+@pytest.mark.parametrize("name", ["standardize", "minmax"])
 @pytest.mark.parametrize("value", [0.0, 0.1, -1234.567, 1e30])
-def test_a_constant_feature_becomes_zero(value: float) -> None:
+def test_a_constant_feature_becomes_zero(value: float, name: str) -> None:
     inputs = INPUTS.clone()
     inputs[:, 1, 1] = value
-    state = fit("standardize", inputs)
+    state = fit(name, inputs)
     assert state.scale[1, 1] == 1
     assert (state.apply(inputs)[:, 1, 1] == 0).all()
 
@@ -77,7 +141,8 @@ def test_unit_of_equal_inputs_keeps_them() -> None:
     assert fit("unit", torch.full((3, 2), 7.0)).apply(torch.full((3, 2), 7.0)).eq(7).all()
 
 
-def test_a_state_rebuilt_from_its_tensors_scales_alike() -> None:
-    state = fit("standardize", INPUTS)
-    again = ScalingState(state.name, state.shift.clone(), state.scale.clone()).to("cpu")
+@pytest.mark.parametrize("name", sorted(FITS))
+def test_a_state_rebuilt_from_its_tensors_scales_alike(name: str) -> None:
+    state = fit(name, INPUTS)
+    again = ScalingState(state.name, **{key: t.clone() for key, t in state.tensors().items()}).to("cpu")
     assert again.apply(INPUTS).equal(state.apply(INPUTS))

@@ -11,7 +11,7 @@ from raydnn.nn.dense import Dense
 
 def _layer(members: int, fan_in: int, fan_out: int) -> Dense:
     torch.manual_seed(1)
-    return Dense(torch.randn(members, fan_in, fan_out), torch.randn(members, fan_out))
+    return Dense({"weight": torch.randn(members, fan_in, fan_out), "bias": torch.randn(members, fan_out)})
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def test_a_member_equals_torchs_linear() -> None:
     layer = _layer(3, 6, 4)
     inputs = torch.randn(3, 5, 6)
     outputs: Tensor = layer(inputs)
+    assert layer.bias is not None
     for member in range(3):
         linear = torch.nn.functional.linear(inputs[member], layer.weight[member].T, layer.bias[member])
         torch.testing.assert_close(outputs[member], linear)

@@ -13,7 +13,7 @@ from scipy import stats
 from raydnn.nn.initializers import INITIALIZERS
 from raydnn.spec.base import Component
 from raydnn.spec.catalogue import components
-from raydnn.spec.init import Normal
+from raydnn.spec.init import Constant, Normal, Orthogonal, VarianceScaling
 
 FANS = [(64, 64), (784, 300), (300, 10), (10, 500), (1, 400)]
 
@@ -29,10 +29,17 @@ DISTRIBUTIONS: dict[str, Callable[[Any, int, int], Any]] = {
     "he_normal": lambda _, i, o: stats.norm(0, sqrt(2 / i)),
     "lecun_uniform": lambda _, i, o: _uniform(sqrt(3 / i)),
     "lecun_normal": lambda _, i, o: stats.norm(0, sqrt(1 / i)),
+    "variance_scaling": lambda spec, i, o: stats.truncnorm(
+        -2, 2, 0, sqrt(spec.scale / i) / 0.87962566103423978
+    ),
     "normal": lambda spec, i, o: stats.norm(0, spec.std),
+    "truncated_normal": lambda spec, i, o: stats.truncnorm(-2, 2, 0, spec.std),
+    "uniform": lambda spec, i, o: _uniform(spec.bound),
     "torch_default": lambda _, i, o: _uniform(1 / sqrt(i)),
 }
-"""Name → what is promised, fan_in `i`, fan_out `o`; `zeros` has its own test."""
+"""Name → what is promised, fan_in `i`, fan_out `o`; those in APART have a test of their own."""
+
+APART = {"zeros", "constant", "orthogonal"}
 
 TORCH: dict[str, Callable[[torch.Tensor], Any]] = {
     "glorot_uniform": torch.nn.init.xavier_uniform_,
@@ -55,7 +62,7 @@ def _draw(name: str, fan_in: int, fan_out: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_the_table_covers_every_initializer() -> None:
-    assert {*DISTRIBUTIONS, "zeros"} == set(INITIALIZERS)
+    assert set(DISTRIBUTIONS) | APART == set(INITIALIZERS)
 
 
 @pytest.mark.parametrize("fans", FANS, ids=str)
@@ -95,3 +102,31 @@ def test_the_generator_decides_every_weight(name: str) -> None:
 
 def test_zeros() -> None:
     assert torch.equal(_draw("zeros", 3, 4), torch.zeros(3, 4))
+
+
+def test_constant() -> None:
+    found = INITIALIZERS["constant"](Constant(value=-0.5), 3, 4, torch.Generator())
+    assert torch.equal(found, torch.full((3, 4), -0.5))
+
+
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
+@pytest.mark.parametrize("distribution", ["normal", "truncated_normal", "uniform"])
+def test_variance_scaling_has_the_variance_whatever_the_distribution(distribution: Any, mode: Any) -> None:
+    spec = VarianceScaling(scale=3.0, mode=mode, distribution=distribution)
+    found = INITIALIZERS["variance_scaling"](spec, 400, 100, torch.Generator().manual_seed(0))
+    variance = 3 / {"fan_in": 400, "fan_out": 100, "fan_avg": 250}[mode]
+    assert found.var().item() == pytest.approx(variance, rel=0.03)
+    widest = {"normal": 6.0, "truncated_normal": 2 / 0.8796, "uniform": sqrt(3)}[distribution] * sqrt(
+        variance
+    )
+    assert 0.7 * widest < found.abs().max() <= widest * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("fans", [*FANS, (7, 7)], ids=str)
+def test_orthogonal(fans: tuple[int, int]) -> None:
+    found = INITIALIZERS["orthogonal"](Orthogonal(gain=2.0), *fans, torch.Generator().manual_seed(0))
+    assert found.shape == fans
+    squared = found @ found.T if fans[0] < fans[1] else found.T @ found
+    torch.testing.assert_close(squared, 4 * torch.eye(min(fans)), atol=1e-4, rtol=0)
+    again = INITIALIZERS["orthogonal"](Orthogonal(gain=2.0), *fans, torch.Generator().manual_seed(0))
+    assert torch.equal(found, again)

@@ -15,7 +15,6 @@ from raydnn.nn.mlp import Mlp, mlp_layout
 from raydnn.nn.models import initial_parameters
 from raydnn.nn.noise import Noise
 from raydnn.spec.job import Training
-from raydnn.spec.model import Mlp as MlpSpec
 from raydnn.spec.trial import TrialSpec
 
 CPU = torch.device("cpu")
@@ -32,7 +31,7 @@ def _dropout(rate: float, seed: int = 0) -> TrialSpec:
 
 
 def test_the_layout_is_that_of_the_textbook_network() -> None:
-    layout = mlp_layout(MlpSpec(widths=(300, 100)), 784, 10)
+    layout = mlp_layout(_trial(model={"widths": [300, 100]}), 784, 10)
     assert layout.shapes == {
         "layers.0.weight": (784, 300),
         "layers.0.bias": (300,),
@@ -59,7 +58,7 @@ def test_views_cover_the_row_once_and_in_order() -> None:
 @pytest.mark.parametrize("own_batches", [False, True])
 def test_outputs_and_gradients_are_those_of_torch_nn(own_batches: bool) -> None:
     trials = [_trial(activation="relu", init="glorot_uniform", seed=seed) for seed in range(3)]
-    layout = mlp_layout(MlpSpec(widths=(9, 8)), 7, 5)
+    layout = mlp_layout(_trial(model={"widths": [9, 8]}), 7, 5)
     flat = torch.stack([initial_parameters(layout, trial) for trial in trials])
     flat += 0.1
     module = Mlp(layout, flat, trials)
@@ -89,7 +88,7 @@ def test_outputs_and_gradients_are_those_of_torch_nn(own_batches: bool) -> None:
 
 
 def test_the_modules_parameters_are_views_of_the_matrix() -> None:
-    layout = mlp_layout(MlpSpec(widths=(4,)), 3, 2)
+    layout = mlp_layout(_trial(model={"widths": [4]}), 3, 2)
     flat = torch.zeros(2, layout.size)
     module = Mlp(layout, flat, [_trial(), _trial()])
     flat += 1
@@ -98,7 +97,7 @@ def test_the_modules_parameters_are_views_of_the_matrix() -> None:
 
 
 def test_first_parameters_are_seeded_and_differ_between_layers_and_seeds() -> None:
-    layout = mlp_layout(MlpSpec(widths=(6, 6)), 6, 6)
+    layout = mlp_layout(_trial(model={"widths": [6, 6]}), 6, 6)
     views = layout.views(initial_parameters(layout, _trial(seed=1)).unsqueeze(0))
     again = layout.views(initial_parameters(layout, _trial(seed=1)).unsqueeze(0))
     other = layout.views(initial_parameters(layout, _trial(seed=2)).unsqueeze(0))
@@ -112,15 +111,15 @@ def test_first_parameters_are_seeded_and_differ_between_layers_and_seeds() -> No
 
 
 def test_a_layers_first_weights_do_not_depend_on_the_other_layers() -> None:
-    small = mlp_layout(MlpSpec(widths=(6,)), 6, 6)
-    large = mlp_layout(MlpSpec(widths=(6, 50)), 6, 6)
+    small = mlp_layout(_trial(model={"widths": [6]}), 6, 6)
+    large = mlp_layout(_trial(model={"widths": [6, 50]}), 6, 6)
     first = [layout.views(initial_parameters(layout, _trial()).unsqueeze(0)) for layout in (small, large)]
     assert torch.equal(first[0]["layers.0.weight"], first[1]["layers.0.weight"])
 
 
 def _factors(trials: Sequence[TrialSpec], examples: int = 50, units: int = 200, epoch: int = 1) -> Tensor:
     """What dropout multiplies each hidden unit by: the outputs of identity layers for inputs of 1."""
-    layout = mlp_layout(MlpSpec(widths=(units,)), units, units)
+    layout = mlp_layout(_trial(model={"widths": [units]}), units, units)
     flat = torch.zeros(len(trials), layout.size)
     for name, view in layout.views(flat).items():
         if name.endswith("weight"):
@@ -159,8 +158,33 @@ def test_a_members_mask_does_not_depend_on_the_company() -> None:
 
 
 def test_evaluation_drops_nothing() -> None:
-    layout = mlp_layout(MlpSpec(widths=(20,)), 20, 20)
+    layout = mlp_layout(_trial(model={"widths": [20]}), 20, 20)
     trials = [_dropout(0.9), _dropout(0.0)]
     flat = initial_parameters(layout, trials[0]).expand(2, -1).clone()
     outputs = Mlp(layout, flat, trials)(torch.randn(5, 20))
     assert torch.equal(outputs[0], outputs[1])
+
+
+def test_prelu_learns_a_slope_for_each_hidden_unit() -> None:
+    trials = [_trial(activation={"name": "prelu", "alpha": a}, model={"widths": [6, 4]}) for a in (0.1, 0.5)]
+    layout = mlp_layout(trials[0], 5, 3)
+    assert {name: shape for name, shape in layout.shapes.items() if name.endswith("alpha")} == {
+        "layers.0.alpha": (6,),
+        "layers.1.alpha": (4,),
+    }
+    flat = torch.stack([initial_parameters(layout, trial) for trial in trials])
+    views = layout.views(flat)
+    assert torch.equal(views["layers.0.alpha"], torch.tensor([[0.1] * 6, [0.5] * 6]))
+    module = Mlp(layout, flat, trials)
+    inputs = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    outputs = module(inputs)
+    outputs.sum().backward()
+    assert {name for name, _ in module.named_parameters()} == set(layout.shapes)
+    assert all(p.grad is not None and p.grad.any() for p in module.parameters())
+    for k in range(2):
+        hidden = inputs
+        for layer in range(3):
+            hidden = hidden @ views[f"layers.{layer}.weight"][k] + views[f"layers.{layer}.bias"][k]
+            if layer < 2:
+                hidden = nn.functional.prelu(hidden, views[f"layers.{layer}.alpha"][k])
+        torch.testing.assert_close(outputs[k], hidden)

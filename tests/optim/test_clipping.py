@@ -1,14 +1,14 @@
-"""Clipping against torch.nn.utils.clip_grad_norm_, member by member."""
+"""Clipping against torch.nn.utils, member by member."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from raydnn.optim.clipping import CLIPS, clip_gradients
 from raydnn.optim.runs import find_runs
-from raydnn.spec.clip import NoClip, Norm
+from raydnn.spec.clip import NoClip, Norm, PerLayer, Value
 
 CPU = torch.device("cpu")
 SPECS = [
@@ -18,11 +18,18 @@ SPECS = [
     Norm(max_grad_norm=1e6),
     NoClip(),
     Norm(),
+    Value(max_grad=0.2),
+    Value(max_grad=1e6),
+    PerLayer(max_grad_norm=3.0),
+    PerLayer(max_grad_norm=0.01),
 ]
+SHAPES = {"layers.0.weight": (3, 5), "layers.0.bias": (5,), "layers.1.weight": (5, 5), "layers.1.bias": (5,)}
+LAYERS = (20, 30)
+"""Parameters of each layer."""
 
 
 def _gradients() -> torch.Tensor:
-    scales = torch.tensor([1.0, 3.0, 1e4, 1.0, 1e-4, 100.0]).unsqueeze(1)
+    scales = torch.tensor([1.0, 3.0, 1e4, 1.0, 1e-4, 100.0, 1.0, 1.0, 1.0, 10.0]).unsqueeze(1)
     return torch.randn(len(SPECS), 50, generator=torch.Generator().manual_seed(0)) * scales
 
 
@@ -35,20 +42,26 @@ def test_a_stack_of_clips_does_what_torch_does_to_each_member(member: int) -> No
     gradients = _gradients()
     spec = SPECS[member]
     # A member's parameters come in several tensors; its norm is that of all of them.
-    parameters = [torch.nn.Parameter(torch.zeros(20)), torch.nn.Parameter(torch.zeros(30))]
-    for parameter, gradient in zip(parameters, gradients[member].split((20, 30)), strict=True):
+    parameters = [torch.nn.Parameter(torch.zeros(size)) for size in LAYERS]
+    for parameter, gradient in zip(parameters, gradients[member].split(LAYERS), strict=True):
         parameter.grad = gradient.clone()
     if isinstance(spec, Norm):
         clip_grad_norm_(parameters, spec.max_grad_norm)
+    elif isinstance(spec, PerLayer):
+        for parameter in parameters:
+            clip_grad_norm_(parameter, spec.max_grad_norm)
+    elif isinstance(spec, Value):
+        clip_grad_value_(parameters, spec.max_grad)
     expected = torch.cat([parameter.grad for parameter in parameters if parameter.grad is not None])
-    clip_gradients(find_runs(SPECS, CPU), gradients)
+    clip_gradients(find_runs(SPECS, CPU), gradients, SHAPES)
     torch.testing.assert_close(gradients[member], expected, rtol=1e-6, atol=0)
 
 
 def test_a_gradient_below_the_threshold_and_a_zero_one_are_not_touched() -> None:
-    gradients = torch.stack([torch.full((4,), 0.4), torch.zeros(4)])
+    gradients = torch.stack([torch.full((4,), 0.4), torch.zeros(4)] * 3)
     expected = gradients.clone()
-    clip_gradients(find_runs([Norm(), Norm()], CPU), gradients)
+    specs = [Norm(), Norm(), Value(), Value(), PerLayer(), PerLayer()]
+    clip_gradients(find_runs(specs, CPU), gradients, {"0.weight": (1, 3), "0.bias": (1,)})
     assert torch.equal(gradients, expected)
 
 
@@ -56,6 +69,6 @@ def test_a_member_that_is_not_finite_leaves_the_others_as_they_are() -> None:
     gradients = _gradients()
     gradients[0] = float("inf")
     expected = _gradients()
-    clip_gradients(find_runs(SPECS, CPU), expected)
-    clip_gradients(find_runs(SPECS, CPU), gradients)
+    clip_gradients(find_runs(SPECS, CPU), expected, SHAPES)
+    clip_gradients(find_runs(SPECS, CPU), gradients, SHAPES)
     assert torch.equal(gradients[1:], expected[1:])

@@ -22,8 +22,8 @@ def test_neighbours_share_a_run_and_their_values_are_exact() -> None:
     assert first.vectors["lr"].tolist() == [0.1, 0.2]
     assert first.vectors["nesterov"].dtype == torch.bool
     assert first.vectors["nesterov"].tolist() == [False, True]
-    assert first.used == {"lr", "momentum", "nesterov"}
-    assert runs[2].used == {"lr"}
+    assert first.used == {"lr", "momentum", "nesterov", "decay_bias"}
+    assert runs[2].used == {"lr", "decay_bias"}
 
 
 @given(st.lists(st.sampled_from([Sgd(), Adam(), AdamW()]), max_size=20))

@@ -11,11 +11,27 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch.optim import lr_scheduler
 
-from raydnn.optim.schedules import SCHEDULES, Progress, learning_rates
+from raydnn.optim.schedules import SCHEDULES, Progress, learning_rates, momenta, with_cycled_momentum
+from raydnn.spec.adaptive import Adagrad, Adam
 from raydnn.spec.metrics import MODES
-from raydnn.spec.schedule import Constant, Cosine, Exponential, Performance, WarmedUp
+from raydnn.spec.optimizer import Muon, Sgd
+from raydnn.spec.schedule import (
+    Annealing,
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    OneCycle,
+    Performance,
+    Piecewise,
+    Polynomial,
+    Power,
+    WarmedUp,
+    Wsd,
+)
 
 LR = 0.1
 STEPS_PER_EPOCH = 10
@@ -29,6 +45,20 @@ def _progress(history: Mapping[str, Sequence[float]] | None = None, lr: float = 
 
 def _rates(spec: WarmedUp, steps: Sequence[float]) -> list[float]:
     return learning_rates(spec, np.array(steps, dtype=np.float64), _progress()).tolist()
+
+
+def _torchs_one_cycle(optimizer: torch.optim.Optimizer, anneal: Any, rise: float) -> lr_scheduler.LRScheduler:
+    """torch's policy with the defaults of `one_cycle`: low 0.1, final 1e-4, momentum from 0.95 to 0.85."""
+    return lr_scheduler.OneCycleLR(
+        optimizer,
+        LR,
+        TOTAL,
+        pct_start=rise,
+        anneal_strategy=anneal,
+        div_factor=10,
+        final_div_factor=1e3,
+        three_phase=True,
+    )
 
 
 BY_HAND: list[tuple[WarmedUp, dict[float, float]]] = [
@@ -50,6 +80,71 @@ BY_HAND: list[tuple[WarmedUp, dict[float, float]]] = [
     (Cosine(decay_epochs=4.0), {0: 0.1, 20: 0.05, 40: 0, 80: 0}),
     (Cosine(warmup_epochs=4), {0: 0.0025, 39: 0.1, 40: 0.1, 60: 0.05, 80: 0, 81: 0}),
     (Cosine(decay_epochs=2.0, warmup_epochs=1), {9: 0.1, 10: 0.1, 20: 0.05, 30: 0, 80: 0}),
+    (
+        Annealing(beta=0.2),
+        {0: 0.1, 9: 0.1, 10: 0.08, 19: 0.08, 20: 0.064, 80: 0.1 * 0.8**8, 100: 0.1 * 0.8**10},
+    ),
+    (Annealing(beta=0.2, per="step"), {0: 0.1, 1: 0.08, 2: 0.064, 80: 0.1 * 0.8**80}),
+    (Annealing(beta=0.0), {0: 0.1, 80: 0.1}),
+    (Annealing(beta=0.5, warmup_epochs=0.5), {0: 0.02, 4: 0.1, 14: 0.1, 15: 0.05, 25: 0.025}),
+    (
+        Piecewise(boundaries_epochs=(2.0, 3.5), factors=(0.5, 0.2)),
+        {0: 0.1, 19: 0.1, 20: 0.05, 34: 0.05, 35: 0.02, 80: 0.02, 500: 0.02},
+    ),
+    (Piecewise(boundaries_epochs=(1.0,), factors=(3.0,)), {0: 0.1, 9: 0.1, 10: 0.3}),
+    (Piecewise(warmup_epochs=1), {0: 0.01, 9: 0.1, 59: 0.1, 60: 0.01, 89: 0.01, 90: 0.001}),
+    (Power(), {0: 0.1, 5: 0.1 / 1.5, 10: 0.05, 30: 0.025, 80: 0.1 / 9, 90: 0.01}),
+    (Power(gamma=3.0, exponent=0.5), {0: 0.1, 10: 0.05, 50: 0.025}),
+    (Power(gamma=3.0, decay_epochs=2.0, exponent=2.0), {0: 0.1, 20: 0.1 / 16}),
+    (Power(gamma=0.0), {0: 0.1, 80: 0.1}),
+    (Polynomial(), {0: 0.1, 20: 0.075, 40: 0.05, 60: 0.025, 80: 0.0, 200: 0.0}),
+    (Polynomial(exponent=2.0, alpha=0.2), {0: 0.1, 40: 0.08 / 4 + 0.02, 80: 0.02, 200: 0.02}),
+    (Polynomial(decay_epochs=2.0, alpha=0.1), {0: 0.1, 10: 0.055, 20: 0.01, 80: 0.01}),
+    (
+        # s is 20, then 40, 60, 80: η falls to 0, begins again at a half, two thirds, ... of the way up.
+        Polynomial(decay_epochs=2.0, cycle=True),
+        {
+            0: 0.1,
+            10: 0.05,
+            20: 0.0,
+            21: 0.1 * 19 / 40,
+            30: 0.025,
+            40: 0.0,
+            45: 0.025,
+            60: 0.0,
+            80: 0.0,
+            90: 0.01,
+        },
+    ),
+    (Polynomial(warmup_epochs=4), {0: 0.0025, 39: 0.1, 40: 0.1, 60: 0.05, 80: 0.0}),
+    (
+        # Cycles of 10, 20 and 40 steps begin at 0, 10, 30 and 70.
+        CosineRestarts(),
+        {0: 0.1, 5: 0.05, 10: 0.05, 20: 0.025, 30: 0.025, 50: 0.0125, 70: 0.0125, 110: 0.00625, 150: 0.00625},
+    ),
+    (
+        CosineRestarts(alpha=0.2, m_mul=0.5),
+        {0: 0.1, 5: 0.06, 10: 0.06, 20: 0.04, 30: 0.04, 29.999999: 0.02},
+    ),
+    (CosineRestarts(t_mul=1.0, m_mul=1.0), {0: 0.1, 5: 0.05, 10: 0.1, 15: 0.05, 70: 0.1, 1005: 0.05}),
+    (CosineRestarts(cycle_epochs=2.5, t_mul=1.0, m_mul=0.9), {0: 0.1, 25: 0.09, 50: 0.081, 75: 0.0729}),
+    (CosineRestarts(warmup_epochs=1), {0: 0.01, 9: 0.1, 10: 0.1, 15: 0.05, 20: 0.05}),
+    (
+        # Up in 36 steps (0 to 35), back in 35 (to 70), down in the last 9 (to 79).
+        OneCycle(),
+        {0: 0.01, 7: 0.028, 35: 0.1, 42: 0.082, 70: 0.01, 73: 0.00667, 79: 1e-5, 80: 1e-5, 500: 1e-5},
+    ),
+    (
+        OneCycle(anneal="cosine", rise=0.3, low=0.2, final=0.0),
+        {0: 0.02, 11.5: 0.06, 23: 0.1, 34.5: 0.06, 46: 0.02, 62.5: 0.01, 79: 0.0, 90: 0.0},
+    ),
+    (OneCycle(rise=0.5, low=0.1, final=0.0), {0: 0.01, 39: 0.1, 78: 0.01, 79: 0.0}),
+    (OneCycle(warmup_epochs=3), {0: 0.01 / 30, 29: 0.01, 30: 0.01, 51.5: 0.1, 73: 0.01, 79: 1e-5}),
+    (Wsd(), {0: 0.1, 63: 0.1, 64: 0.1, 68: 0.075, 72: 0.05, 80: 0.0, 200: 0.0}),
+    (Wsd(anneal="sqrt", alpha=0.1), {0: 0.1, 64: 0.1, 68: 0.055, 73: 0.0325, 80: 0.01, 81: 0.01}),
+    (Wsd(anneal="cosine", decay_share=0.5), {0: 0.1, 40: 0.1, 50: 0.05 * (1 + sqrt(0.5)), 60: 0.05, 80: 0.0}),
+    (Wsd(decay_share=1.0), {0: 0.1, 40: 0.05, 80: 0.0}),
+    (Wsd(decay_share=0.5, warmup_epochs=4), {0: 0.0025, 39: 0.1, 59: 0.1, 60: 0.1, 70: 0.05, 80: 0.0}),
     (Performance(), {0: 0.1, 80: 0.1}),
     (Performance(warmup_epochs=1), {0: 0.01, 9: 0.1, 10: 0.1}),
 ]
@@ -73,6 +168,23 @@ def test_values_by_hand(spec: WarmedUp, expected: dict[float, float]) -> None:
             Exponential(gamma=0.7, staircase=True, decay_epochs=2.0),
             lambda o: lr_scheduler.StepLR(o, 2 * STEPS_PER_EPOCH, 0.7),
         ),
+        (Annealing(beta=0.3), lambda o: lr_scheduler.StepLR(o, STEPS_PER_EPOCH, 0.7)),
+        (Annealing(beta=0.01, per="step"), lambda o: lr_scheduler.ExponentialLR(o, 0.99)),
+        (
+            Piecewise(boundaries_epochs=(2.0, 5.0), factors=(0.1, 0.01)),
+            lambda o: lr_scheduler.MultiStepLR(o, [2 * STEPS_PER_EPOCH, 5 * STEPS_PER_EPOCH], 0.1),
+        ),
+        (
+            Power(gamma=0.5, exponent=0.7),
+            lambda o: lr_scheduler.LambdaLR(o, lambda t: (1 + 0.05 * t) ** -0.7),
+        ),
+        (Polynomial(exponent=1.5), lambda o: lr_scheduler.PolynomialLR(o, TOTAL, 1.5)),
+        (
+            CosineRestarts(m_mul=1.0, alpha=0.1),
+            lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, STEPS_PER_EPOCH, 2, eta_min=0.1 * LR),
+        ),
+        (OneCycle(anneal="cosine"), lambda o: _torchs_one_cycle(o, "cos", 0.45)),
+        (OneCycle(rise=0.3), lambda o: _torchs_one_cycle(o, "linear", 0.3)),
         (Cosine(alpha=0.1), lambda o: lr_scheduler.CosineAnnealingLR(o, TOTAL, eta_min=0.1 * LR)),
         (
             Constant(warmup_epochs=2),
@@ -101,6 +213,60 @@ def test_every_step_is_torchs(spec: WarmedUp, oracle: Any) -> None:
         optimizer.step()
         scheduler.step()
     assert _rates(spec, range(TOTAL)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(("anneal", "torchs", "rise"), [("linear", "linear", 0.45), ("cosine", "cos", 0.3)])
+def test_the_momentum_of_one_cycle_is_torchs(anneal: Any, torchs: str, rise: float) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR, momentum=0.9)
+    scheduler = _torchs_one_cycle(optimizer, torchs, rise)
+    expected = []
+    for _ in range(TOTAL):
+        expected.append(optimizer.param_groups[0]["momentum"])
+        optimizer.step()
+        scheduler.step()
+    found = momenta(OneCycle(anneal=anneal, rise=rise), np.arange(TOTAL, dtype=np.float64), _progress())
+    assert found is not None
+    assert found.tolist() == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_momentum_of_one_cycle_by_hand() -> None:
+    steps = np.array([0, 10, 51.5, 73, 79, 200], dtype=np.float64) - np.array([0, 0, 16.5, 3, 0, 0])
+    found = momenta(OneCycle(), steps, _progress())
+    assert found is not None
+    assert found.tolist() == pytest.approx([0.95, 0.95 - 1 / 35, 0.85, 0.95, 0.95, 0.95])
+    warmed_up = momenta(OneCycle(warmup_epochs=3), np.array([0.0, 29, 30, 51.5, 73]), _progress())
+    assert warmed_up is not None
+    assert warmed_up.tolist() == pytest.approx([0.95, 0.95, 0.95, 0.85, 0.95])
+
+
+@pytest.mark.parametrize("spec", [Constant(), Cosine(), OneCycle(cycle_momentum=False)], ids=str)
+def test_other_schedules_leave_the_momentum_to_the_optimizer(spec: WarmedUp) -> None:
+    assert momenta(spec, np.zeros(3), _progress()) is None
+    assert with_cycled_momentum(Sgd(), spec) == Sgd()
+
+
+def test_a_cycled_momentum_is_the_adam_familys_beta1() -> None:
+    spec = OneCycle(momentum_high=0.93, momentum_low=0.8)
+    assert with_cycled_momentum(Sgd(lr=0.3), spec) == Sgd(lr=0.3, momentum=0.93)
+    assert with_cycled_momentum(Adam(), spec) == Adam(beta1=0.93)
+    assert with_cycled_momentum(Muon(), spec) == Muon(momentum=0.93)
+    assert with_cycled_momentum(Adagrad(), spec) == Adagrad()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"boundaries_epochs": [1.0, 2.0], "factors": [0.1]}, "2 boundaries_epochs and 1 factors"),
+        ({"boundaries_epochs": [2.0, 2.0], "factors": [0.1, 0.1]}, "each above the one before"),
+        ({"boundaries_epochs": [2.0, 1.0], "factors": [0.1, 0.1]}, "each above the one before"),
+        ({"boundaries_epochs": [], "factors": []}, "boundaries_epochs"),
+        ({"boundaries_epochs": [0.0, 1.0]}, "greater than 0"),
+        ({"factors": [0.1, -0.1]}, "greater than 0"),
+    ],
+)
+def test_boundaries_and_factors_that_do_not_fit_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Piecewise.model_validate(fields)
 
 
 @settings(max_examples=150, deadline=None)
@@ -170,6 +336,7 @@ def test_a_floor_above_the_learning_rate_does_not_raise_it() -> None:
 
 
 warmups = st.floats(0, 7.9)
+lengths = st.one_of(st.none(), st.floats(1e-300, 1e6))
 schedules = st.one_of(
     st.builds(Constant, warmup_epochs=warmups),
     st.builds(
@@ -180,10 +347,56 @@ schedules = st.one_of(
         staircase=st.booleans(),
     ),
     st.builds(
-        Cosine,
+        Annealing, warmup_epochs=warmups, beta=st.floats(0, 0.999), per=st.sampled_from(["epoch", "step"])
+    ),
+    st.builds(
+        lambda boundaries, factors, warmup_epochs: Piecewise(
+            boundaries_epochs=tuple(sorted(boundaries)),
+            factors=tuple(factors[: len(boundaries)]),
+            warmup_epochs=warmup_epochs,
+        ),
         warmup_epochs=warmups,
+        boundaries=st.sets(st.floats(1e-300, 100), min_size=1, max_size=5),
+        factors=st.lists(st.floats(1e-300, 1), min_size=5, max_size=5),
+    ),
+    st.builds(
+        Power,
+        warmup_epochs=warmups,
+        gamma=st.floats(0, 1e6),
+        decay_epochs=st.floats(1e-6, 1e6),
+        exponent=st.floats(0, 10),
+    ),
+    st.builds(
+        Polynomial,
+        warmup_epochs=warmups,
+        exponent=st.floats(1e-3, 10),
         alpha=st.floats(0, 1),
-        decay_epochs=st.one_of(st.none(), st.floats(1e-300, 1e6)),
+        decay_epochs=lengths,
+        cycle=st.booleans(),
+    ),
+    st.builds(Cosine, warmup_epochs=warmups, alpha=st.floats(0, 1), decay_epochs=lengths),
+    st.builds(
+        CosineRestarts,
+        warmup_epochs=warmups,
+        cycle_epochs=st.floats(1e-300, 1e6),
+        t_mul=st.floats(1, 10),
+        m_mul=st.floats(1e-6, 1),
+        alpha=st.floats(0, 1),
+    ),
+    st.builds(
+        OneCycle,
+        warmup_epochs=warmups,
+        rise=st.floats(1e-6, 0.5),
+        low=st.floats(1e-6, 1),
+        final=st.floats(0, 1),
+        anneal=st.sampled_from(["linear", "cosine"]),
+    ),
+    st.builds(
+        Wsd,
+        warmup_epochs=warmups,
+        decay_share=st.floats(1e-6, 1),
+        alpha=st.floats(0, 1),
+        anneal=st.sampled_from(["linear", "cosine", "sqrt"]),
     ),
     st.builds(
         Performance,
@@ -216,5 +429,36 @@ def test_rates_are_finite_between_0_and_the_learning_rate_and_warm_up_rises(
     assert (rates <= lr * (1 + 1e-9)).all()
     warmup_steps = round(spec.warmup_epochs * STEPS_PER_EPOCH)
     assert (np.diff(rates[:warmup_steps]) > 0).all()
+    momentum = momenta(spec, steps, progress)
+    if momentum is not None:
+        assert ((momentum >= 0.85 - 1e-9) & (momentum <= 0.95 + 1e-9)).all()
     # The same step has the same rate whatever other steps are asked for with it.
     assert rates[7] == learning_rates(spec, steps[7:8], progress)[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    spec=st.one_of(
+        st.builds(Exponential, gamma=st.floats(0.3, 1), decay_epochs=st.floats(1, 10)),
+        st.builds(Power, gamma=st.floats(0, 0.5), exponent=st.floats(0.5, 2)),
+        st.builds(Polynomial, exponent=st.floats(1, 3), alpha=st.floats(0, 1)),
+        st.builds(Cosine, alpha=st.floats(0, 1)),
+        st.builds(OneCycle, rise=st.floats(0.2, 0.4), anneal=st.sampled_from(["linear", "cosine"])),
+        st.builds(Wsd, decay_share=st.floats(0.2, 1), anneal=st.sampled_from(["linear", "cosine"])),
+    )
+)
+def test_smooth_schedules_have_no_jumps(spec: WarmedUp) -> None:
+    steps = np.arange(0, 1.5 * TOTAL, 0.01)
+    changes = np.abs(np.diff(learning_rates(spec, steps, _progress())))
+    # None goes from η₀ to 0 in less than 4 steps.
+    assert changes.max() < LR * 0.01 / 4
+
+
+@pytest.mark.parametrize("total", [1, 2, 3])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_shortest_trainings_have_rates(name: str, total: int) -> None:
+    spec = next(spec for spec, _ in BY_HAND if spec.name == name)
+    progress = Progress(LR, 1, total, {metric: [] for metric in MODES})
+    rates = learning_rates(spec, np.arange(total + 2, dtype=np.float64), progress)
+    assert np.isfinite(rates).all()
+    assert (rates >= 0).all()

@@ -23,7 +23,7 @@ def shape(member: TrialSpec) -> tuple[object, ...]:
     return (
         member.data,
         member.model,
-        member.loss,
+        member.loss.name,
         train.batch_size,
         train.epochs,
         train.checkpoint_every_epochs,
@@ -80,6 +80,7 @@ def test_the_largest_group_comes_first_and_equal_ones_in_order_of_appearance() -
         {"train": {"checkpoint_every_epochs": 2}},
         {"data": {"name": "digits", "scaling": "unit"}},
         {"loss": "cross_entropy"},
+        {"activation": "prelu"},
     ],
 )
 def test_what_changes_the_loop_splits(other: dict[str, Any]) -> None:
@@ -93,12 +94,41 @@ def test_what_leaves_shapes_alone_does_not_split() -> None:
         {"schedule": "cosine"},
         {"init": "zeros"},
         {"regularization": {"dropout": 0.5}},
-        {"train": {"clip": "norm", "early_stopping": {}}},
+        {"train": {"clip": "norm", "early_stopping": {}, "class_weights": "balanced"}},
+        {"activation": {"name": "rrelu", "lower": 0.2}},
+        {"output": "sigmoid"},
     ]
-    (stack,) = pack([trial(), *(trial(**other) for other in others)], 8)
+    (stack,) = pack([trial(), *(trial(**other) for other in others)], 16)
     assert isinstance(stack, Stack)
+
+
+def test_parameters_of_a_loss_do_not_split_but_the_outputs_it_needs_do() -> None:
+    focal = [{"name": "focal", "gamma": gamma} for gamma in (0.5, 1.0, 2.0, 5.0)]
+    assert len(pack([trial(loss=loss) for loss in focal], 8)) == 1
+    triplet = [{"name": "triplet", "margin": m, "embedding": e} for m, e in ((1.0, 4), (0.5, 4), (1.0, 8))]
+    assert [len(stack.trials) for stack in pack([trial(loss=loss) for loss in triplet], 8)] == [2, 1]
 
 
 def test_a_stack_holds_at_least_one() -> None:
     with pytest.raises(ValueError, match="at most 0"):
         pack([trial()], 0)
+
+
+def test_what_does_not_change_the_graph_shares_a_stack() -> None:
+    batch = {"name": "batch_norm"}
+    alike = [
+        trial(normalization={**batch, "momentum": 0.3, "eps": 0.1, "exact_statistics": True}),
+        trial(normalization=batch, model={"layers": 2, "width": 64}),
+    ]
+    others = [
+        trial(normalization={**batch, "position": "after_activation"}),
+        trial(normalization={**batch, "inputs": True}),
+        trial(normalization="layer_norm"),
+        trial(normalization="group_norm"),
+        trial(normalization={"name": "group_norm", "groups": 2}),
+        trial(model={"name": "residual_mlp", "blocks": 1, "width": 64}),
+        trial(model={"widths": [64, 64, 64]}),
+        trial(),
+    ]
+    stacks = pack([*alike, *others], 10)
+    assert [len(stack.trials) for stack in stacks] == [2] + [1] * len(others)

@@ -19,6 +19,7 @@ from raydnn.space.domains import (
     LogRandInt,
     LogUniform,
     Normal,
+    OneMinus,
     QUniform,
     RandInt,
     Uniform,
@@ -38,6 +39,8 @@ EXAMPLES = {
     "choice([64], [64, 64])": Choice(((64,), (64, 64))),
     "choice(relu, 'a, b', \"c)\", null, true, -1, .5)": Choice(("relu", "a, b", "c)", None, True, -1, 0.5)),
     "grid(1, 2)": Grid((1, 2)),
+    "one_minus(loguniform(0.02, 0.5))": OneMinus(LogUniform(0.02, 0.5)),
+    "one_minus(uniform(0, 0.5))": OneMinus(Uniform(0, 0.5)),
 }
 
 scalars = st.one_of(
@@ -111,6 +114,11 @@ def test_a_plain_value_is_no_domain(written: object) -> None:
         ("quniform(0, 1, 0)", "step 0"),
         ("quniform(0, 1, 2)", "step 2"),
         ("normal(0, 0)", "deviation 0"),
+        ("one_minus(0.5)", r"allowed: one_minus\(uniform\(a, b\)\), one_minus\(loguniform\(a, b\)\)"),
+        ("one_minus(choice(1, 2))", "allowed: one_minus"),
+        ("one_minus(" * 2000 + "uniform(0, 1)" + ")" * 2000, "allowed: one_minus"),
+        ("one_minus(loguniform(0, 1))", "must begin above 0"),
+        ("one_minus(loguniform(0.1, 1)", "not understood|not closed"),
         ("choice(" + "1, " * 5000 + "2)", "at most 10000"),
     ],
 )
@@ -180,3 +188,11 @@ def test_a_continuous_domain_has_no_list() -> None:
     assert Uniform(0, 1).size() is None
     with pytest.raises(ValueError, match="continuous"):
         Uniform(0, 1).values()
+
+
+@given(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True))
+def test_one_minus_turns_a_range_round_and_rises_with_the_quantile(u: float, v: float) -> None:
+    domain = OneMinus(LogUniform(1e-3, 1))
+    assert 0 < domain.from_unit(u) <= 1 - 1e-3
+    assert u > v or domain.from_unit(u) <= domain.from_unit(v)
+    assert domain.from_unit(0.5) == pytest.approx(1 - math.sqrt(1e-3))

@@ -8,21 +8,35 @@ from pathlib import Path
 import pytest
 
 from raydnn.errors import JobError
+from raydnn.space import domains
 from raydnn.space.space import build_space
+from raydnn.spec.adaptive import Adam
+from raydnn.spec.base import Spec
+from raydnn.spec.catalogue import components
+from raydnn.spec.fitting import fitting
+from raydnn.spec.job import Job, Training
 from raydnn.spec.load import load_job
+from raydnn.spec.optimizer import Sgd
+from raydnn.spec.train import Train
 
 GOOD = "name: good\ndata: digits\noptimizer: sgd\n"
-FIELDS = (
-    "seed, data, model, activation, init, normalization, regularization, loss, optimizer, schedule, train, "
-    "name, resources, storage, search, extends"
-)
-DATA_FIELDS = "validation, validation_fraction, split_seed, scaling"
-SGD_FIELDS = "lr, momentum, nesterov, dampening, weight_decay"
+
+
+def names(kind: str) -> str:
+    return ", ".join(components(kind))
+
+
+def fields(spec: type[Spec]) -> str:
+    return ", ".join(field for field in spec.model_fields if field != "name" or spec is Job)
+
+
+FIELDS = f"{fields(Job)}, extends, preset"
+UNKNOWN_SGD_FIELD = f"unknown field of sgd; allowed: {fields(Sgd)}."
+UNKNOWN_ADAM_FIELD = f"unknown field of adam; allowed: {fields(Adam)}"
 NAMES = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
-OPTIMIZERS = "sgd, adam, adamw"
-SCHEDULES = "constant, exponential, cosine, performance"
+OPTIMIZERS, SCHEDULES, LOSSES = names("optimizer"), names("schedule"), names("loss")
+REGRESSION = "auto, mse, mae, huber, log_cosh, function"
 LEAVES = "train_loss, train_accuracy, validation_loss, validation_accuracy"
-UNKNOWN_SGD_FIELD = f"unknown field of sgd; allowed: {SGD_FIELDS}."
 NO_ACCURACY = (
     "with a regression task (data.kind), which has no accuracy; allowed: train_loss, validation_loss"
 )
@@ -119,7 +133,7 @@ CASES: dict[str, Bad] = {
     ),
     "field of another component": bad(
         "name: good\ndata: digits\noptimizer: {name: adam, momentum: 0.9}\n",
-        "job.yaml:3: optimizer.momentum: unknown field of adam; allowed: lr, beta1, beta2, eps, weight_decay",
+        f"job.yaml:3: optimizer.momentum: {UNKNOWN_ADAM_FIELD}",
     ),
     "field of a component without fields": bad(
         GOOD + "activation: {name: relu, alpha: 1}\n",
@@ -127,17 +141,18 @@ CASES: dict[str, Bad] = {
     ),
     "unknown nested field": bad(
         GOOD + "train:\n  epoch: 3\n",
-        "job.yaml:5: train.epoch: unknown field; allowed: epochs, batch_size, clip, early_stopping, "
-        "checkpoint_every_epochs. Did you mean 'epochs'?",
+        f"job.yaml:5: train.epoch: unknown field; allowed: {fields(Train)}. Did you mean 'epochs'?",
     ),
     "unknown optimizer": bad(
         "name: good\ndata: digits\noptimizer:\n  lr: 0.1\n  name: adammw\n",
         f"job.yaml:5: optimizer: unknown optimizer 'adammw'; allowed: {OPTIMIZERS}. Did you mean 'adamw'?",
     ),
-    "unknown model": bad(GOOD + "model: cnn\n", "job.yaml:4: model: unknown model 'cnn'; allowed: mlp"),
+    "unknown model": bad(
+        GOOD + "model: rcnn\n", f"job.yaml:4: model: unknown model 'rcnn'; allowed: {names('model')}"
+    ),
     "unknown data": bad(
         "data: fashion-mnist\nname: good\noptimizer: sgd\n",
-        "job.yaml:1: data: unknown data 'fashion-mnist'; allowed: digits, fashion_mnist, mnist, csv, npz. "
+        f"job.yaml:1: data: unknown data 'fashion-mnist'; allowed: {names('data')}. "
         "Did you mean 'fashion_mnist'?",
     ),
     "a component that is a number": bad(
@@ -146,7 +161,7 @@ CASES: dict[str, Bad] = {
     ),
     "a component that is null": bad(
         GOOD + "loss:\n",
-        "job.yaml:4: loss: null; allowed: a name, or a mapping with name: auto, cross_entropy, mse",
+        f"job.yaml:4: loss: null; allowed: a name, or a mapping with name: {LOSSES}",
     ),
     "a component without name": bad(
         "name: good\ndata: digits\noptimizer: {lr: 0.1}\n",
@@ -157,13 +172,12 @@ CASES: dict[str, Bad] = {
     ),
     "auto-like choices": bad(
         GOOD + "init: all\n",
-        "job.yaml:4: init: unknown init 'all'; allowed: auto, glorot_uniform, glorot_normal, he_uniform, "
-        "he_normal, lecun_uniform, lecun_normal, normal, zeros, torch_default",
+        f"job.yaml:4: init: unknown init 'all'; allowed: {names('init')}",
     ),
     # missing
     "missing fields": bad(
         "seed: 1\n",
-        "job.yaml:1: data: missing; allowed: digits, fashion_mnist, mnist, csv, npz",
+        f"job.yaml:1: data: missing; allowed: {names('data')}",
         f"job.yaml:1: optimizer: missing; allowed: {OPTIMIZERS}",
         "job.yaml:1: name: missing; allowed: str",
     ),
@@ -189,7 +203,7 @@ CASES: dict[str, Bad] = {
     ),
     "YAML 1.1 underscores": bad(
         GOOD + "train: {batch_size: 1_000}\n",
-        f"job.yaml:4: train.batch_size: '1_000' (str); allowed: int, at least 1 {TEXT}",
+        f"job.yaml:4: train.batch_size: '1_000' (str); allowed: int or null, at least 1 {TEXT}",
     ),
     "a quoted number": bad(
         GOOD + 'train: {epochs: "10"}\n',
@@ -235,24 +249,23 @@ CASES: dict[str, Bad] = {
     ),
     "no layers": bad(
         GOOD + "model: {widths: []}\n",
-        "job.yaml:4: model.widths: []; allowed: list of int, each at least 1, one or more",
+        "job.yaml:4: model.widths: []; allowed: list of int or null, each at least 1, one or more",
     ),
     "a width of 0": bad(
         GOOD + "model:\n  widths:\n    - 64\n    - 0\n",
-        "job.yaml:7: model.widths: 0; allowed: list of int, each at least 1",
+        "job.yaml:7: model.widths: 0; allowed: list of int or null, each at least 1",
     ),
     "widths that are a number": bad(
         GOOD + "model: {widths: 64}\n",
-        "job.yaml:4: model.widths: 64 (int); allowed: list of int, each at least 1",
+        "job.yaml:4: model.widths: 64 (int); allowed: list of int or null, each at least 1",
     ),
     "a mapping that is a number": bad(
         GOOD + "train: 10\n",
-        "job.yaml:4: train: 10 (int); allowed: a mapping with epochs, batch_size, clip, early_stopping, "
-        "checkpoint_every_epochs",
+        f"job.yaml:4: train: 10 (int); allowed: a mapping with {fields(Train)}",
     ),
     "an unknown choice": bad(
         "name: good\noptimizer: sgd\ndata: {name: digits, scaling: standardise}\n",
-        "job.yaml:3: data.scaling: 'standardise' (str); allowed: none, unit, center, standardize. "
+        f"job.yaml:3: data.scaling: unknown scaling 'standardise'; allowed: {names('scaling')}. "
         "Did you mean 'standardize'?",
     ),
     "hostile name": bad(
@@ -274,11 +287,11 @@ CASES: dict[str, Bad] = {
     # the search
     "unknown algorithm": bad(
         GOOD + SEARCH + "  algorithm: gird\n",
-        "job.yaml:7: search.algorithm: unknown algorithm 'gird'; allowed: random, grid. Did you mean 'grid'?",
+        f"job.yaml:7: search.algorithm: unknown algorithm 'gird'; allowed: {names('algorithm')}. Did you mean 'grid'?",
     ),
     "unknown scheduler": bad(
         GOOD + SEARCH + "  scheduler: {name: ahsa}\n",
-        "job.yaml:7: search.scheduler: unknown scheduler 'ahsa'; allowed: none, asha. Did you mean 'asha'?",
+        f"job.yaml:7: search.scheduler: unknown scheduler 'ahsa'; allowed: {names('scheduler')}. Did you mean 'asha'?",
     ),
     "zero trials": bad(
         GOOD + "search: {trials: 0, space: {}}\n",
@@ -313,7 +326,38 @@ CASES: dict[str, Bad] = {
     ),
     "cross-entropy of a regression": bad(
         CSV + "loss: cross_entropy\n",
-        "job.yaml:4: loss: cross_entropy with a regression task (data.kind); allowed: auto, mse",
+        f"job.yaml:4: loss: cross_entropy with a regression task (data.kind); allowed: {REGRESSION}",
+    ),
+    "no gradient in hidden layers": bad(
+        GOOD + "activation:\n  name: sign\n",
+        "job.yaml:4: activation: sign has no gradient, so that nothing below it could learn; "
+        f"allowed in hidden layers: {', '.join(fitting('activation', 'classification'))}",
+    ),
+    "slopes in the wrong order": bad(
+        GOOD + "activation: {name: rrelu, lower: 0.5}\n",
+        "job.yaml:4: activation: lower: 0.5 is above upper: 0.3333333333333333; allowed: at most upper",
+    ),
+    "output layer of another loss": bad(
+        GOOD + "output: sigmoid\n",
+        "job.yaml:4: output: sigmoid with the loss cross_entropy; allowed: auto, linear, softmax",
+    ),
+    "label smoothing without classes": bad(
+        CSV + "regularization:\n  label_smoothing: 0.1\n",
+        "job.yaml:5: regularization.label_smoothing: 0.1 with the loss mse; "
+        "allowed with cross_entropy, categorical_cross_entropy, binary_cross_entropy, else 0",
+    ),
+    "class weights without classes": bad(
+        CSV + "train: {class_weights: balanced}\n",
+        "job.yaml:4: train.class_weights: balanced with a regression task (data.kind), which has no classes; "
+        "allowed: none",
+    ),
+    "a negative class weight": bad(
+        GOOD + "train:\n  class_weights: [1, -1]\n",
+        "job.yaml:5: train.class_weights.weights: -1; allowed: list of float, each at least 0",
+    ),
+    "a loss that is no import path": bad(
+        GOOD + "loss: {name: function, path: my_loss}\n",
+        r"job.yaml:4: loss.path: 'my_loss'; allowed: [A-Za-z_][\w.]*:[A-Za-z_]\w*",
     ),
     "accuracy of a regression": bad(
         CSV + SEARCH + "  metric: train_accuracy\ntrain: {early_stopping: {monitor: validation_accuracy}}\n",
@@ -329,9 +373,9 @@ CASES: dict[str, Bad] = {
         + "seed: -1\nseed: 2\nloss: cross_entropy\nschedule: {name: cosine, warmup_epochs: 10}\nmodel: mpl\n",
         "job.yaml:4: seed: -1; allowed: int, at least 0, below 9223372036854775808",
         "job.yaml:5: seed: the key occurs twice, first at job.yaml:4; allowed: once",
-        "job.yaml:6: loss: cross_entropy with a regression task (data.kind); allowed: auto, mse",
+        f"job.yaml:6: loss: cross_entropy with a regression task (data.kind); allowed: {REGRESSION}",
         f"job.yaml:7: {WARM_UP} 10 leaves nothing of the 10 epochs of the training; allowed: below 10",
-        "job.yaml:8: model: unknown model 'mpl'; allowed: mlp. Did you mean 'mlp'?",
+        f"job.yaml:8: model: unknown model 'mpl'; allowed: {names('model')}. Did you mean 'mlp'?",
     ),
     # extends
     "extends a missing file": bad(
@@ -363,7 +407,7 @@ CASES: dict[str, Bad] = {
     ),
     "a field of the replaced component": bad(
         "extends: base.yaml\noptimizer:\n  name: adam\n  momentum: 0.5\n",
-        "job.yaml:4: optimizer.momentum: unknown field of adam; allowed: lr, beta1, beta2, eps, weight_decay",
+        f"job.yaml:4: optimizer.momentum: {UNKNOWN_ADAM_FIELD}",
         base="name: good\ndata: digits\noptimizer: {name: sgd, momentum: 0.9}\n",
     ),
     # the command line
@@ -423,10 +467,9 @@ def test_a_bad_job_gets_its_lines(case: Bad, tmp_path: Path, monkeypatch: pytest
     assert sorted(tmp_path.rglob("*")) == before
 
 
-SPACE_FIELDS = (
-    "seed, data, model, activation, init, normalization, regularization, loss, optimizer, schedule, train"
-)
-DOMAINS = "uniform, loguniform, quniform, randint, lograndint, normal, lognormal, choice, grid"
+SPACE_FIELDS = fields(Training)
+DOMAINS = ", ".join(domains.DOMAINS)
+WITH_EPS = ", ".join(name for name, cls in components("optimizer").items() if "eps" in cls.model_fields)
 SPACES: dict[str, tuple[str, str]] = {
     "unknown axis": (
         "optimzer: all",
@@ -463,11 +506,11 @@ SPACES: dict[str, tuple[str, str]] = {
     ),
     "a choice outside the bounds": (
         "train.batch_size: choice(0, 32)",
-        "train.batch_size: 0; allowed: int, at least 1",
+        "train.batch_size: 0; allowed: int or null, at least 1",
     ),
     "fractions for a count": (
         "train.batch_size: uniform(1, 64)",
-        "train.batch_size: uniform(1, 64) draws fractions; allowed: int, at least 1, "
+        "train.batch_size: uniform(1, 64) draws fractions; allowed: int or null, at least 1, "
         "for instance by randint(a, b)",
     ),
     "no choices": ("init: []", "init: no value to choose from; at least one must be given"),
@@ -478,7 +521,7 @@ SPACES: dict[str, tuple[str, str]] = {
     ),
     "a field no trial has": (
         "optimizer.*.eps: uniform(0.1, 1)",
-        "optimizer.*.eps: no trial has 'eps': the axis optimizer holds sgd; adam, adamw have it",
+        "optimizer.*.eps: no trial has 'eps': the axis optimizer holds sgd; " + f"{WITH_EPS} have it",
     ),
 }
 

@@ -23,11 +23,14 @@ def test_the_axes_of_a_job_are_kinds() -> None:
 
 
 def test_names_a_job_file_may_use() -> None:
-    assert list(components("optimizer")) == ["sgd", "adam", "adamw"]
-    assert list(components("schedule")) == ["constant", "exponential", "cosine", "performance"]
+    optimizers = "sgd rmsprop adagrad adadelta adam adamax nadam adamw radam lion muon"
+    assert set(optimizers.split()) <= set(components("optimizer"))
+    schedules = "constant annealing piecewise exponential power polynomial performance cosine cosine_restarts"
+    assert {*schedules.split(), "one_cycle", "wsd"} <= set(components("schedule"))
+    assert {"none", "value", "norm", "per_layer"} <= set(components("clip"))
     assert list(components("algorithm")) == ["random", "grid"]
     assert list(components("scheduler")) == ["none", "asha"]
-    assert list(components("model")) == ["mlp"]
+    assert {"perceptron", "mlp", "residual_mlp"} <= set(components("model"))
 
 
 @pytest.mark.parametrize(("kind", "cls"), ALL, ids=IDS)

@@ -13,6 +13,7 @@ from raydnn.spec.fields import (
     bounds,
     component_classes,
     component_name,
+    item_type,
     leaves,
     members,
     nested_spec,
@@ -90,6 +91,9 @@ def test_types() -> None:
     assert python_type(Blue.model_fields["waves"].annotation) is int
     assert python_type(Red.model_fields["depth"].annotation) is float
     assert python_type(field("sizes").annotation) is tuple
+    assert item_type(field("sizes").annotation) is int
+    assert item_type(Annotated[tuple[Annotated[float, Field(gt=0)], ...], "x"] | None) is float
+    assert item_type(field("style").annotation) is None
     assert python_type(field("style").annotation) is str
     assert python_type(field("sold").annotation) is bool
     with pytest.raises(TypeError):

@@ -40,7 +40,7 @@ def test_the_reference_is_the_published_configuration() -> None:
     assert {
         "data.name": "fashion_mnist",
         "data.validation": 5000,
-        "data.scaling": "unit",
+        "data.scaling.name": "unit",
         "model.name": "mlp",
         "model.widths": (300, 100),
         "activation.name": "relu",

@@ -127,7 +127,7 @@ def test_a_path_through_what_the_file_leaves_out_starts_from_the_default() -> No
 def test_a_path_through_a_plain_name_makes_it_a_mapping() -> None:
     loaded = load("name: a\ndata: digits\noptimizer: adam\n", "optimizer.lr=0.2", "data.scaling=unit")
     assert optimizer(loaded) == {"name": "adam", "lr": 0.2, "beta1": 0.9}
-    assert loaded.job.data.scaling == "unit"
+    assert loaded.job.data.scaling.name == "unit"
 
 
 def test_a_key_of_the_space_is_what_follows_it() -> None:

@@ -50,7 +50,7 @@ def test_good_fields_are_valid(fields: str) -> None:
 @pytest.mark.parametrize("axis", [name for name in Job.model_fields if name in KINDS])
 def test_every_component_may_be_its_name_or_a_mapping(axis: str) -> None:
     for name, cls in components(axis).items():
-        required = {key: "text" for key, field in cls.model_fields.items() if field.is_required()}
+        required = {key: "a:b" for key, field in cls.model_fields.items() if field.is_required()}
         job: dict[str, Any] = {"name": "a", "data": "digits", "optimizer": "sgd"}
         VALIDATOR.validate({**job, axis: name})
         VALIDATOR.validate({**job, axis: {"name": name, **required}})

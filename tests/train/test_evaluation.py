@@ -56,7 +56,7 @@ def test_an_epoch_visits_every_example_once_in_its_order(
     n = len(dataset.train)
     steps = -(-n // batch_size)
     before = stack.parameters.clone()
-    measured = train_epoch(stack, dataset.train, 1, torch.zeros(steps, 2, dtype=torch.float64))
+    measured = train_epoch(stack, dataset.train, 1, torch.zeros(2, steps, 2, dtype=torch.float64))
     assert torch.equal(stack.parameters, before)
     loss, accuracy = evaluate(stack, dataset.train)
     torch.testing.assert_close(measured.train_loss, loss)

@@ -55,7 +55,7 @@ def test_a_plain_pytorch_loop_draws_the_same_curve(
     dataset = load_dataset(spec.data)
     inputs, targets = dataset.train.inputs.flatten(1), dataset.train.targets
     network = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 10))
-    layout = mlp_layout(spec.model, 64, 10)
+    layout = mlp_layout(spec, 64, 10)
     views = layout.views(initial_parameters(layout, spec).unsqueeze(0))
     for parameter, first in zip(network.parameters(), views.values(), strict=True):
         parameter.data = (first[0].mT if first.dim() == 3 else first[0]).clone()

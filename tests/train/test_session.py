@@ -51,7 +51,7 @@ def _test_metrics(trial: TrialSpec, parameters: dict[str, torch.Tensor]) -> tupl
     """Loss and accuracy on the test part, from a member's saved parameters."""
     dataset = flat(load_dataset(trial.data), CPU)
     assert dataset.test is not None
-    layout = mlp_layout(trial.model, dataset.features[0], dataset.outputs)
+    layout = mlp_layout(trial, dataset.features[0], dataset.outputs)
     row = torch.cat([parameters[name].flatten() for name in layout.shapes]).unsqueeze(0)
     with torch.no_grad():
         outputs = Mlp(layout, row, [trial])(dataset.test.inputs)
@@ -123,7 +123,7 @@ def test_early_stopping_ends_with_the_weights_of_the_best_epoch(
     until = wild.model_copy(update={"train": wild.train.model_copy(update={"epochs": kept})})
     (expected,) = fit([until])
     tensors, _ = load_checkpoint(run.location / "checkpoints" / "t00000")
-    layout = mlp_layout(wild.model, 6, 3)
+    layout = mlp_layout(wild, 6, 3)
     found = torch.cat([tensors[name].flatten() for name in layout.shapes])
     torch.testing.assert_close(found, expected.parameters, rtol=1e-4, atol=1e-5)
     row = _trials(run)[0]

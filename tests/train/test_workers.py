@@ -51,13 +51,40 @@ torch.distributed.destroy_process_group()
 SGD = {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}
 ADAM = {"name": "adam", "lr": 0.01, "weight_decay": 1e-3}
 ADAMW = {"name": "adamw", "lr": 0.01}
+NORMALIZED = {"name": "batch_norm", "inputs": True}
 CLIP = {"clip": {"name": "norm", "max_grad_norm": 0.3}}
+
+OTHERS = [
+    {"name": "rmsprop", "lr": 0.003, "momentum": 0.5, "eps": 1e-3},
+    {"name": "adagrad", "lr": 0.05},
+    {"name": "adadelta", "eps": 1e-4},
+    {"name": "adamax", "lr": 0.01},
+    {"name": "nadam", "lr": 0.01},
+    {"name": "radam", "lr": 0.01},
+    {"name": "lion", "lr": 0.001},
+    {"name": "muon", "lr": 0.01, "weight_decay": 0.1, "decay_bias": False},
+]
 
 # 120 examples in batches of 17: of the last batch, a single example, one of two workers gets nothing.
 MEMBERS: list[list[dict[str, Any]]] = [
     [{"optimizer": SGD, "regularization": {"dropout": 0.3}, "train": CLIP}],
     [{"optimizer": ADAM, "regularization": {"dropout": 0.3}}],
     [{"optimizer": ADAMW, "schedule": "cosine", "train": {"batch_size": 5}}],
+    [{"optimizer": SGD, "seed": seed, "train": {"batch_size": 17, "accumulate": 3}} for seed in (1, 2)],
+    [{"optimizer": ADAM, "train": {"batch_size": "full"}}],
+    [{"optimizer": other, "schedule": "one_cycle", "train": CLIP} for other in OTHERS],
+    [
+        {"optimizer": SGD, "normalization": {**NORMALIZED, **more}}
+        for more in ({}, {"momentum": 0.5}, {"exact_statistics": True})
+    ],
+    [{"optimizer": ADAM, "normalization": "layer_norm", "regularization": {"input_dropout": 0.2}}],
+    [
+        {
+            "optimizer": ADAM,
+            "regularization": {"alpha_dropout": 0.2},
+            "model": {"name": "residual_mlp", "width": 7},
+        }
+    ],
     [
         {"optimizer": SGD, "regularization": {"dropout": 0.2}, "seed": 1},
         {"optimizer": ADAM, "activation": "elu"},

@@ -1,0 +1,77 @@
+"""Dropout of a stack: what each member drops of its inputs and its hidden units in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from raydnn.nn.noise import Noise
+from raydnn.spec.trial import TrialSpec
+
+SELU_FLOOR = -1.0507009873554805 * 1.6732632423543772
+"""What SELU tends to for small inputs, −λα."""
+
+
+def dropout(hidden: Tensor, draws: Tensor, rates: Tensor) -> Tensor:
+    """Zero a share of the units and scale the others by 1/(1 − rate), so that the mean stays."""
+    return hidden * ((draws >= rates) / (1 - rates))
+
+
+def alpha_dropout(hidden: Tensor, draws: Tensor, rates: Tensor) -> Tensor:
+    """Put a share of the units to SELU's floor, and scale and shift all so that mean 0 and variance 1 stay.
+
+    With f = −λα and q = 1 − rate: y = a(f where dropped, else h) + b, a = (q + f²q(1 − q))^(−1/2), b = −af(1 − q)
+    (Klambauer et al. 2017, arXiv:1706.02515).
+    """
+    a = ((1 - rates) * (1 + SELU_FLOOR**2 * rates)).rsqrt()
+    # Members that drop nothing have a = 1 and b = 0, exactly.
+    return a * torch.where(draws >= rates, hidden, SELU_FLOOR) - a * SELU_FLOOR * rates
+
+
+class Dropout:
+    """The rates of N members; each kind draws from a stream of its own, and costs nothing where no member has it."""
+
+    def __init__(self, trials: Sequence[TrialSpec], device: torch.device) -> None:
+        """Lay the rates out.
+
+        Args:
+            trials: The members.
+            device: Where the stack is trained.
+        """
+        specs = [trial.regularization for trial in trials]
+        everywhere = [not spec.dropout_last_layer_only for spec in specs]
+        self._inputs = _columns([spec.input_dropout for spec in specs], everywhere, device)
+        self._hidden = _columns([spec.dropout for spec in specs], everywhere, device)
+        self._alpha = _columns([spec.alpha_dropout for spec in specs], everywhere, device)
+
+    def of_inputs(self, inputs: Tensor, noise: Noise, batch_size: int) -> Tensor:
+        """Drop inputs (N, B, F)."""
+        if self._inputs is None:
+            return inputs
+        draws = noise.uniform(batch_size, inputs.shape[-1], "input_dropout")
+        return dropout(inputs, draws, self._inputs[True])
+
+    def of_hidden(self, hidden: Tensor, noise: Noise, batch_size: int, last: bool) -> Tensor:
+        """Drop hidden units (N, B, H).
+
+        Draws are made for every layer, so that what a member gets in its last one does not depend on its stack.
+        """
+        width = hidden.shape[-1]
+        if self._hidden is not None:
+            hidden = dropout(hidden, noise.uniform(batch_size, width), self._hidden[last])
+        if self._alpha is not None:
+            draws = noise.uniform(batch_size, width, "alpha_dropout")
+            hidden = alpha_dropout(hidden, draws, self._alpha[last])
+        return hidden
+
+
+def _columns(
+    rates: Sequence[float], everywhere: Sequence[bool], device: torch.device
+) -> dict[bool, Tensor] | None:
+    """Rates (N, 1, 1) in the last hidden layer (True) and in the others (False); None where all are 0."""
+    if not any(rates):
+        return None
+    last = torch.tensor(rates, device=device).view(-1, 1, 1)
+    return {True: last, False: last * torch.tensor(everywhere, device=device).view(-1, 1, 1)}

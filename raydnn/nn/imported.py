@@ -1,0 +1,42 @@
+"""What a job names by import path, such as a loss of the user's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from raydnn.errors import JobError, Problem, nearest
+
+
+@cache
+def imported(path: str, field: str) -> Any:
+    """Import `package.module:name`; modules in the present folder are found, too.
+
+    Args:
+        path: The import path.
+        field: The job's field that holds it, for the message.
+
+    Raises:
+        JobError: There is no such module or name, or importing it fails.
+    """
+    module_name, _, name = path.partition(":")
+    # A console script's own folder is on the path, the folder it is started in is not.
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise _problem(field, f"'{path}' cannot be imported: {reason}") from error
+    if not callable(getattr(module, name, None)):
+        names = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
+        message = f"'{module_name}' has no function '{name}'; it has {', '.join(names) or 'none'}"
+        raise _problem(field, f"{message}.{nearest(name, names)}")
+    return getattr(module, name)
+
+
+def _problem(field: str, message: str) -> JobError:
+    return JobError([Problem("", field, message)])

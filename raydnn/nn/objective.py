@@ -1,0 +1,101 @@
+"""What a stack minimizes: every member's output activation, loss, label smoothing and class weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from raydnn.errors import JobError, Problem
+from raydnn.nn.activations import activate
+from raydnn.nn.losses import LOSSES, has_own
+from raydnn.optim.runs import find_runs
+from raydnn.spec.class_weights import Balanced, GivenWeights
+from raydnn.spec.fitting import loss_of
+from raydnn.spec.trial import TrialSpec
+
+
+class Objective:
+    """The losses of N members; they share its name, and so the number of outputs."""
+
+    def __init__(
+        self, trials: Sequence[TrialSpec], class_counts: Tensor | None, device: torch.device
+    ) -> None:
+        """Prepare the members' parameters.
+
+        Args:
+            trials: The members.
+            class_counts: Training examples of each class (K,); None where the targets are no classes.
+            device: Where the outputs are.
+        """
+        losses = [loss_of(trial) for trial in trials]
+        self._losses = find_runs(losses, device)
+        self._outputs = find_runs([trial.output for trial in trials], device)
+        self._activates = losses[0].takes_values and any(
+            trial.output.name not in ("auto", "linear") for trial in trials
+        )
+        self._smoothing = None
+        if losses[0].smooths and any(trial.regularization.label_smoothing for trial in trials):
+            smoothing = [trial.regularization.label_smoothing for trial in trials]
+            self._smoothing = torch.tensor(smoothing, device=device).unsqueeze(1)
+        self._class_weights = None
+        if class_counts is not None and any(trial.train.class_weights.name != "none" for trial in trials):
+            rows = [class_weights(trial, class_counts.cpu()) for trial in trials]
+            self._class_weights = torch.stack(rows).to(device)
+
+    def training(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Losses as they are minimized: with label smoothing, class weights and the examples' weights.
+
+        Args:
+            outputs: (N, B, K).
+            targets: Shared or with a leading N.
+            weights: Weights of the examples (B,) or (N, B), or None.
+
+        Returns:
+            (N, B).
+        """
+        losses = self._per_example(outputs, targets, self._smoothing)
+        if self._class_weights is not None:
+            losses = losses * self._class_weights.gather(1, targets.expand(losses.shape))
+        return losses if weights is None else losses * weights
+
+    def evaluation(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Plain losses (N, B), comparable between members that smooth or weigh differently."""
+        return self._per_example(outputs, targets, None)
+
+    def _per_example(self, outputs: Tensor, targets: Tensor, smoothing: Tensor | None) -> Tensor:
+        if self._activates:
+            outputs = activate(self._outputs, outputs)
+        own = has_own(targets)
+        parts = []
+        for run in self._losses:
+            of_run = run.of(outputs)
+            settings = {
+                name: vector.to(outputs.dtype).unsqueeze(1) for name, vector in run.vectors.items()
+            } | run.settings
+            if smoothing is not None:
+                settings["smoothing"] = run.of(smoothing)
+            parts.append(LOSSES[run.name](of_run, run.of(targets) if own else targets, **settings))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def class_weights(trial: TrialSpec, class_counts: Tensor) -> Tensor:
+    """The weight of each class in the training loss (K,).
+
+    Args:
+        trial: The member.
+        class_counts: Training examples of each class (K,).
+
+    Raises:
+        JobError: There are not as many weights as classes.
+    """
+    chosen = trial.train.class_weights
+    if isinstance(chosen, Balanced):
+        return class_counts.sum() / (len(class_counts) * class_counts.clamp(min=1).float())
+    if isinstance(chosen, GivenWeights):
+        if len(chosen.weights) != len(class_counts):
+            message = f"{len(chosen.weights)} weights are given; {len(class_counts)} are needed, one a class"
+            raise JobError([Problem("", "train.class_weights", message)])
+        return torch.tensor(chosen.weights)
+    return torch.ones(len(class_counts))

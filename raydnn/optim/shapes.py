@@ -1,0 +1,38 @@
+"""The shapes of a member's parameters: which of its P numbers are matrices, biases, or belong to one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+import torch
+from torch import Tensor
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Parameter (`layers.0.weight`) → its shape, in the order in which they lie in a member's row."""
+
+
+def places(shapes: Shapes) -> dict[str, slice]:
+    """Where each parameter lies in a member's row."""
+    found = {}
+    start = 0
+    for name, shape in shapes.items():
+        found[name] = slice(start, start + prod(shape))
+        start += prod(shape)
+    return found
+
+
+def layers(shapes: Shapes) -> list[list[slice]]:
+    """Where the parameters of each layer lie; a layer is what has one name before the last dot."""
+    found: dict[str, list[slice]] = {}
+    for name, place in places(shapes).items():
+        found.setdefault(name.rpartition(".")[0], []).append(place)
+    return list(found.values())
+
+
+def in_matrices(shapes: Shapes, device: torch.device) -> Tensor:
+    """For each of the P numbers whether it is part of a matrix, as no bias or normalization parameter is: (P,)."""
+    matrix = torch.zeros(sum(map(prod, shapes.values())), dtype=torch.bool)
+    for name, place in places(shapes).items():
+        matrix[place] = len(shapes[name]) >= 2
+    return matrix.to(device)

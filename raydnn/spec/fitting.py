@@ -1,0 +1,134 @@
+"""Which components fit a task and one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd
+
+from raydnn.spec.activation import ActivationFunction
+from raydnn.spec.base import Component
+from raydnn.spec.data import Task
+from raydnn.spec.fields import component_classes
+from raydnn.spec.job import Training
+from raydnn.spec.loss import AUTO, AutoLoss, LossFunction
+from raydnn.spec.model import ResidualMlp
+from raydnn.spec.normalization import GroupNorm, NoNormalization
+from raydnn.spec.output import AutoOutput
+
+Found = Iterator[tuple[str, str]]
+"""Dotted field and message of each contradiction."""
+
+
+def unfit(cls: type[Component], axis: str, task: Task) -> str:
+    """Why no trial of a task can have a component on an axis; empty if one can."""
+    if issubclass(cls, LossFunction) and task not in cls.outputs:
+        return f"does not fit a {task} task"
+    if axis == "activation" and issubclass(cls, ActivationFunction):
+        return cls.no_hidden_layer
+    return ""
+
+
+def fitting(axis: str, task: Task) -> list[str]:
+    """The names that an axis may have in a task."""
+    classes = component_classes(Training.model_fields[axis].annotation)
+    return [name for name, cls in classes.items() if not unfit(cls, axis, task)]
+
+
+def loss_of(training: Training) -> LossFunction:
+    """The loss, `auto` resolved by the task."""
+    return AUTO[training.data.task]() if isinstance(training.loss, AutoLoss) else training.loss
+
+
+def allowed_outputs(training: Training) -> list[str]:
+    """Output activations that go with the loss."""
+    loss, task = loss_of(training), training.data.task
+    classes = component_classes(Training.model_fields["output"].annotation)
+    found = []
+    for name, cls in classes.items():
+        if issubclass(cls, ActivationFunction):
+            threshold = not cls.differentiable and loss.single and task == "binary"
+            values = cls.differentiable and loss.takes_values
+            if values or threshold or name in ("linear", loss.outputs.get(task)):
+                found.append(name)
+    return found
+
+
+def loss_fits_task(training: Training) -> Found:
+    """A loss learns from the targets that its task has."""
+    task, name = training.data.task, training.loss.name
+    if name not in fitting("loss", task):
+        allowed = ", ".join(fitting("loss", task))
+        yield "loss", f"{name} with a {task} task (data.kind); allowed: {allowed}"
+
+
+def activation_fits_hidden_layers(training: Training) -> Found:
+    """Hidden layers need a gradient."""
+    reason = training.activation.no_hidden_layer
+    if reason and str(training.model.name) != "perceptron":
+        allowed = ", ".join(fitting("activation", training.data.task))
+        yield "activation", f"{training.activation.name} {reason}; allowed in hidden layers: {allowed}"
+
+
+def output_fits_loss(training: Training) -> Found:
+    """A loss that takes logits belongs to one output activation."""
+    if isinstance(training.output, AutoOutput) or training.data.task not in loss_of(training).outputs:
+        return
+    allowed = allowed_outputs(training)
+    if training.output.name not in allowed:
+        message = f"{training.output.name} with the loss {loss_of(training).name}"
+        yield "output", f"{message}; allowed: auto, {', '.join(allowed)}"
+
+
+def smoothing_has_classes(training: Training) -> Found:
+    """Label smoothing is defined for the cross-entropies."""
+    smoothing = training.regularization.label_smoothing
+    if smoothing and not loss_of(training).smooths:
+        classes = component_classes(Training.model_fields["loss"].annotation)
+        names = [name for name, cls in classes.items() if issubclass(cls, LossFunction) and cls.smooths]
+        message = f"{smoothing:g} with the loss {loss_of(training).name}; allowed with {', '.join(names)}"
+        yield "regularization.label_smoothing", f"{message}, else 0"
+
+
+def class_weights_have_classes(training: Training) -> Found:
+    """Weights of classes need class numbers as targets."""
+    chosen, task = training.train.class_weights.name, training.data.task
+    if chosen != "none" and task not in ("classification", "binary"):
+        yield (
+            "train.class_weights",
+            f"{chosen} with a {task} task (data.kind), which has no classes; allowed: none",
+        )
+
+
+def groups_divide_widths(training: Training) -> Found:
+    """Every group of a layer's units has as many units."""
+    normalization, widths = training.normalization, training.model.hidden_widths
+    if not isinstance(normalization, GroupNorm):
+        return
+    uneven = [width for width in widths if width % normalization.groups]
+    if uneven:
+        divisor = gcd(*widths)
+        allowed = [str(groups) for groups in range(1, divisor + 1) if divisor % groups == 0]
+        message = f"{normalization.groups} groups of a hidden layer with {uneven[0]} units"
+        yield "normalization.groups", f"{message}; allowed: {', '.join(allowed)}"
+
+
+def zero_init_has_normalization(training: Training) -> Found:
+    """A block begins as the identity where its last step before the sum is a normalization."""
+    model, normalization = training.model, training.normalization
+    if not isinstance(model, ResidualMlp) or not model.zero_init_last_norm:
+        return
+    if isinstance(normalization, NoNormalization) or normalization.position != "before_activation":
+        classes = component_classes(Training.model_fields["normalization"].annotation)
+        names = [name for name in classes if name != "none"]
+        yield (
+            "model.zero_init_last_norm",
+            f"true with no normalization before the activation; allowed with {', '.join(names)}, else false",
+        )
+
+
+def one_dropout_of_hidden_units(training: Training) -> Found:
+    """Alpha dropout keeps mean and variance only where nothing else drops units."""
+    given = training.regularization
+    if given.dropout and given.alpha_dropout:
+        message = f"{given.alpha_dropout:g} together with dropout: {given.dropout:g}"
+        yield "regularization.alpha_dropout", f"{message}; allowed: one of the two"
