@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+UNLESS_SLOW = $(if $(SLOW),, and not slow)
 INSTALLED := .venv/.installed
 
 .PHONY: demo test check bench clean
@@ -10,7 +11,8 @@ demo: $(INSTALLED)
 	$(BIN)/raydnn sweep jobs/digits-asha.yaml
 
 test: check
-	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow")
+	$(BIN)/python -m pytest -n 2 -m "not ray$(UNLESS_SLOW)"
+	$(BIN)/python -m pytest -m "ray$(UNLESS_SLOW)"
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check raydnn tests

@@ -202,7 +202,7 @@ def test_values_by_hand(spec: WarmedUp, expected: dict[float, float]) -> None:
             ),
         ),
     ],
-    ids=lambda value: str(value)[:50],
+    ids=lambda value: str(value)[:50] if isinstance(value, WarmedUp) else "torch",
 )
 def test_every_step_is_torchs(spec: WarmedUp, oracle: Any) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
