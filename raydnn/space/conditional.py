@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -50,11 +53,50 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What earlier parameters leave a later one."""
+
+    text: str
+    path: str
+    """The field whose parameters it narrows."""
+    reads: tuple[str, ...]
+    """Paths of the parameters that decide."""
+    narrow: Callable[[Mapping[str, Value], Domain], Domain | None]
+    """The assignment so far and a domain → what is left of it; None: the parameter does not exist."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class Space:
-    """Every configuration a sweep may try: parameters, parents before children, and rules between them."""
+    """Every configuration a sweep may try: parameters, after all that decides on them, and rules between them."""
 
     parameters: tuple[Parameter, ...]
-    rules: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    def domain(self, parameter: Parameter, assignment: Mapping[str, Value]) -> Domain | None:
+        """What a parameter may be, after the rules, in a trial with this assignment; None if it has none."""
+        if not parameter.active(assignment):
+            return None
+        left: Domain | None = parameter.domain
+        for rule in self._rules.get(parameter.path, ()):
+            if left is not None:
+                left = rule.narrow(assignment, left)
+        return left
+
+    def needs(self, parameter: Parameter) -> frozenset[str]:
+        """Paths of the parameters that decide on this one."""
+        rules = self._rules.get(parameter.path, ())
+        return frozenset(
+            [condition.path for condition in parameter.conditions]
+            + [path for rule in rules for path in rule.reads]
+        )
+
+    @cached_property
+    def _rules(self) -> dict[str, tuple[Rule, ...]]:
+        paths = dict.fromkeys(rule.path for rule in self.rules)
+        return {path: tuple(rule for rule in self.rules if rule.path == path) for path in paths}
 
     def from_unit(self, point: Sequence[float]) -> Assignment:
         """The assignment at a point of the unit cube, one coordinate in [0, 1) for each parameter.
@@ -63,8 +105,9 @@ class Space:
         """
         assignment: Assignment = {}
         for parameter, u in zip(self.parameters, point, strict=True):
-            if parameter.active(assignment):
-                assignment[parameter.path] = parameter.domain.from_unit(u)
+            domain = self.domain(parameter, assignment)
+            if domain is not None:
+                assignment[parameter.path] = domain.from_unit(u)
         return assignment
 
     def draw(self, rng: np.random.Generator) -> Assignment:
@@ -86,25 +129,48 @@ class Space:
             yield assignment
             return
         parameter = self.parameters[index]
-        if not parameter.active(assignment):
+        domain = self.domain(parameter, assignment)
+        if domain is None:
             yield from self._expand(index + 1, assignment)
             return
-        for value in parameter.domain.values():
+        for value in domain.values():
             yield from self._expand(index + 1, {**assignment, parameter.path: value})
 
     def size(self) -> int | None:
         """How many assignments there are; None if a parameter is continuous."""
-        return self._count(())
+        if any(parameter.domain.size() is None for parameter in self.parameters):
+            return None
+        return prod(self._count(parameters) for parameters in self._independent())
 
-    def _count(self, conditions: tuple[Condition, ...]) -> int | None:
-        product = 1
-        for parameter in self._under(conditions):
-            values, branches = parameter.domain.size(), self._branches(parameter)
-            counts = [self._count(branch) for branch in branches]
-            if values is None or None in counts:
-                return None
-            product *= values - len(branches) + sum(count for count in counts if count is not None)
-        return product
+    def _independent(self) -> list[list[Parameter]]:
+        """The parameters in groups that do not decide on one another."""
+        groups: list[set[str]] = []
+        for parameter in self.parameters:
+            linked = {parameter.path, *self.needs(parameter)}
+            apart = [group for group in groups if not group & linked]
+            groups = [*apart, linked.union(*(group for group in groups if group & linked))]
+        return [[parameter for parameter in self.parameters if parameter.path in group] for group in groups]
+
+    def _count(self, parameters: Sequence[Parameter]) -> int:
+        """How many assignments a group has: of each partial one, only what later parameters need is kept."""
+        counts: Counter[tuple[tuple[str, Value], ...]] = Counter({(): 1})
+        for index, parameter in enumerate(parameters):
+            later = frozenset[str]().union(*map(self.needs, parameters[index + 1 :]))
+            grown: Counter[tuple[tuple[str, Value], ...]] = Counter()
+            for state, count in counts.items():
+                domain, kept = (
+                    self.domain(parameter, dict(state)),
+                    [item for item in state if item[0] in later],
+                )
+                if domain is None:
+                    grown[tuple(kept)] += count
+                elif parameter.path in later:
+                    for value in domain.values():
+                        grown[(*kept, (parameter.path, value))] += count
+                else:
+                    grown[tuple(kept)] += count * (domain.size() or 0)
+            counts = grown
+        return counts.total()
 
     def tree(self) -> list[str]:
         """The space as lines of text, a branch's parameters indented below its condition."""

@@ -3,7 +3,7 @@
 A component's axis takes `all` (every component that fits the task, each with the ranges its spec declares),
 one name, or a list of names; with names, nothing is searched but what is written. A leaf takes a domain, a
 list of choices, or one value. `AXIS.COMPONENT.FIELD` overrides `AXIS.*.FIELD` and `AXIS.FIELD`, and these
-override what `all` brings.
+override what `all` brings. Rules (`raydnn.space.rules`) keep draws from contradicting themselves.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from raydnn.space.conditional import Assignment, Condition, Parameter, Space
 from raydnn.space.domains import Choice, Domain, parse
 from raydnn.space.fit import fit
 from raydnn.space.keys import Choices, Target, targets, with_default_range
+from raydnn.space.rules import ALL, with_rules
 from raydnn.space.syntax import freeze, write_value
 from raydnn.space.trial import make_trial
 from raydnn.spec.base import Spec
@@ -30,8 +31,6 @@ from raydnn.spec.places import Places
 from raydnn.spec.search import Search
 
 __all__ = ["Assignment", "Condition", "Parameter", "Space", "build_space", "make_trial"]
-
-ALL = "all"
 
 PROBES = 64
 """Trials drawn when a space is built, to find values that are valid each but not together."""
@@ -60,7 +59,7 @@ def build_space(job: Job, places: Places) -> Space:
     for key in sorted(written, key=lambda key: key.count(".")):
         messages = draft.read(key, written[key])
         problems += [(("search", "space", key), message) for message in dict.fromkeys(messages)]
-    space = Space(tuple(parameter for _, parameter in draft.found.values()))
+    space = with_rules(job, [parameter for _, parameter in draft.found.values()])
     if not problems:
         problems += _misfits(job.search, space)
     if not problems:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from raydnn.errors import JobError, Problem
 from raydnn.space.syntax import Value
 from raydnn.spec.base import Component, Spec
+from raydnn.spec.catalogue import components
 from raydnn.spec.checks import epochs_of
 from raydnn.spec.job import Job, Training
 from raydnn.spec.trial import TrialSpec
@@ -37,6 +38,27 @@ def make_trial(job: Job, assignment: Mapping[str, Value]) -> TrialSpec:
             Problem("", ".".join(map(str, part["loc"])), part["msg"].removeprefix("Value error, "))
             for part in error.errors(include_url=False)
         ) from error
+
+
+def drawn(job: Job, assignment: Mapping[str, Value], axis: str) -> Any:
+    """The component that a trial has on an axis.
+
+    Args:
+        job: The job; what it gives for a component holds wherever a trial has that component.
+        assignment: Dotted path → value, perhaps only a part of the trial's.
+        axis: Such as `model`.
+
+    Raises:
+        ValidationError: The component's values contradict one another.
+    """
+    searched = {path: value for path, value in assignment.items() if path.startswith(f"{axis}.")}
+    fixed = getattr(job, axis)
+    if not searched:
+        return fixed
+    given = {axis: _as_given(fixed)}
+    for path, value in searched.items():
+        _set(given, path.split("."), value)
+    return components(axis)[given[axis]["name"]].model_validate(given[axis])
 
 
 def _as_given(spec: Spec) -> dict[str, Any]:

@@ -39,9 +39,8 @@ def loss_of(training: Training) -> LossFunction:
     return AUTO[training.data.task]() if isinstance(training.loss, AutoLoss) else training.loss
 
 
-def allowed_outputs(training: Training) -> list[str]:
-    """Output activations that go with the loss."""
-    loss, task = loss_of(training), training.data.task
+def outputs_of(loss: type[LossFunction], task: Task) -> list[str]:
+    """Output activations that go with a loss."""
     classes = component_classes(Training.model_fields["output"].annotation)
     found = []
     for name, cls in classes.items():
@@ -51,6 +50,11 @@ def allowed_outputs(training: Training) -> list[str]:
             if values or threshold or name in ("linear", loss.outputs.get(task)):
                 found.append(name)
     return found
+
+
+def allowed_outputs(training: Training) -> list[str]:
+    """Output activations that go with the loss of a training."""
+    return outputs_of(type(loss_of(training)), training.data.task)
 
 
 def loss_fits_task(training: Training) -> Found:

@@ -1,0 +1,235 @@
+"""Rules between parameters: what an earlier one leaves a later one, so that no draw contradicts itself.
+
+A rule narrows what a sweep searches, never what a job fixes: a fixed value that contradicts a draw stays an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
+
+from pydantic import ValidationError
+
+from raydnn.space.conditional import Parameter, Rule, Space
+from raydnn.space.domains import Choice, Domain
+from raydnn.space.syntax import Value
+from raydnn.space.trial import drawn
+from raydnn.spec.catalogue import components
+from raydnn.spec.fitting import loss_of, outputs_of
+from raydnn.spec.job import Job
+from raydnn.spec.loss import AUTO, LossFunction
+from raydnn.spec.schedule import Performance
+
+ALL = "all"
+
+Narrow: TypeAlias = Callable[[Job, Mapping[str, Value], Domain], Domain | None]
+"""The job, what is drawn before, and a parameter's domain → what is left of it; None: the parameter does not exist."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A rule for every space that searches its parameter."""
+
+    text: str
+    path: str
+    reads: tuple[str, ...]
+    """Paths of the fields that decide; the rule holds where one of them is searched."""
+    narrow: Narrow
+    of_all: bool = True
+    """Whether it also holds where they are fixed and `all` brought the parameter: `all` is all that fits."""
+    beside: str = ""
+    """Path that has to be searched, too."""
+
+
+def with_rules(job: Job, parameters: Sequence[Parameter]) -> Space:
+    """A space with every rule that applies to its parameters, each parameter after those that decide on it.
+
+    Args:
+        job: The job whose fixed values decide where nothing is searched.
+        parameters: Parents before children.
+    """
+    searched = {parameter.path for parameter in parameters}
+    of_all = {parameter.path for parameter in parameters if _of_all(job, parameter)}
+    rules = []
+    for kind in KINDS:
+        beside = {kind.path, kind.beside or kind.path}
+        reads = tuple(path for path in kind.reads if path in searched)
+        if beside <= searched and (reads or (kind.of_all and beside & of_all)):
+            rules.append(Rule(kind.text, kind.path, reads, partial(kind.narrow, job)))
+    settled = [left for parameter in parameters for left in _settle(parameter, rules)]
+    space = Space(tuple(parameter for parameter in settled if _possible(parameter, settled)), tuple(rules))
+    return replace(space, parameters=tuple(_ordered(space)))
+
+
+def _of_all(job: Job, parameter: Parameter) -> bool:
+    return job.search is not None and job.search.space[parameter.written] == ALL
+
+
+def _settle(parameter: Parameter, rules: Sequence[Rule]) -> list[Parameter]:
+    """The parameter after the rules that fixed values decide; nothing if it can never exist."""
+    for rule in rules:
+        if rule.path == parameter.path and not rule.reads:
+            domain = rule.narrow({}, parameter.domain)
+            if domain is None:
+                return []
+            parameter = replace(parameter, domain=domain)
+    return [parameter]
+
+
+def _possible(parameter: Parameter, settled: Sequence[Parameter]) -> bool:
+    """Whether what the parameter depends on can still have the value it takes."""
+    return all(
+        any(other.path == path and value in other.domain.values() for other in settled)
+        for path, value in ((condition.path, condition.value) for condition in parameter.conditions)
+    )
+
+
+def _ordered(space: Space) -> list[Parameter]:
+    ordered: dict[str, Parameter] = {}
+
+    def place(parameter: Parameter) -> None:
+        needs = space.needs(parameter)
+        for other in space.parameters:
+            if other.path in needs and other.key not in ordered:
+                place(other)
+        ordered[parameter.key] = parameter
+
+    for parameter in space.parameters:
+        if parameter.key not in ordered:
+            place(parameter)
+    return list(ordered.values())
+
+
+def _only(domain: Domain, allowed: Collection[Value]) -> Domain:
+    """The allowed values of a domain; the whole domain where it has none, so that the contradiction is told."""
+    left = tuple(value for value in domain.values() if value in allowed)
+    return Choice(left) if left else domain
+
+
+def _name(job: Job, assignment: Mapping[str, Value], axis: str) -> str:
+    return str(assignment.get(f"{axis}.name", getattr(job, axis).name))
+
+
+def _loss(job: Job, assignment: Mapping[str, Value]) -> type[LossFunction]:
+    name = assignment.get("loss.name")
+    if name is None:
+        return type(loss_of(job))
+    cls: Any = AUTO[job.data.task] if name == "auto" else components("loss")[str(name)]
+    return cls  # type: ignore[no-any-return]
+
+
+def _outside_selu(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    return None if _name(job, assignment, "activation") == "selu" else domain
+
+
+def _with_selu(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    return domain if _name(job, assignment, "activation") == "selu" else None
+
+
+def _selu_takes(name: str) -> Narrow:
+    def narrow(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+        return _only(domain, (name,)) if _name(job, assignment, "activation") == "selu" else domain
+
+    return narrow
+
+
+def _with_smoothing_loss(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    return domain if _loss(job, assignment).smooths else None
+
+
+def _outputs_of_loss(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    return _only(domain, ("auto", *outputs_of(_loss(job, assignment), job.data.task)))
+
+
+def _deciding_losses(job: Job, _: Mapping[str, Value], domain: Domain) -> Domain | None:
+    early, search = job.train.early_stopping, job.search
+    watched = [
+        search.metric if search else None,
+        early.monitor if early else None,
+        job.schedule.monitor if isinstance(job.schedule, Performance) else None,
+    ]
+    if not any(metric and metric.endswith("accuracy") for metric in watched):
+        return domain
+    losses: Mapping[str, Any] = components("loss")
+    return _only(domain, tuple(name for name, cls in losses.items() if name == "auto" or cls.decides))
+
+
+def _dividing_groups(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    try:
+        widths = drawn(job, assignment, "model").hidden_widths
+    except ValidationError:  # The model contradicts itself, which is told when a trial is made.
+        return domain
+    return _only(
+        domain, tuple(n for n in domain.values() if not any(width % int(str(n)) for width in widths))
+    )
+
+
+def _identity_blocks(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    normalization = drawn(job, assignment, "normalization")
+    before = getattr(normalization, "position", None) == "before_activation"
+    return domain if before else _only(domain, (False,))
+
+
+_ACTIVATION = ("activation.name",)
+_LOSS = ("loss.name",)
+_SHAPE = tuple(f"model.{name}" for name in ("name", "widths", "layers", "width", "last_width", "blocks"))
+_DROPOUT, _ALPHA_DROPOUT = "regularization.dropout", "regularization.alpha_dropout"
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "regularization.dropout exists only where activation is not selu, which has alpha_dropout",
+        _DROPOUT,
+        _ACTIVATION,
+        _outside_selu,
+        beside=_ALPHA_DROPOUT,
+    ),
+    Kind(
+        "regularization.alpha_dropout exists only where activation is selu; others have dropout",
+        _ALPHA_DROPOUT,
+        _ACTIVATION,
+        _with_selu,
+        beside=_DROPOUT,
+    ),
+    Kind(
+        "init is lecun_normal where activation is selu, if init may be lecun_normal",
+        "init.name",
+        _ACTIVATION,
+        _selu_takes("lecun_normal"),
+        of_all=False,
+    ),
+    Kind(
+        "data.scaling is standardize where activation is selu, if data.scaling may be standardize",
+        "data.scaling.name",
+        _ACTIVATION,
+        _selu_takes("standardize"),
+        of_all=False,
+    ),
+    Kind(
+        "regularization.label_smoothing exists only where loss is a cross-entropy",
+        "regularization.label_smoothing",
+        _LOSS,
+        _with_smoothing_loss,
+    ),
+    Kind("output is one that goes with loss", "output.name", _LOSS, _outputs_of_loss),
+    Kind(
+        "loss decides for a class where an accuracy is watched (search.metric or a monitor)",
+        "loss.name",
+        (),
+        _deciding_losses,
+    ),
+    Kind(
+        "normalization.groups divides every hidden width of model",
+        "normalization.groups",
+        _SHAPE,
+        _dividing_groups,
+    ),
+    Kind(
+        "model.zero_init_last_norm is false without a normalization before the activation",
+        "model.zero_init_last_norm",
+        ("normalization.name", "normalization.position"),
+        _identity_blocks,
+    ),
+)
+"""Every rule there is."""
