@@ -1,44 +1,35 @@
-"""The catalogue: every kind of component and its members, read from the axes' unions."""
+"""The catalogue: every kind of component and its members, read from the axes' unions.
+
+A kind's module is imported when it is asked for, so that looking one kind up stays quick.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
 
-from raydnn.spec.activation import Activation
 from raydnn.spec.base import Component
-from raydnn.spec.class_weights import ClassWeights
-from raydnn.spec.clip import Clip
-from raydnn.spec.data import Data
 from raydnn.spec.fields import component_classes
-from raydnn.spec.init import Init
-from raydnn.spec.loss import Loss
-from raydnn.spec.model import Model
-from raydnn.spec.normalization import Normalization
-from raydnn.spec.optimizer import Optimizer
-from raydnn.spec.output import Output
-from raydnn.spec.scaling import Scaling
-from raydnn.spec.schedule import Schedule
-from raydnn.spec.search import Algorithm, Scheduler
 
-KINDS: dict[str, Any] = {
-    "optimizer": Optimizer,
-    "schedule": Schedule,
-    "init": Init,
-    "activation": Activation,
-    "normalization": Normalization,
-    "output": Output,
-    "loss": Loss,
-    "model": Model,
-    "clip": Clip,
-    "class_weights": ClassWeights,
-    "data": Data,
-    "scaling": Scaling,
-    "algorithm": Algorithm,
-    "scheduler": Scheduler,
+KINDS: dict[str, tuple[str, str]] = {
+    "optimizer": ("raydnn.spec.optimizer", "Optimizer"),
+    "schedule": ("raydnn.spec.schedule", "Schedule"),
+    "init": ("raydnn.spec.init", "Init"),
+    "activation": ("raydnn.spec.activation", "Activation"),
+    "normalization": ("raydnn.spec.normalization", "Normalization"),
+    "output": ("raydnn.spec.output", "Output"),
+    "loss": ("raydnn.spec.loss", "Loss"),
+    "model": ("raydnn.spec.model", "Model"),
+    "clip": ("raydnn.spec.clip", "Clip"),
+    "class_weights": ("raydnn.spec.class_weights", "ClassWeights"),
+    "data": ("raydnn.spec.data", "Data"),
+    "scaling": ("raydnn.spec.scaling", "Scaling"),
+    "algorithm": ("raydnn.spec.search", "Algorithm"),
+    "scheduler": ("raydnn.spec.search", "Scheduler"),
 }
-"""Kind → the union of its spec classes."""
+"""Kind → module and name of the union of its spec classes."""
 
 
 def components(kind: str) -> dict[str, type[Component]]:
     """Name → spec class of every component of a kind."""
-    return component_classes(KINDS[kind])
+    module, union = KINDS[kind]
+    return component_classes(getattr(import_module(module), union))
