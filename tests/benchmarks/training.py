@@ -82,7 +82,8 @@ def _raydnn_loop(trial: TrialSpec, dataset: Dataset) -> Epoch:
 
     def epoch(split: Split, number: int) -> None:
         steps = -(-len(split) // trial.train.batch_size)
-        train_epoch(stack, split, number, torch.full((steps, 1), trial.optimizer.lr, dtype=torch.float64))
+        rates = torch.full((steps, 1), trial.optimizer.lr, dtype=torch.float64)
+        train_epoch(stack, split, number, torch.stack([rates, torch.full_like(rates, torch.nan)]))
 
     return epoch
 
