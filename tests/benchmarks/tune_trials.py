@@ -78,6 +78,7 @@ def network(trial: dict[str, Any], features: int, classes: int) -> nn.Module:
 def optimizer_of(trial: dict[str, Any], model: nn.Module) -> torch.optim.Optimizer:
     """The trial's optimizer."""
     chosen = {name: value for name, value in trial["optimizer"].items() if name != "name"}
+    assert chosen.pop("decay_bias"), "torch decays biases, too"
     if trial["optimizer"]["name"] == "sgd":
         # torch refuses Nesterov without momentum; there it means nothing.
         chosen["nesterov"] = chosen["nesterov"] and chosen["momentum"] > 0
