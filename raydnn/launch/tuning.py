@@ -21,13 +21,11 @@ from raydnn.store.commit import EventLog
 from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import Run, run_at
-from raydnn.train.member import Member, trial_id
+from raydnn.train.member import MUST_BE_FINITE, Member, trial_id
 from raydnn.train.verdict import Verdict
 
 MAX_FAILURES = 3
 """How often a stack whose process died is taken up again from its checkpoint."""
-
-LOSSES = ("train_loss", "validation_loss")
 
 
 def sweep_run(run: Run, job: Job, plans: Sequence[Plan], address: str | None, verbose: bool) -> None:
@@ -196,11 +194,11 @@ def _replay(
     metric: str,
 ) -> None:
     """Put the results that are in the store to a fresh scheduler, so that a resumed sweep decides as the first did."""
-    table = read(run.location, "epochs").select(["trial_id", "epoch", metric, *LOSSES])
+    table = read(run.location, "epochs").select(["trial_id", "epoch", metric, *MUST_BE_FINITE])
     stack_of = {trial_id(number): (plan.number, number) for plan in plans for number, _ in plan.trials}
     results: dict[tuple[int, int], dict[int, float]] = {}
     for row in table.to_pylist():
-        if row["epoch"] in scheduler.rungs and all(isfinite(row[loss]) for loss in LOSSES):
+        if row["epoch"] in scheduler.rungs and all(isfinite(row[loss]) for loss in MUST_BE_FINITE):
             stack, number = stack_of[row["trial_id"]]
             results.setdefault((row["epoch"], stack), {})[number] = row[metric]
     for (epoch, stack), values in sorted(results.items()):

@@ -13,6 +13,10 @@ from raydnn.spec.trial import TrialSpec
 State = Literal["PENDING", "RUNNING", "COMPLETED", "STOPPED", "DIVERGED", "FAILED", "PREEMPTED"]
 
 
+MUST_BE_FINITE = ("train_loss", "validation_loss")
+"""A trial with another value in one of these has diverged, and no scheduler hears of it."""
+
+
 @dataclass
 class Member:
     """One trial in training."""

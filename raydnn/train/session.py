@@ -20,7 +20,7 @@ from raydnn.store.run import Run
 from raydnn.train.early_stopping import should_stop
 from raydnn.train.evaluation import evaluate
 from raydnn.train.loop import flat, train
-from raydnn.train.member import Member, State
+from raydnn.train.member import MUST_BE_FINITE, Member, State
 from raydnn.train.record import Record
 from raydnn.train.stack import Stack
 from raydnn.train.statistics import set_exact_statistics
@@ -158,7 +158,7 @@ class _Session:
 
 def _non_finite(member: Member) -> str | None:
     """The first loss whose last value is infinite or not a number."""
-    for metric in ("train_loss", "validation_loss"):
+    for metric in MUST_BE_FINITE:
         if not isfinite(member.history[metric][-1]):
             return metric
     return None
