@@ -88,12 +88,43 @@ def activate(
     parts = []
     for run in runs:
         of_run = run.of(z)
-        parameters: dict[str, Tensor | float] = {
-            name: vector.to(z.dtype).view(-1, 1, 1) for name, vector in run.vectors.items()
-        }
+        parameters: dict[str, Tensor | float] = dict(_parameters(run, z))
         if run.name == "prelu" and alpha is not None:
             parameters["alpha"] = run.of(alpha).unsqueeze(1)
         if run.name == "rrelu":
             parameters["share"] = shares if isinstance(shares, float) or len(shares) == 1 else run.of(shares)
         parts.append(ACTIVATIONS[run.name](of_run, **parameters))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _parameters(run: Run, z: Tensor) -> dict[str, Tensor]:
+    return {name: vector.to(z.dtype).view(-1, 1, 1) for name, vector in run.vectors.items()}
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+_aten = torch.ops.aten
+DERIVATIVES: dict[str, Callable[..., Tensor]] = {
+    "linear": lambda dh, _z, _h: dh,
+    "sigmoid": lambda dh, _z, h: _aten.sigmoid_backward(dh, h),
+    "tanh": lambda dh, _z, h: _aten.tanh_backward(dh, h),
+    "relu": lambda dh, _z, h: _aten.threshold_backward(dh, h, 0),
+    "leaky_relu": lambda dh, z, _h, alpha: torch.where(z > 0, dh, alpha * dh),
+    "elu": lambda dh, z, h, alpha: torch.where(z > 0, dh, dh * (h + alpha)),
+    "selu": lambda dh, _z, h: _aten.elu_backward(dh, SELU_ALPHA, SELU_SCALE, 1, True, h),
+    "softplus": lambda dh, z, _h: _aten.softplus_backward(dh, z, 1, 20),
+    "gelu": lambda dh, z, _h: _aten.gelu_backward(dh, z),
+    "silu": lambda dh, z, _h: _aten.silu_backward(dh, z),
+    "mish": lambda dh, z, _h: _aten.mish_backward(dh, z),
+}
+"""Activation → its pullback dz = f'(z)·dh from dh, z and h = f(z); the others are left to autograd."""
+
+
+def pull_back(runs: Sequence[Run], dh: Tensor, z: Tensor, h: Tensor) -> Tensor:
+    """The gradient of pre-activations z from that of the activations h = f(z), all (N, B, H).
+
+    Raises:
+        KeyError: An activation has no pullback in `DERIVATIVES`.
+    """
+    parts = [DERIVATIVES[run.name](run.of(dh), run.of(z), run.of(h), **_parameters(run, z)) for run in runs]
     return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,20 +15,33 @@ SELU_FLOOR = -1.0507009873554805 * 1.6732632423543772
 """What SELU tends to for small inputs, −λα."""
 
 
-def dropout(hidden: Tensor, draws: Tensor, rates: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Terms:
+    """What dropout makes of hidden units h: factor·h + addend."""
+
+    factor: Tensor
+    addend: Tensor | None = None
+
+    def of(self, hidden: Tensor) -> Tensor:
+        """Drop units."""
+        return hidden * self.factor if self.addend is None else hidden * self.factor + self.addend
+
+
+def dropout(draws: Tensor, rates: Tensor) -> Terms:
     """Zero a share of the units and scale the others by 1/(1 − rate), so that the mean stays."""
-    return hidden * ((draws >= rates) / (1 - rates))
+    return Terms((draws >= rates) / (1 - rates))
 
 
-def alpha_dropout(hidden: Tensor, draws: Tensor, rates: Tensor) -> Tensor:
+def alpha_dropout(draws: Tensor, rates: Tensor) -> Terms:
     """Put a share of the units to SELU's floor, and scale and shift all so that mean 0 and variance 1 stay.
 
     With f = −λα and q = 1 − rate: y = a(f where dropped, else h) + b, a = (q + f²q(1 − q))^(−1/2), b = −af(1 − q)
     (Klambauer et al. 2017, arXiv:1706.02515).
     """
+    kept = draws >= rates
     a = ((1 - rates) * (1 + SELU_FLOOR**2 * rates)).rsqrt()
-    # Members that drop nothing have a = 1 and b = 0, exactly.
-    return a * torch.where(draws >= rates, hidden, SELU_FLOOR) - a * SELU_FLOOR * rates
+    # Members that drop nothing have the factor 1 and the addend 0, exactly.
+    return Terms(a * kept, a * SELU_FLOOR * (~kept).to(rates.dtype).sub(rates))
 
 
 class Dropout:
@@ -51,20 +65,20 @@ class Dropout:
         if self._inputs is None:
             return inputs
         draws = noise.uniform(batch_size, inputs.shape[-1], "input_dropout")
-        return dropout(inputs, draws, self._inputs[True])
+        return dropout(draws, self._inputs[True]).of(inputs)
 
-    def of_hidden(self, hidden: Tensor, noise: Noise, batch_size: int, last: bool) -> Tensor:
-        """Drop hidden units (N, B, H).
+    def of_hidden(self, width: int, noise: Noise, batch_size: int, last: bool) -> Terms | None:
+        """What happens to the hidden units (N, B, width) of a layer; None: nothing.
 
         Draws are made for every layer, so that what a member gets in its last one does not depend on its stack.
         """
-        width = hidden.shape[-1]
+        terms = None
         if self._hidden is not None:
-            hidden = dropout(hidden, noise.uniform(batch_size, width), self._hidden[last])
+            terms = dropout(noise.uniform(batch_size, width), self._hidden[last])
         if self._alpha is not None:
-            draws = noise.uniform(batch_size, width, "alpha_dropout")
-            hidden = alpha_dropout(hidden, draws, self._alpha[last])
-        return hidden
+            alpha = alpha_dropout(noise.uniform(batch_size, width, "alpha_dropout"), self._alpha[last])
+            terms = alpha if terms is None else Terms(terms.factor * alpha.factor, alpha.addend)
+        return terms
 
 
 def _columns(

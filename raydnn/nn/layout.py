@@ -7,6 +7,8 @@ from math import prod
 
 from torch import Tensor
 
+from raydnn.optim.shapes import Shapes, places, row_size
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -17,14 +19,19 @@ class Layout:
     """Names and shapes of the running averages, which no gradient moves, in a row of S numbers of their own."""
 
     @property
-    def size(self) -> int:
-        """Number P of parameters a member."""
+    def count(self) -> int:
+        """Number of a member's parameters."""
         return sum(prod(shape) for shape in self.shapes.values())
 
     @property
+    def size(self) -> int:
+        """Length P of a member's row of parameters."""
+        return row_size(self.shapes)
+
+    @property
     def statistics_size(self) -> int:
-        """Number S of running averages a member."""
-        return sum(prod(shape) for shape in self.statistics.values())
+        """Length S of a member's row of running averages."""
+        return row_size(self.statistics)
 
     def followed_by(self, other: Layout) -> Layout:
         """This layout and then the other one's numbers."""
@@ -39,11 +46,5 @@ class Layout:
         return _views(self.statistics, flat)
 
 
-def _views(shapes: dict[str, tuple[int, ...]], flat: Tensor) -> dict[str, Tensor]:
-    views = {}
-    start = 0
-    for name, shape in shapes.items():
-        stop = start + prod(shape)
-        views[name] = flat[:, start:stop].view(flat.shape[0], *shape)
-        start = stop
-    return views
+def _views(shapes: Shapes, flat: Tensor) -> dict[str, Tensor]:
+    return {name: flat[:, place].view(len(flat), *shapes[name]) for name, place in places(shapes).items()}

@@ -52,12 +52,17 @@ def log_cosh(outputs: Tensor, targets: Tensor) -> Tensor:
     return (error + functional.softplus(-2 * error) - log(2)).mean(dim=-1)
 
 
+def _log_softmax(outputs: Tensor) -> Tensor:
+    """log softmax over the last dimension; over the one before it torch is ten times faster for few classes."""
+    return torch.log_softmax(outputs.mT.contiguous(), dim=-2).mT
+
+
 def cross_entropy(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Tensor:
     """−log softmax(z)_y for class numbers y; stable for logits of any size.
 
     Smoothing s gives the target class the probability 1 − s + s/K and every other one s/K.
     """
-    log_probabilities = torch.log_softmax(outputs, dim=-1)
+    log_probabilities = _log_softmax(outputs)
     picked = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
     of_target = -log_probabilities.gather(-1, picked).squeeze(-1)
     if smoothing is None:
@@ -65,9 +70,18 @@ def cross_entropy(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = N
     return (1 - smoothing) * of_target - smoothing * log_probabilities.mean(dim=-1)
 
 
+def cross_entropy_and_gradient(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The cross-entropies (n, B) and their gradient by the outputs (n, B, K), softmax(z)_k − 1[k = y]."""
+    log_probabilities = _log_softmax(outputs)
+    picked = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
+    of_target = log_probabilities.gather(-1, picked)
+    gradient = log_probabilities.exp_().scatter_(-1, picked, of_target.expm1())
+    return -of_target.squeeze(-1), gradient
+
+
 def categorical_cross_entropy(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Tensor:
     """−Σ_k y_k log softmax(z)_k; smoothing s moves y to (1 − s)y + s/K."""
-    log_probabilities = torch.log_softmax(outputs, dim=-1)
+    log_probabilities = _log_softmax(outputs)
     of_targets = -(_values(outputs, targets) * log_probabilities).sum(dim=-1)
     if smoothing is None:
         return of_targets
@@ -211,3 +225,8 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "function": function,
 }
 """Name → implementation; the names are those of raydnn.spec.loss without `auto`."""
+
+GRADIENTS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    "cross_entropy": cross_entropy_and_gradient,
+}
+"""Loss → the same with its gradient by the outputs, where it is written out; the others are left to autograd."""

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from raydnn.nn.activations import activate
 from raydnn.nn.dense import Dense
 from raydnn.nn.dropout import Dropout
+from raydnn.nn.hidden import Hidden, Tail
 from raydnn.nn.layout import Layout
 from raydnn.nn.noise import Noise
 from raydnn.nn.normalization import NormLayer, norm_layout
@@ -21,9 +21,9 @@ from raydnn.spec.trial import TrialSpec
 
 
 def mlp_layout(trial: TrialSpec, inputs: int, outputs: int) -> Layout:
-    """Names and shapes of one member's parameters: `layers.0.weight` (inputs, widths[0]), `layers.0.bias`, ...
+    """Names and shapes of one member's parameters: `layers.0.weight` (widths[0], inputs), `layers.0.bias`, ...
 
-    Weights are stored (fan_in, fan_out), the transpose of torch.nn.Linear. With `prelu` every hidden layer has
+    Weights are stored (fan_out, fan_in), as in torch.nn.Linear. With `prelu` every hidden layer has
     the slopes of its units, `layers.0.alpha`, too; with a normalization it has `layers.0.norm.scale` and
     `layers.0.norm.shift`, and no bias where batch norm would take it away again. `input_norm` normalizes inputs.
     """
@@ -37,7 +37,7 @@ def mlp_layout(trial: TrialSpec, inputs: int, outputs: int) -> Layout:
     for layer, (fan_in, fan_out) in enumerate(pairwise((inputs, *widths, outputs))):
         name = f"layers.{layer}"
         hidden = layer < len(widths)
-        shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": (fan_in, fan_out)}
+        shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": (fan_out, fan_in)}
         if biased or not hidden:
             shapes[f"{name}.bias"] = (fan_out,)
         if hidden and isinstance(trial.activation, Prelu):
@@ -57,7 +57,7 @@ def zero_scales(trial: TrialSpec) -> set[str]:
 
 
 class Mlp(nn.Module):
-    """N perceptrons at once: hidden layers h ← dropout(f(hW + b)), perhaps normalized or with skips, output hW + b."""
+    """N perceptrons at once: hidden layers, then a dense layer for the outputs."""
 
     def __init__(
         self, layout: Layout, flat: Tensor, trials: Sequence[TrialSpec], statistics: Tensor | None = None
@@ -75,23 +75,34 @@ class Mlp(nn.Module):
         running = {} if statistics is None else layout.statistics_views(statistics)
 
         def norm(prefix: str) -> NormLayer | None:
-            own = _below(prefix, views)
-            return NormLayer(trials, own, _below(prefix, running)) if own else None
+            own = below(prefix, views)
+            return NormLayer(trials, own, below(prefix, running)) if own else None
 
-        self.input_norm = norm("input_norm")
-        dense: list[Dense] = []
-        for layer in range(sum(name.endswith(".weight") for name in views)):
-            dense.append(Dense(_below(f"layers.{layer}", views), norm(f"layers.{layer}.norm")))
-        self.layers = nn.ModuleList(dense)
-        self._hidden, self._output = dense[:-1], dense[-1]
         first = trials[0]
-        self._members = len(trials)
-        self._after = not isinstance(first.normalization, NoNormalization) and (
-            first.normalization.position == "after_activation"
-        )
-        self._block_ends = frozenset(first.model.block_ends)
-        self._activations = find_runs([trial.activation for trial in trials], flat.device)
-        self._dropout = Dropout(trials, flat.device)
+        activations = find_runs([trial.activation for trial in trials], flat.device)
+        dropout = Dropout(trials, flat.device)
+        depth = sum(name.endswith(".weight") for name in views) - 1
+        ends = frozenset(first.model.block_ends)
+        hidden = []
+        for number in range(depth):
+            tail = Tail(
+                activations,
+                dropout,
+                normalizes_before=isinstance(first.normalization, NoNormalization)
+                or first.normalization.position == "before_activation",
+                ends_block=number in ends,
+                starts_block=bool(ends) and (number == 0 or number in ends),
+                is_last=number == depth - 1,
+            )
+            name = f"layers.{number}"
+            hidden.append(Hidden(below(name, views), norm(f"{name}.norm"), tail))
+        output = Dense(below(f"layers.{depth}", views))
+        self.input_norm = norm("input_norm")
+        # Registered first, so that the names of the parameters are those of the layout.
+        self.layers = nn.ModuleList([*hidden, output])
+        self.hidden, self.output = tuple(hidden), output
+        self.dropout = dropout
+        self.members = len(trials)
 
     def forward(self, inputs: Tensor, noise: Noise | None = None, batch_size: int = 0) -> Tensor:
         """Compute the outputs.
@@ -104,38 +115,28 @@ class Mlp(nn.Module):
         Returns:
             Outputs (N, B, K).
         """
-        hidden = inputs.expand(self._members, *inputs.shape[-2:])
-        if self.input_norm is not None:
-            hidden = self._normalize(self.input_norm, hidden, noise, batch_size)
-        if noise is not None:
-            hidden = self._dropout.of_inputs(hidden, noise, batch_size)
-        skip = hidden
-        for number, layer in enumerate(self._hidden):
-            hidden = layer(hidden)
-            if not self._after:
-                hidden = self._normalize(layer.norm, hidden, noise, batch_size)
-            if number in self._block_ends:
-                hidden = hidden + skip
-            hidden = activate(self._activations, hidden, noise, batch_size, layer.alpha)
-            if self._after:
-                hidden = self._normalize(layer.norm, hidden, noise, batch_size)
-            if noise is not None:
-                hidden = self._dropout.of_hidden(hidden, noise, batch_size, number == len(self._hidden) - 1)
-            if number == 0 or number in self._block_ends:
+        hidden = self.begin(inputs, noise, batch_size)
+        skip = None
+        for layer in self.hidden:
+            hidden = layer.finish(layer(hidden), skip if layer.tail.ends_block else None, noise, batch_size)
+            if layer.tail.starts_block:
                 skip = hidden
-        outputs: Tensor = self._output(hidden)
+        outputs: Tensor = self.output(hidden)
         return outputs
 
-    def _normalize(
-        self, norm: nn.Module | None, hidden: Tensor, noise: Noise | None, batch_size: int
-    ) -> Tensor:
-        if norm is None:
-            return hidden
-        normalized: Tensor = norm(hidden) if noise is None else norm(hidden, batch_size, noise.workers)
-        return normalized
+    def begin(self, inputs: Tensor, noise: Noise | None, batch_size: int) -> Tensor:
+        """What the first layer gets (N, B, features): the inputs, normalized and dropped where asked for."""
+        hidden = inputs.expand(self.members, *inputs.shape[-2:])
+        if self.input_norm is not None:
+            hidden = (
+                self.input_norm(hidden)
+                if noise is None
+                else self.input_norm(hidden, batch_size, noise.workers)
+            )
+        return hidden if noise is None else self.dropout.of_inputs(hidden, noise, batch_size)
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors named `PREFIX.x`, by x."""
     return {
         name.removeprefix(f"{prefix}."): tensor

@@ -42,8 +42,8 @@ def initial_parameters(layout: Layout, trial: TrialSpec) -> Tensor:
     zeros = zero_scales(trial)
     for name, view in layout.views(flat).items():
         if view.dim() == 3:
-            fan_in, fan_out = view.shape[1:]
-            view[0] = initializer(trial.init, fan_in, fan_out, generator("init", trial.seed, name))
+            fan_out, fan_in = view.shape[1:]
+            view[0] = initializer(trial.init, fan_in, fan_out, generator("init", trial.seed, name)).T
         elif name.endswith(".alpha") and isinstance(trial.activation, Prelu):
             view.fill_(trial.activation.alpha)
         elif name.endswith("norm.scale") and name not in zeros:

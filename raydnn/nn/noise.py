@@ -62,8 +62,9 @@ class Noise:
             self._streams[stream] = [
                 generator(stream, seed, self._epoch, device=self._device.type) for seed in self._seeds
             ]
+        # Unit by unit, as a stack's activations lie in memory.
         draws = torch.stack(
-            [torch.rand(batch_size, width, generator=g, device=self._device) for g in self._streams[stream]]
-        )
+            [torch.rand(width, batch_size, generator=g, device=self._device) for g in self._streams[stream]]
+        ).mT
         draws = draws[:, self._rank :: self.workers]
         return draws if self._member is None else draws[self._member]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from raydnn.errors import JobError, Problem
 from raydnn.nn.activations import activate
-from raydnn.nn.losses import LOSSES, has_own
+from raydnn.nn.losses import GRADIENTS, LOSSES, has_own
 from raydnn.optim.runs import find_runs
 from raydnn.spec.class_weights import Balanced, GivenWeights
 from raydnn.spec.fitting import loss_of
@@ -59,6 +59,24 @@ class Objective:
         if self._class_weights is not None:
             losses = losses * self._class_weights.gather(1, targets.expand(losses.shape))
         return losses if weights is None else losses * weights
+
+    def with_gradient(
+        self, outputs: Tensor, targets: Tensor, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The losses (N, B) of `training`, and the gradient of their sum by the outputs (N, B, K)."""
+        by_hand = GRADIENTS.get(self._losses[0].name)
+        if (
+            by_hand is None
+            or self._smoothing is not None
+            or self._class_weights is not None
+            or weights is not None
+        ):
+            with torch.enable_grad():
+                leaf = outputs.detach().requires_grad_()
+                losses = self.training(leaf, targets, weights)
+            (of_outputs,) = torch.autograd.grad(losses.sum(), leaf)
+            return losses.detach(), of_outputs
+        return by_hand(outputs, targets)
 
     def evaluation(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Plain losses (N, B), comparable between members that smooth or weigh differently."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from raydnn.optim.step import State, Step, add_l2, decay
+from raydnn.optim.step import Coefficients, Plan, State, Step, add_l2, decay, shrinking
+
+
+def adam_coefficients(plan: Plan) -> Coefficients:
+    """−η/(1 − β₁ᵗ), √(1 − β₂ᵗ), and those of the moments and of weight decay."""
+    return {**_of_corrected(plan), "amsgrad": plan["amsgrad"]}
+
+
+def adamw_coefficients(plan: Plan) -> Coefficients:
+    """−η/(1 − β₁ᵗ), √(1 − β₂ᵗ), 1 − ηλ, and those of the moments."""
+    return {**_of_corrected(plan), "shrinking": shrinking(plan)}
 
 
 def adam(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -26,14 +36,17 @@ def adamw(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> No
 
 def adam_step(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
     """θ ← θ − η·m̂/(√v̂ + ε)."""
-    hyper, dtype = step.hyper, parameters.dtype
     mean, square = _moments(gradients, state, step)
     if "amsgrad" in step.used:
         largest = torch.maximum(state["largest_square"], square, out=state["largest_square"])
-        square = torch.where(hyper["amsgrad"], largest, square)
-    root_correction = (1 - hyper["beta2"] ** step.number).sqrt().to(dtype)
-    denominator = torch.sqrt(square, out=gradients).div_(root_correction).add_(hyper["eps"].to(dtype))
-    parameters.addcmul_(mean / denominator, -(step.lr / (1 - hyper["beta1"] ** step.number)).to(dtype))
+        square = torch.where(step["amsgrad"], largest, square)
+    denominator = torch.sqrt(square, out=gradients).div_(step["root_correction"]).add_(step["eps"])
+    parameters.addcmul_(torch.div(mean, denominator, out=denominator), step["minus_lr"])
+
+
+def adamax_coefficients(plan: Plan) -> Coefficients:
+    """−η/(1 − β₁ᵗ), and those of the moments and of weight decay."""
+    return {**_of_moments(plan), "minus_lr": -plan.lr / (1 - plan["beta1"] ** plan.number)}
 
 
 def adamax(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -42,11 +55,27 @@ def adamax(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> N
     Keras' Adamax adds ε where it divides, m/(u + ε), and not inside the maximum.
     """
     add_l2(parameters, gradients, step)
-    hyper, dtype = step.hyper, parameters.dtype
-    mean = state["mean"].lerp_(gradients, (1 - hyper["beta1"]).to(dtype))
-    largest = state["largest"].mul_(hyper["beta2"].to(dtype))
-    torch.maximum(largest, gradients.abs_().add_(hyper["eps"].to(dtype)), out=largest)
-    parameters.addcmul_(mean / largest, -(step.lr / (1 - hyper["beta1"] ** step.number)).to(dtype))
+    mean = state["mean"].lerp_(gradients, step["blend1"])
+    largest = state["largest"].mul_(step["beta2"])
+    torch.maximum(largest, gradients.abs_().add_(step["eps"]), out=largest)
+    parameters.addcmul_(mean / largest, step["minus_lr"])
+
+
+def nadam_coefficients(plan: Plan) -> Coefficients:
+    """−ημₜ₊₁/(1 − ∏μᵢ₍ᵢ≤ₜ₊₁₎), −η(1−μₜ)/(1 − ∏μᵢ₍ᵢ≤ₜ₎), μₜ = β₁(1 − ½·0.96^(tψ)), and those of the moments."""
+    now, then = (
+        plan["beta1"] * (1 - 0.5 * 0.96 ** (number * plan["momentum_decay"]))
+        for number in (plan.number, plan.number + 1)
+    )
+    log_product = plan.columns["log_product"] + now.log().cumsum(dim=0)
+    plan.columns["log_product"].copy_(log_product[-1])
+    product = log_product.exp()
+    return {
+        **_of_moments(plan),
+        "root_correction": (1 - plan["beta2"] ** plan.number).sqrt(),
+        "minus_lr_gradient": -plan.lr * (1 - now) / (1 - product),
+        "minus_lr_mean": -plan.lr * then / (1 - product * then),
+    }
 
 
 def nadam(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -55,42 +84,55 @@ def nadam(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> No
     Keras' Nadam is the same with the momentum decay ψ = 1.
     """
     add_l2(parameters, gradients, step)
-    hyper, dtype = step.hyper, parameters.dtype
-    now, then = (
-        hyper["beta1"] * (1 - 0.5 * 0.96 ** (number * hyper["momentum_decay"]))
-        for number in (step.number, step.number + 1)
-    )
-    product = state["log_product"].add_(now.log()).exp()
     mean, square = _moments(gradients, state, step)
-    root_correction = (1 - hyper["beta2"] ** step.number).sqrt().to(dtype)
-    denominator = square.sqrt().div_(root_correction).add_(hyper["eps"].to(dtype))
-    ahead = gradients.mul_((step.lr * (1 - now) / (1 - product)).to(dtype))
-    ahead.addcmul_(mean, (step.lr * then / (1 - product * then)).to(dtype))
-    parameters.sub_(ahead.div_(denominator))
+    denominator = square.sqrt().div_(step["root_correction"]).add_(step["eps"])
+    ahead = gradients.mul_(step["minus_lr_gradient"]).addcmul_(mean, step["minus_lr_mean"])
+    parameters.add_(ahead.div_(denominator))
+
+
+def radam_coefficients(plan: Plan) -> Coefficients:
+    """ρₜ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ), ρ∞ = 2/(1−β₂) − 1, r² = (ρₜ−4)(ρₜ−2)ρ∞/((ρ∞−4)(ρ∞−2)ρₜ); certain: ρₜ > 5."""
+    power = plan["beta2"] ** plan.number
+    limit = 2 / (1 - plan["beta2"]) - 1
+    length = limit - 2 * plan.number * power / (1 - power)
+    rectification = ((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)).sqrt()
+    certain = length > 5
+    rate = plan.lr / (1 - plan["beta1"] ** plan.number)
+    return {
+        **_of_moments(plan),
+        "certain": certain,
+        "minus_lr": -rate * torch.where(certain, rectification * (1 - power).sqrt(), 1.0),
+    }
 
 
 def radam(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
-    """θ ← θ − η·r·m̂·√(1−β₂ᵗ)/(√v + ε) once ρₜ > 5, before that θ ← θ − ηm̂.
-
-    ρₜ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ), ρ∞ = 2/(1−β₂) − 1, r² = (ρₜ−4)(ρₜ−2)ρ∞/((ρ∞−4)(ρ∞−2)ρₜ).
-    """
+    """θ ← θ − η·r·m̂·√(1−β₂ᵗ)/(√v + ε) once ρₜ > 5, before that θ ← θ − ηm̂."""
     add_l2(parameters, gradients, step)
-    hyper, dtype = step.hyper, parameters.dtype
     mean, square = _moments(gradients, state, step)
-    power = hyper["beta2"] ** step.number
-    limit = 2 / (1 - hyper["beta2"]) - 1
-    length = limit - 2 * step.number * power / (1 - power)
-    rectification = ((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)).sqrt()
-    certain = length > 5
-    lr = step.lr / (1 - hyper["beta1"] ** step.number)
-    lr = lr * torch.where(certain, rectification * (1 - power).sqrt(), 1.0)
-    denominator = torch.where(certain, square.sqrt().add_(hyper["eps"].to(dtype)), 1.0)
-    parameters.addcmul_(mean / denominator, -lr.to(dtype))
+    denominator = torch.where(step["certain"], square.sqrt().add_(step["eps"]), 1.0)
+    parameters.addcmul_(mean / denominator, step["minus_lr"])
+
+
+def _of_moments(plan: Plan) -> Coefficients:
+    return {
+        "blend1": 1 - plan["beta1"],
+        "beta2": plan["beta2"],
+        "blend2": 1 - plan["beta2"],
+        "eps": plan["eps"],
+        "weight_decay": plan["weight_decay"],
+    }
+
+
+def _of_corrected(plan: Plan) -> Coefficients:
+    return {
+        **_of_moments(plan),
+        "minus_lr": -plan.lr / (1 - plan["beta1"] ** plan.number),
+        "root_correction": (1 - plan["beta2"] ** plan.number).sqrt(),
+    }
 
 
 def _moments(gradients: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor]:
     """m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², in place."""
-    beta1, beta2, dtype = step.hyper["beta1"], step.hyper["beta2"], gradients.dtype
-    mean = state["mean"].lerp_(gradients, (1 - beta1).to(dtype))
-    square = state["square"].mul_(beta2.to(dtype)).addcmul_(gradients.square(), (1 - beta2).to(dtype))
+    mean = state["mean"].lerp_(gradients, step["blend1"])
+    square = state["square"].mul_(step["beta2"]).addcmul_(gradients.square(), step["blend2"])
     return mean, square

@@ -5,7 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from raydnn.optim.step import State, Step, add_l2
+from raydnn.optim.step import Coefficients, Plan, State, Step, add_l2
+
+
+def rmsprop_coefficients(plan: Plan) -> Coefficients:
+    """−η, α, 1 − α, ε, μ, λ."""
+    names = ("alpha", "eps", "momentum", "centered", "weight_decay")
+    return {"minus_lr": -plan.lr, "blend": 1 - plan["alpha"], **{name: plan[name] for name in names}}
 
 
 def rmsprop(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -15,18 +21,23 @@ def rmsprop(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> 
     momentum, or with a constant η, only ε differs.
     """
     add_l2(parameters, gradients, step)
-    hyper, dtype = step.hyper, parameters.dtype
-    blend = (1 - hyper["alpha"]).to(dtype)
-    square = state["square"].mul_(hyper["alpha"].to(dtype)).addcmul_(gradients.square(), blend)
+    square = state["square"].mul_(step["alpha"]).addcmul_(gradients.square(), step["blend"])
     if "centered" in step.used:
-        mean = state["mean"].lerp_(gradients, blend)
+        mean = state["mean"].lerp_(gradients, step["blend"])
         # Rounding may put the variance of a steady gradient below 0.
         variance = torch.addcmul(square, mean, mean, value=-1).clamp_(min=0)
-        square = torch.where(hyper["centered"], variance, square)
-    scaled = gradients.div_(square.sqrt().add_(hyper["eps"].to(dtype)))
+        square = torch.where(step["centered"], variance, square)
+    scaled = gradients.div_(square.sqrt().add_(step["eps"]))
     if "momentum" in step.used:
-        scaled = state["velocity"].mul_(hyper["momentum"].to(dtype)).add_(scaled)
-    parameters.addcmul_(scaled, -step.lr.to(dtype))
+        scaled = state["velocity"].mul_(step["momentum"]).add_(scaled)
+    parameters.addcmul_(scaled, step["minus_lr"])
+
+
+def adagrad_coefficients(plan: Plan) -> Coefficients:
+    """−η/(1 + (t−1)δ), s₀, ε, λ."""
+    names = ("initial_accumulator", "eps", "weight_decay")
+    rate = plan.lr / (1 + (plan.number - 1) * plan["lr_decay"])
+    return {"minus_lr": -rate, **{name: plan[name] for name in names}}
 
 
 def adagrad(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -35,13 +46,17 @@ def adagrad(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> 
     Keras' Adagrad has ε inside the root, √(s₀ + s + ε), and begins with s₀ = 0.1.
     """
     add_l2(parameters, gradients, step)
-    hyper, dtype = step.hyper, parameters.dtype
     total = state["square_sum"].addcmul_(gradients, gradients)
     if "initial_accumulator" in step.used:
-        total = total + hyper["initial_accumulator"].to(dtype)
-    scaled = gradients.div_(total.sqrt().add_(hyper["eps"].to(dtype)))
-    lr = step.lr / (1 + (step.number - 1) * hyper["lr_decay"])
-    parameters.addcmul_(scaled, -lr.to(dtype))
+        total = total + step["initial_accumulator"]
+    scaled = gradients.div_(total.sqrt().add_(step["eps"]))
+    parameters.addcmul_(scaled, step["minus_lr"])
+
+
+def adadelta_coefficients(plan: Plan) -> Coefficients:
+    """−η, ρ, 1 − ρ, ε, λ."""
+    names = ("rho", "eps", "weight_decay")
+    return {"minus_lr": -plan.lr, "blend": 1 - plan["rho"], **{name: plan[name] for name in names}}
 
 
 def adadelta(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -50,10 +65,8 @@ def adadelta(parameters: Tensor, gradients: Tensor, state: State, step: Step) ->
     Keras' Adadelta is the same; its ε is 1e-7.
     """
     add_l2(parameters, gradients, step)
-    hyper, dtype = step.hyper, parameters.dtype
-    rho, blend, eps = (x.to(dtype) for x in (hyper["rho"], 1 - hyper["rho"], hyper["eps"]))
-    square = state["square"].mul_(rho).addcmul_(gradients.square(), blend)
+    square = state["square"].mul_(step["rho"]).addcmul_(gradients.square(), step["blend"])
     distance = state["square_distance"]
-    change = (distance + eps).sqrt_().div_((square + eps).sqrt_()).mul_(gradients)
-    distance.mul_(rho).addcmul_(change.square(), blend)
-    parameters.addcmul_(change, -step.lr.to(dtype))
+    change = (distance + step["eps"]).sqrt_().div_((square + step["eps"]).sqrt_()).mul_(gradients)
+    distance.mul_(step["rho"]).addcmul_(change.square(), step["blend"])
+    parameters.addcmul_(change, step["minus_lr"])

@@ -8,14 +8,28 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from raydnn.optim.adam import adamw
+from raydnn.optim.adam import adamw, adamw_coefficients
 from raydnn.optim.shapes import Shapes, places
-from raydnn.optim.step import State, Step, decay
+from raydnn.optim.step import Coefficients, Plan, State, Step, decay, shrinking
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 SMALLEST_NORM = 1e-7
 """Jordan et al. 2024; the same as in torch.optim.Muon."""
+
+
+def muon_coefficients(plan: Plan) -> Coefficients:
+    """−η, μ, 1 − μ, 1 − ηλ, and AdamW's for its learning rate, named `adamw.X`."""
+    of_adamw = adamw_coefficients(replace(plan, lr=plan.lr * plan["adam_ratio"]))
+    return {
+        "minus_lr": -plan.lr,
+        "momentum": plan["momentum"],
+        "blend": 1 - plan["momentum"],
+        "nesterov": plan["nesterov"],
+        "match_rms": plan["match_rms"],
+        "shrinking": shrinking(plan),
+        **{f"adamw.{name}": column for name, column in of_adamw.items()},
+    }
 
 
 def muon(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -25,7 +39,8 @@ def muon(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> Non
     arXiv:2502.16982). torch.optim.Muon orthogonalizes in bfloat16; here it is done in the parameters' precision,
     so that a member of a stack takes the steps it takes alone.
     """
-    rest = replace(step, lr=step.lr * step.hyper["adam_ratio"])
+    of_rest = {name.removeprefix("adamw."): c for name, c in step.of.items() if name.startswith("adamw.")}
+    rest = replace(step, of=of_rest)
     hidden = hidden_matrices(step.shapes)
     for name, place in places(step.shapes).items():
         local = {buffer: values[:, place] for buffer, values in state.items()}
@@ -45,17 +60,16 @@ def hidden_matrices(shapes: Shapes) -> set[str]:
 def _matrix_step(
     parameters: Tensor, gradients: Tensor, state: State, step: Step, shape: tuple[int, ...]
 ) -> None:
-    hyper, dtype = step.hyper, parameters.dtype
-    velocity = state["mean"].lerp_(gradients, (1 - hyper["momentum"]).to(dtype))
-    ahead = gradients.lerp_(velocity, hyper["momentum"].to(dtype))
-    direction = torch.where(hyper["nesterov"], ahead, velocity)
-    fan_in, fan_out = shape[0], shape[-1]
-    matrices = orthogonalized(direction.view(len(direction), fan_in, -1))
+    velocity = state["mean"].lerp_(gradients, step["blend"])
+    ahead = gradients.lerp_(velocity, step["momentum"])
+    direction = torch.where(step["nesterov"], ahead, velocity)
+    fan_out, fan_in = shape
+    matrices = orthogonalized(direction.view(len(direction), fan_out, fan_in))
     decay(parameters, step)
     factor = torch.where(
-        hyper["match_rms"], 0.2 * sqrt(max(fan_in, fan_out)), sqrt(max(1.0, fan_out / fan_in))
+        step["match_rms"], 0.2 * sqrt(max(fan_in, fan_out)), sqrt(max(1.0, fan_out / fan_in))
     )
-    parameters.addcmul_(matrices.reshape(direction.shape), -(step.lr * factor).to(dtype))
+    parameters.addcmul_(matrices.reshape(direction.shape), step["minus_lr"] * factor)
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:

@@ -11,17 +11,36 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from raydnn.optim.adam import adam, adamax, adamw, nadam, radam
-from raydnn.optim.adaptive import adadelta, adagrad, rmsprop
-from raydnn.optim.muon import muon
-from raydnn.optim.sgd import lion, sgd
-from raydnn.optim.step import State, Step
+from raydnn.optim.adam import (
+    adam,
+    adam_coefficients,
+    adamax,
+    adamax_coefficients,
+    adamw,
+    adamw_coefficients,
+    nadam,
+    nadam_coefficients,
+    radam,
+    radam_coefficients,
+)
+from raydnn.optim.adaptive import (
+    adadelta,
+    adadelta_coefficients,
+    adagrad,
+    adagrad_coefficients,
+    rmsprop,
+    rmsprop_coefficients,
+)
+from raydnn.optim.muon import muon, muon_coefficients
+from raydnn.optim.sgd import lion, lion_coefficients, sgd, sgd_coefficients
+from raydnn.optim.step import Coefficients, Plan, State, Step
 
 
 @dataclass(frozen=True)
 class Family:
-    """An optimizer's update, and what it remembers from step to step; everything begins at 0."""
+    """An optimizer's two halves, and what it remembers from step to step; everything begins at 0."""
 
+    coefficients: Callable[[Plan], Coefficients]
     update: Callable[[Tensor, Tensor, State, Step], None]
     buffers: tuple[str, ...] = ()
     """Names of buffers (n, P)."""
@@ -32,18 +51,23 @@ class Family:
 
 
 OPTIMIZERS: dict[str, Family] = {
-    "sgd": Family(sgd, buffers_if=(("momentum", "velocity"),)),
+    "sgd": Family(sgd_coefficients, sgd, buffers_if=(("momentum", "velocity"),)),
     "rmsprop": Family(
-        rmsprop, buffers=("square",), buffers_if=(("centered", "mean"), ("momentum", "velocity"))
+        rmsprop_coefficients,
+        rmsprop,
+        buffers=("square",),
+        buffers_if=(("centered", "mean"), ("momentum", "velocity")),
     ),
-    "adagrad": Family(adagrad, buffers=("square_sum",)),
-    "adadelta": Family(adadelta, buffers=("square", "square_distance")),
-    "adam": Family(adam, buffers=("mean", "square"), buffers_if=(("amsgrad", "largest_square"),)),
-    "adamax": Family(adamax, buffers=("mean", "largest")),
-    "nadam": Family(nadam, buffers=("mean", "square"), columns=("log_product",)),
-    "adamw": Family(adamw, buffers=("mean", "square")),
-    "radam": Family(radam, buffers=("mean", "square")),
-    "lion": Family(lion, buffers=("mean",)),
-    "muon": Family(muon, buffers=("mean", "square")),
+    "adagrad": Family(adagrad_coefficients, adagrad, buffers=("square_sum",)),
+    "adadelta": Family(adadelta_coefficients, adadelta, buffers=("square", "square_distance")),
+    "adam": Family(
+        adam_coefficients, adam, buffers=("mean", "square"), buffers_if=(("amsgrad", "largest_square"),)
+    ),
+    "adamax": Family(adamax_coefficients, adamax, buffers=("mean", "largest")),
+    "nadam": Family(nadam_coefficients, nadam, buffers=("mean", "square"), columns=("log_product",)),
+    "adamw": Family(adamw_coefficients, adamw, buffers=("mean", "square")),
+    "radam": Family(radam_coefficients, radam, buffers=("mean", "square")),
+    "lion": Family(lion_coefficients, lion, buffers=("mean",)),
+    "muon": Family(muon_coefficients, muon, buffers=("mean", "square")),
 }
 """Name → implementation; the names are those of raydnn.spec.optimizer."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, prod
+from math import inf
 
 import torch
 from torch import Tensor
 
 from raydnn.errors import JobError, Problem, one_of
-from raydnn.optim.shapes import Shapes, places
+from raydnn.optim.shapes import Shapes, places, row_size
 from raydnn.spec.regularization import Regularization
 
 
@@ -42,7 +42,7 @@ def penalties(specs: Sequence[Regularization], shapes: Shapes, device: torch.dev
         JobError: A member names a layer that its network does not have.
     """
     weights = {name: place for name, place in places(shapes).items() if len(shapes[name]) == 2}
-    l1 = torch.zeros(len(specs), sum(map(prod, shapes.values())))
+    l1 = torch.zeros(len(specs), row_size(shapes))
     l2 = torch.zeros_like(l1)
     limits = {name: torch.full((len(specs), 1, 1), inf) for name in weights}
     for row, spec in enumerate(specs):
@@ -70,10 +70,10 @@ def constrain(found: Penalties, weights: Mapping[str, Tensor]) -> None:
 
     Args:
         found: The penalties.
-        weights: Name → weights (N, fan_in, fan_out).
+        weights: Name → weights (N, fan_out, fan_in).
     """
     for name, limit in found.max_norm.items():
-        norm = weights[name].norm(dim=1, keepdim=True)
+        norm = weights[name].norm(dim=2, keepdim=True)
         # Units within the limit are multiplied by exactly 1.
         weights[name].mul_(torch.where(norm > limit, limit / norm, 1.0))
 

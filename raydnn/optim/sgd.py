@@ -5,7 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from raydnn.optim.step import State, Step, add_l2, decay
+from raydnn.optim.step import Coefficients, Plan, State, Step, add_l2, decay, shrinking
+
+
+def sgd_coefficients(plan: Plan) -> Coefficients:
+    """−η, μ, λ, and what a gradient adds to the velocity: 1 − d, but 1 at the first step and without momentum."""
+    momentum = plan["momentum"]
+    return {
+        "minus_lr": -plan.lr,
+        "momentum": momentum,
+        "undamped": torch.where((plan.number == 1) | (momentum == 0), 1.0, 1 - plan["dampening"]),
+        "nesterov": plan["nesterov"],
+        "weight_decay": plan["weight_decay"],
+    }
 
 
 def sgd(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -14,23 +26,29 @@ def sgd(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None
     Keras' SGD keeps −ηv as its velocity: the same path as long as η does not change.
     """
     add_l2(parameters, gradients, step)
-    hyper, dtype = step.hyper, parameters.dtype
-    lr = -step.lr.to(dtype)
     if "momentum" not in step.used:
-        parameters.addcmul_(gradients, lr)
+        parameters.addcmul_(gradients, step["minus_lr"])
         return
-    velocity = state["velocity"]
-    velocity.mul_(hyper["momentum"].to(dtype))
+    velocity = state["velocity"].mul_(step["momentum"])
     if "dampening" in step.used:
-        kept = torch.where((step.number == 1) | (hyper["momentum"] == 0), 1.0, 1 - hyper["dampening"])
-        velocity.addcmul_(gradients, kept.to(dtype))
+        velocity.addcmul_(gradients, step["undamped"])
     else:
         velocity.add_(gradients)
+    direction = velocity
     if "nesterov" in step.used:
-        ahead = gradients.addcmul_(velocity, hyper["momentum"].to(dtype))
-        parameters.addcmul_(torch.where(hyper["nesterov"], ahead, velocity), lr)
-    else:
-        parameters.addcmul_(velocity, lr)
+        ahead = gradients.addcmul_(velocity, step["momentum"])
+        direction = torch.where(step["nesterov"], ahead, velocity)
+    parameters.addcmul_(direction, step["minus_lr"])
+
+
+def lion_coefficients(plan: Plan) -> Coefficients:
+    """−η, 1 − β₁, 1 − β₂, 1 − ηλ."""
+    return {
+        "minus_lr": -plan.lr,
+        "blend1": 1 - plan["beta1"],
+        "blend2": 1 - plan["beta2"],
+        "shrinking": shrinking(plan),
+    }
 
 
 def lion(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -39,7 +57,7 @@ def lion(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> Non
     Keras' Lion is the same.
     """
     decay(parameters, step)
-    mean, dtype = state["mean"], parameters.dtype
-    direction = torch.lerp(mean, gradients, (1 - step.hyper["beta1"]).to(dtype)).sign_()
-    mean.lerp_(gradients, (1 - step.hyper["beta2"]).to(dtype))
-    parameters.addcmul_(direction, -step.lr.to(dtype))
+    mean = state["mean"]
+    direction = torch.lerp(mean, gradients, step["blend1"]).sign_()
+    mean.lerp_(gradients, step["blend2"])
+    parameters.addcmul_(direction, step["minus_lr"])

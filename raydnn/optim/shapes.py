@@ -1,4 +1,4 @@
-"""The shapes of a member's parameters: which of its P numbers are matrices, biases, or belong to one layer."""
+"""The shapes of a member's parameters, and where each lies in its row of P numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from torch import Tensor
 Shapes = Mapping[str, tuple[int, ...]]
 """Parameter (`layers.0.weight`) → its shape, in the order in which they lie in a member's row."""
 
+ALIGNMENT = 16
+"""Every parameter begins at a multiple of so many numbers, 64 bytes, and the gap before it holds zeros.
+
+Matrix products may round differently at other addresses, and a member must not depend on its place in the stack.
+"""
+
 
 def places(shapes: Shapes) -> dict[str, slice]:
     """Where each parameter lies in a member's row."""
@@ -18,8 +24,17 @@ def places(shapes: Shapes) -> dict[str, slice]:
     start = 0
     for name, shape in shapes.items():
         found[name] = slice(start, start + prod(shape))
-        start += prod(shape)
+        start += _aligned(prod(shape))
     return found
+
+
+def row_size(shapes: Shapes) -> int:
+    """Length of a member's row, with its gaps."""
+    return sum(_aligned(prod(shape)) for shape in shapes.values())
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def layers(shapes: Shapes) -> list[list[slice]]:
@@ -32,7 +47,7 @@ def layers(shapes: Shapes) -> list[list[slice]]:
 
 def in_matrices(shapes: Shapes, device: torch.device) -> Tensor:
     """For each of the P numbers whether it is part of a matrix, as no bias or normalization parameter is: (P,)."""
-    matrix = torch.zeros(sum(map(prod, shapes.values())), dtype=torch.bool)
+    matrix = torch.zeros(row_size(shapes), dtype=torch.bool)
     for name, place in places(shapes).items():
         matrix[place] = len(shapes[name]) >= 2
     return matrix.to(device)

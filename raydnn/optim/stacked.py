@@ -10,7 +10,7 @@ from torch import Tensor
 from raydnn.optim.optimizers import OPTIMIZERS
 from raydnn.optim.runs import Run, find_runs
 from raydnn.optim.shapes import Shapes, in_matrices
-from raydnn.optim.step import Step
+from raydnn.optim.step import Coefficients, Plan, Step
 from raydnn.spec.base import Component
 from raydnn.spec.optimizer import momentum_field
 
@@ -31,14 +31,13 @@ class StackOptimizer:
         self._shapes = shapes
         self._weights = in_matrices(shapes, device)
         self._device = device
+        self._planned: list[list[Coefficients]] = []
+        self._next = 0
         self._arrange([])
 
     def _arrange(self, old: Sequence[tuple[list[int], dict[str, Tensor]]]) -> None:
         """Build the runs and their buffers; `old` gives, in order, new positions and the buffers they had."""
         self.runs = find_runs(self._specs, self._device)
-        self._columns = [
-            {name: vector.unsqueeze(1) for name, vector in run.vectors.items()} for run in self.runs
-        ]
         self._decayed = [self._decayed_by(run) for run in self.runs]
         self._states = []
         for run in self.runs:
@@ -64,25 +63,50 @@ class StackOptimizer:
             return None
         return run.vectors["decay_bias"].unsqueeze(1) | self._weights
 
-    def step(self, parameters: Tensor, gradients: Tensor, lr: Tensor, momentum: Tensor | None = None) -> None:
-        """Update all members' parameters in place.
+    def plan(self, lr: Tensor, momentum: Tensor | None = None) -> None:
+        """Prepare the next S steps; `step` then goes through them.
+
+        Args:
+            lr: Learning rates (S, N), float64.
+            momentum: Momenta (S, N), or the Adam family's β₁; None: the specs' own.
+        """
+        count = torch.arange(1, len(lr) + 1, dtype=torch.float64, device=self._device).view(-1, 1, 1)
+        self._planned = []
+        for run, state in zip(self.runs, self._states, strict=True):
+            hyper = {name: vector.unsqueeze(1) for name, vector in run.vectors.items()}
+            cycled = momentum_field(hyper)
+            members = slice(run.start, run.stop)
+            if momentum is not None and cycled is not None:
+                hyper[cycled] = momentum[:, members].unsqueeze(2)
+            plan = Plan(lr[:, members].unsqueeze(2), run.of(self.steps) + count, hyper, state)
+            self._planned.append(self._each_step(OPTIMIZERS[run.name].coefficients(plan), len(lr)))
+        self.steps += len(lr)
+        self._next = 0
+
+    def _each_step(self, found: Coefficients, steps: int) -> list[Coefficients]:
+        """Split coefficients into those of each step, rounded once to the parameters' precision."""
+        rounded = {
+            name: column if column.dtype == torch.bool else column.float() for name, column in found.items()
+        }
+        each = {
+            name: column.unbind(0) if column.dim() == 3 else (column,) * steps
+            for name, column in rounded.items()
+        }
+        return [dict(zip(each, columns, strict=True)) for columns in zip(*each.values(), strict=True)]
+
+    def step(self, parameters: Tensor, gradients: Tensor) -> None:
+        """Take the next planned step: update all members' parameters in place.
 
         Args:
             parameters: (N, P).
             gradients: (N, P); they are overwritten.
-            lr: Learning rates (N,), float64.
-            momentum: Momenta (N,), or the Adam family's β₁; None: the specs' own.
         """
-        self.steps += 1
-        lr = lr.unsqueeze(1)
-        for run, state, columns, decayed in zip(
-            self.runs, self._states, self._columns, self._decayed, strict=True
+        for run, state, planned, decayed in zip(
+            self.runs, self._states, self._planned, self._decayed, strict=True
         ):
-            cycled = momentum_field(columns)
-            if momentum is not None and cycled is not None:
-                columns = columns | {cycled: run.of(momentum).unsqueeze(1)}
-            step = Step(run.of(lr), run.of(self.steps), columns, run.used, decayed, self._shapes)
+            step = Step(planned[self._next], run.used, decayed, self._shapes)
             OPTIMIZERS[run.name].update(run.of(parameters), run.of(gradients), state, step)
+        self._next += 1
 
     def keep(self, kept: Sequence[int]) -> None:
         """Drop all members but those at the ascending positions `kept`."""

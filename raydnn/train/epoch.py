@@ -13,6 +13,7 @@ from raydnn.nn.noise import Noise
 from raydnn.optim.clipping import clip_gradients
 from raydnn.optim.penalties import add_penalties, constrain
 from raydnn.train.accuracy import hits
+from raydnn.train.gradients import Batch, backpropagate
 from raydnn.train.stack import Stack
 
 
@@ -47,28 +48,31 @@ def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochM
     correct = torch.zeros(len(members), device=stack.device)
     grad_norm = loss_sum
     has_accuracy = stack.has_accuracy
-    for step, start in enumerate(range(0, n, step_size)):
+    stack.optimizer.plan(table[0], table[1])
+    for start in range(0, n, step_size):
         batches = torch.split(orders[..., start : start + step_size], batch_size, dim=-1)
         examples = sum(rows.shape[-1] for rows in batches)
         for number, rows in enumerate(batches, 1):
             mine = rows[..., workers.rank :: workers.count]
-            targets = split.targets[mine]
-            weights = None if split.weights is None else split.weights[mine]
-            inputs = stack.augmenter(split.inputs[mine], noise, rows.shape[-1])
-            with workers.delaying(stack.shared_module, number < len(batches)):
-                outputs = stack.shared_module(inputs, noise, rows.shape[-1])
-                losses = stack.objective.training(outputs, targets, weights).sum(dim=1)
-                # Gradients are averaged over the workers, whose shares of a batch may differ in size.
-                (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
-            loss_sum += losses.detach()
+            batch = Batch(
+                stack.augmenter(_rows(split.inputs, mine), noise, rows.shape[-1]),
+                split.targets[mine],
+                None if split.weights is None else split.weights[mine],
+                rows.shape[-1],
+                examples,
+                number == 1,
+                number == len(batches),
+            )
+            outputs, losses = backpropagate(stack, batch, noise)
+            loss_sum += losses
             if has_accuracy:
-                correct += hits(stack.task, outputs.detach(), targets).sum(dim=1)
-        gradients = stack.gather_gradients()
+                correct += hits(stack.task, outputs, batch.targets).sum(dim=1)
+        gradients = stack.gradients
         add_penalties(stack.penalties, stack.parameters, gradients)
         if start + step_size >= n:
             grad_norm = gradients.norm(dim=1)
         clip_gradients(stack.clips, gradients, stack.layout.shapes)
-        stack.optimizer.step(stack.parameters, gradients, table[0, step], table[1, step])
+        stack.optimizer.step(stack.parameters, gradients)
         constrain(stack.penalties, stack.weights)
     train_loss = workers.sum(loss_sum) / n
     accuracy = workers.sum(correct) / n if has_accuracy else None
@@ -81,3 +85,8 @@ def _orders(seeds: list[int], epoch: int, n: int, device: torch.device) -> Tenso
     if len(by_seed) == 1:
         return by_seed[seeds[0]].to(device)
     return torch.stack([by_seed[seed] for seed in seeds]).to(device)
+
+
+def _rows(inputs: Tensor, rows: Tensor) -> Tensor:
+    """The inputs at `rows`, (B, F) or (N, B, F)."""
+    return inputs.index_select(0, rows.flatten()).view(*rows.shape, -1)

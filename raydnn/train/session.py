@@ -81,7 +81,7 @@ class _Session:
         running = [member for member in self.members if member.running]
         dataset = _flat_dataset(running[0].spec.data, self.device)
         stack = Stack(running, dataset, self.workers, self.device)
-        self.parameters = stack.layout.size
+        self.parameters = stack.layout.count
         self.commit_trials()
         done_epochs = 0
         if saved is not None:

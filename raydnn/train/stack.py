@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from raydnn.data.augment import Augmenter
 from raydnn.data.dataset import Dataset
-from raydnn.nn.dense import Dense
+from raydnn.nn.backprop import Backprop
+from raydnn.nn.mlp import Mlp
 from raydnn.nn.models import MODELS, initial_parameters, initial_statistics
 from raydnn.nn.objective import Objective
 from raydnn.optim.penalties import penalties
@@ -74,8 +75,9 @@ class Stack:
         self.penalties = penalties([spec.regularization for spec in specs], self.layout.shapes, self.device)
         self.weights = self.layout.views(self.parameters)
         self._gradient_views = self.layout.views(self.gradients)
-        if self.workers.count == 1 and specs[0].train.accumulate == 1:
-            self._write_gradients_directly()
+        self.backprop = None
+        if self.workers.count == 1 and isinstance(self.module, Mlp):
+            self.backprop = Backprop(self.module, self._gradient_views)
 
     def keep(self, kept: Sequence[int]) -> None:
         """Drop all members but those at the ascending positions `kept`; the others' numbers do not change."""
@@ -104,20 +106,12 @@ class Stack:
             self.parameters[position] = self.best[position]
             self.statistics[position] = self.best_statistics[position]
 
-    def gather_gradients(self) -> Tensor:
-        """Collect the gradients of the module's parameters into one matrix (N, P) and clear them."""
+    def gather_gradients(self) -> None:
+        """Collect the gradients that autograd gave the module's parameters into one matrix (N, P), and clear them."""
         for name, parameter in self.module.named_parameters():
-            # Dense layers have written theirs, unless it had to be averaged over workers or summed over batches.
             if parameter.grad is not None:
                 self._gradient_views[name].copy_(parameter.grad)
         self.module.zero_grad(set_to_none=self.workers.count == 1)
-        return self.gradients
-
-    def _write_gradients_directly(self) -> None:
-        for name, layer in self.module.named_modules():
-            if isinstance(layer, Dense):
-                views = self._gradient_views
-                layer.write_gradients_to(views[f"{name}.weight"], views.get(f"{name}.bias"))
 
     def member_parameters(self, position: int) -> dict[str, Tensor]:
         """One member's parameters and running averages by name, without the member dimension."""

@@ -41,7 +41,7 @@ def summarize(trial: TrialSpec) -> Summary:
         class_weights(trial, dataset.class_counts)
     return Summary(
         [(name, shape, prod(shape)) for name, shape in layout.shapes.items()],
-        layout.size,
+        layout.count,
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         len(dataset.train),
         len(dataset.validation),
