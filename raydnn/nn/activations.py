@@ -88,17 +88,13 @@ def activate(
     parts = []
     for run in runs:
         of_run = run.of(z)
-        parameters: dict[str, Tensor | float] = dict(_parameters(run, z))
+        parameters: dict[str, Tensor | float] = dict(run.columns(z))
         if run.name == "prelu" and alpha is not None:
             parameters["alpha"] = run.of(alpha).unsqueeze(1)
         if run.name == "rrelu":
             parameters["share"] = shares if isinstance(shares, float) or len(shares) == 1 else run.of(shares)
         parts.append(ACTIVATIONS[run.name](of_run, **parameters))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _parameters(run: Run, z: Tensor) -> dict[str, Tensor]:
-    return {name: vector.to(z.dtype).view(-1, 1, 1) for name, vector in run.vectors.items()}
 
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -126,5 +122,5 @@ def pull_back(runs: Sequence[Run], dh: Tensor, z: Tensor, h: Tensor) -> Tensor:
     Raises:
         KeyError: An activation has no pullback in `DERIVATIVES`.
     """
-    parts = [DERIVATIVES[run.name](run.of(dh), run.of(z), run.of(h), **_parameters(run, z)) for run in runs]
+    parts = [DERIVATIVES[run.name](run.of(dh), run.of(z), run.of(h), **run.columns(z)) for run in runs]
     return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -155,6 +155,9 @@ def differentiated(
         value = function(*leaves)
 
     def pull(of_value: Tensor) -> Sequence[Tensor]:
-        return torch.autograd.grad(value, [*leaves, *parameters], of_value)
+        if not value.requires_grad:
+            # A step function hides whatever it is made of.
+            return [torch.zeros_like(tensor) for tensor in (*leaves, *parameters)]
+        return torch.autograd.grad(value, [*leaves, *parameters], of_value, materialize_grads=True)
 
     return value.detach(), pull

@@ -74,7 +74,7 @@ class Objective:
             with torch.enable_grad():
                 leaf = outputs.detach().requires_grad_()
                 losses = self.training(leaf, targets, weights)
-            (of_outputs,) = torch.autograd.grad(losses.sum(), leaf)
+                (of_outputs,) = torch.autograd.grad(losses.sum(), leaf)
             return losses.detach(), of_outputs
         return by_hand(outputs, targets)
 
@@ -89,9 +89,7 @@ class Objective:
         parts = []
         for run in self._losses:
             of_run = run.of(outputs)
-            settings = {
-                name: vector.to(outputs.dtype).unsqueeze(1) for name, vector in run.vectors.items()
-            } | run.settings
+            settings = run.columns(outputs[..., 0]) | run.settings
             if smoothing is not None:
                 settings["smoothing"] = run.of(smoothing)
             parts.append(LOSSES[run.name](of_run, run.of(targets) if own else targets, **settings))

@@ -57,7 +57,8 @@ def adamax(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> N
     add_l2(parameters, gradients, step)
     mean = state["mean"].lerp_(gradients, step["blend1"])
     largest = state["largest"].mul_(step["beta2"])
-    torch.maximum(largest, gradients.abs_().add_(step["eps"]), out=largest)
+    # Not in place: the gaps between parameters must keep gradients of 0.
+    torch.maximum(largest, gradients.abs().add_(step["eps"]), out=largest)
     parameters.addcmul_(mean / largest, step["minus_lr"])
 
 

@@ -7,7 +7,7 @@ A stack of N members keeps every hyperparameter as a vector over members. Member
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -30,6 +30,16 @@ class Run:
     """Parameters that differ from zero in some member; the others can be skipped."""
     settings: dict[str, Any]
     """Parameters that are no numbers, such as a choice by name; equal in all members."""
+
+    _columns: dict[tuple[int, torch.dtype], dict[str, Tensor]] = field(default_factory=dict, repr=False)
+
+    def columns(self, like: Tensor) -> dict[str, Tensor]:
+        """The vectors, shaped (n, 1, ...) and in the precision to go with a tensor (n, ...)."""
+        kind = like.dim(), like.dtype
+        if kind not in self._columns:
+            shape = (-1, *[1] * (like.dim() - 1))
+            self._columns[kind] = {k: vector.to(like.dtype).view(shape) for k, vector in self.vectors.items()}
+        return self._columns[kind]
 
     def of(self, stacked: Tensor) -> Tensor:
         """This run's rows of a tensor with leading member dimension, as a view."""
@@ -64,12 +74,12 @@ def _make_run(
 ) -> Run:
     vectors: dict[str, Tensor] = {}
     used = set()
-    for field in type(specs[0]).model_fields:
-        if field == "name" or field in settings:
+    for parameter in type(specs[0]).model_fields:
+        if parameter == "name" or parameter in settings:
             continue
-        values = [getattr(spec, field) for spec in specs]
+        values = [getattr(spec, parameter) for spec in specs]
         dtype = torch.bool if isinstance(values[0], bool) else torch.float64
-        vectors[field] = torch.tensor(values, dtype=dtype, device=device)
+        vectors[parameter] = torch.tensor(values, dtype=dtype, device=device)
         if any(values):
-            used.add(field)
+            used.add(parameter)
     return Run(name, start, start + len(specs), vectors, frozenset(used), settings)

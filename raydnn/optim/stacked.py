@@ -18,19 +18,23 @@ from raydnn.spec.optimizer import momentum_field
 class StackOptimizer:
     """Updates the parameters (N, P) of N members, each with its own optimizer and hyperparameters."""
 
-    def __init__(self, specs: Sequence[Component], shapes: Shapes, device: torch.device) -> None:
+    def __init__(
+        self, specs: Sequence[Component], shapes: Shapes, device: torch.device, dtype: torch.dtype
+    ) -> None:
         """Start N optimizers.
 
         Args:
             specs: One optimizer spec a member, in the stack's order.
             shapes: Names and shapes of a member's parameters, in the order in which they lie in its row of P.
             device: Where the state lives.
+            dtype: Precision of the parameters.
         """
         self.steps = torch.zeros(len(specs), 1, dtype=torch.float64, device=device)
         self._specs = list(specs)
         self._shapes = shapes
         self._weights = in_matrices(shapes, device)
         self._device = device
+        self._dtype = dtype
         self._planned: list[list[Coefficients]] = []
         self._next = 0
         self._arrange([])
@@ -52,7 +56,10 @@ class StackOptimizer:
     def _begin(self, run: Run) -> dict[str, Tensor]:
         family, rows = OPTIMIZERS[run.name], run.stop - run.start
         names = [*family.buffers, *(buffer for name, buffer in family.buffers_if if name in run.used)]
-        state = {name: torch.zeros(rows, len(self._weights), device=self._device) for name in names}
+        state = {
+            name: torch.zeros(rows, len(self._weights), dtype=self._dtype, device=self._device)
+            for name in names
+        }
         for name in family.columns:
             state[name] = torch.zeros(rows, 1, dtype=torch.float64, device=self._device)
         return state
@@ -86,7 +93,8 @@ class StackOptimizer:
     def _each_step(self, found: Coefficients, steps: int) -> list[Coefficients]:
         """Split coefficients into those of each step, rounded once to the parameters' precision."""
         rounded = {
-            name: column if column.dtype == torch.bool else column.float() for name, column in found.items()
+            name: column if column.dtype == torch.bool else column.to(self._dtype)
+            for name, column in found.items()
         }
         each = {
             name: column.unbind(0) if column.dim() == 3 else (column,) * steps

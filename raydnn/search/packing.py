@@ -16,7 +16,7 @@ class Stack:
 
     number: int
     trials: tuple[tuple[int, TrialSpec], ...]
-    """Number and configuration of each, equal activations and optimizers side by side."""
+    """Number and configuration of each, equal optimizers side by side, and equal activations within them."""
 
 
 def pack(trials: Sequence[TrialSpec], most: int) -> list[Stack]:
@@ -71,4 +71,4 @@ def _portions(group: list[tuple[int, TrialSpec]], most: int) -> list[list[tuple[
 
 def _order(member: tuple[int, TrialSpec]) -> tuple[str, str, int]:
     number, trial = member
-    return trial.activation.name, trial.optimizer.name, number
+    return trial.optimizer.name, trial.activation.name, number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Self
 
 from raydnn.spec.catalogue import components
@@ -35,7 +36,7 @@ class TrialSpec(Training):
         """Read back what `config_json` wrote."""
         return cls.model_validate(json.loads(text))
 
-    @property
+    @cached_property
     def config_json(self) -> str:
         """The whole configuration as JSON with sorted keys: the same text for the same configuration."""
         return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))

@@ -9,8 +9,11 @@ from raydnn.data.dataset import Split
 from raydnn.train.accuracy import hits
 from raydnn.train.stack import Stack
 
-CHUNK = 512
-"""Examples a pass: enough to fill the matrix products, few enough that activations stay in the cache."""
+CHUNK = {"cpu": 128, "cuda": 4096}
+"""Device → examples a pass: enough to fill it, few enough that the activations of a stack stay in a CPU's cache.
+
+It does not depend on the stack, since products of another size may round differently.
+"""
 
 
 @torch.no_grad()
@@ -30,9 +33,10 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
     loss = torch.zeros(len(stack.members), device=stack.device)
     correct = torch.zeros_like(loss)
     has_accuracy = stack.has_accuracy
-    for start in range(0, len(targets), CHUNK):
-        answers = targets[start : start + CHUNK]
-        outputs = stack.module(inputs[start : start + CHUNK])
+    size = CHUNK[stack.device.type]
+    for start in range(0, len(targets), size):
+        answers = targets[start : start + size]
+        outputs = stack.module(inputs[start : start + size])
         loss += stack.objective.evaluation(outputs, answers).sum(dim=1)
         if has_accuracy:
             correct += hits(stack.task, outputs, answers).sum(dim=1)

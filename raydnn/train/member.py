@@ -68,8 +68,9 @@ class Member:
         return sign * value, epoch
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
-        return {**vars(self), "spec": self.spec.config_json}
+        """Everything as JSON values, which do not change with the member any more."""
+        history = {metric: list(values) for metric, values in self.history.items()}
+        return {**vars(self), "spec": self.spec.config_json, "history": history, "test": dict(self.test)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,9 @@ from raydnn.train.checkpoint import (
 )
 from raydnn.train.member import Member
 from raydnn.train.workers import Workers
+
+MOST_WRITERS = 8
+"""Checkpoints written at once: most of the time of each is waiting for the disk."""
 
 
 class Record:
@@ -46,36 +50,58 @@ class Record:
         self._states = run.location / "checkpoints" / self._name
         self._failure: dict[str, str] = {}
         self._writes = workers.rank == 0
+        self._writers = ThreadPoolExecutor(MOST_WRITERS)
+        self._pending: list[Future[None]] = []
 
     def load_state(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The stack's state after its last checkpoint, or None where there is none."""
         return load_stack_checkpoint(self._states)
 
     def save_state(self, epoch: int, tensors: dict[str, Tensor], members: Sequence[Member]) -> None:
-        """Keep the stack's state after an epoch, instead of the one before."""
+        """Keep the stack's state after an epoch, instead of the one before.
+
+        It is written while the next epoch is trained, and is there before that epoch's rows are.
+        """
         if self._writes:
             facts = {"epoch": epoch, "members": [member.to_json() for member in members]}
-            save_stack_checkpoint(self._states, epoch, tensors, facts)
+            copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+            self._begin(save_stack_checkpoint, self._states, epoch, copies, facts)
 
     def remove_states(self) -> None:
         """Remove the states of a stack that has ended."""
+        self.finish()
         if self._writes:
             remove_stack_checkpoints(self._states)
 
     def save_member(self, member: Member, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Keep a finished member's weights and all that is needed to use them."""
+        """Keep a finished member's weights and all that is needed to use them; they are there before its row is."""
         if self._writes:
             member.checkpoint = f"checkpoints/{member.trial_id}"
             folder = self._run.location / "checkpoints" / member.trial_id
-            save_checkpoint(folder, tensors, {"member": member.to_json(), **facts})
+            self._begin(save_checkpoint, folder, tensors, {"member": member.to_json(), **facts})
+
+    def finish(self) -> None:
+        """Wait until all that was to be saved is on the disk.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        pending, self._pending = self._pending, []
+        for saving in pending:
+            saving.result()
+
+    def _begin(self, save: Callable[..., None], *arguments: Any) -> None:
+        self._pending.append(self._writers.submit(save, *arguments))
 
     def commit_epoch(self, rows: Sequence[dict[str, Any]]) -> None:
         """Commit an epoch's rows."""
+        self.finish()
         if self._writes:
             commit_epochs(self._run, self._stack, self._attempt, rows)
 
     def commit_trials(self, members: Sequence[Member], parameters: int | None) -> None:
         """Commit how all members stand; `parameters` is their number of parameters, where it is known."""
+        self.finish()
         if self._writes:
             rows = [self._trial_row(member, parameters) for member in members]
             commit_trials(self._run, self._stack, self._attempt, rows)

@@ -21,6 +21,7 @@ from raydnn.train.early_stopping import should_stop
 from raydnn.train.evaluation import evaluate
 from raydnn.train.loop import flat, train
 from raydnn.train.member import MUST_BE_FINITE, Member, State
+from raydnn.train.memory import keep_freed_memory
 from raydnn.train.record import Record
 from raydnn.train.stack import Stack
 from raydnn.train.statistics import set_exact_statistics
@@ -44,6 +45,7 @@ def run_stack(
     Returns:
         The members as they ended.
     """
+    keep_freed_memory()
     session = _Session(run, plan, scheduler, judge, workers, device)
     try:
         return session.train()

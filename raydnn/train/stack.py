@@ -52,7 +52,7 @@ class Stack:
         self.statistics = initial_statistics(self.layout).expand(len(members), -1).clone().to(device)
         """Running averages (N, S) of the normalization layers, a row a member like the parameters."""
         optimizers = [with_cycled_momentum(m.spec.optimizer, m.spec.schedule) for m in members]
-        self.optimizer = StackOptimizer(optimizers, self.layout.shapes, device)
+        self.optimizer = StackOptimizer(optimizers, self.layout.shapes, device, self.parameters.dtype)
         self.best: Tensor | None = None
         """Parameters (N, P) at each member's best epoch, where early stopping restores them."""
         if any(m.spec.train.early_stopping and m.spec.train.early_stopping.restore_best for m in members):

@@ -58,7 +58,8 @@ def _mean_input(
         total.add_((z if around is None else (z - around).square()).sum(dim=1, keepdim=True))
 
     hook = norm.register_forward_pre_hook(add)
-    for start in range(0, len(inputs), CHUNK):
-        module(inputs[start : start + CHUNK])
+    size = CHUNK[inputs.device.type]
+    for start in range(0, len(inputs), size):
+        module(inputs[start : start + size])
     hook.remove()
     return workers.sum(total) / n

@@ -29,7 +29,7 @@ def _stack(trials: list[TrialSpec]) -> tuple[Stack, Dataset]:
     return Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), CPU), dataset
 
 
-@pytest.mark.parametrize("size", [1, 30, CHUNK, CHUNK + 1, 3 * CHUNK - 7])
+@pytest.mark.parametrize("size", [1, 30, CHUNK["cpu"], CHUNK["cpu"] + 1, 3 * CHUNK["cpu"] - 7])
 def test_loss_and_accuracy_are_means_over_all_examples(
     make_trial: Callable[..., TrialSpec], size: int
 ) -> None:
