@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch import Tensor
 
+from raydnn.data import mixup
 from raydnn.data.batches import order
 from raydnn.data.dataset import Split
 from raydnn.nn.noise import Noise
@@ -23,11 +26,18 @@ class EpochMetrics:
     train_loss: Tensor
     """Mean over the epoch's examples, each measured before the step it took part in."""
     train_accuracy: Tensor | None
+    """With mixup an example counts by its own target, which has the larger share."""
     grad_norm: Tensor
     """Norm of the whole gradient at the last step, before clipping."""
 
 
-def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochMetrics:
+def train_epoch(
+    stack: Stack,
+    split: Split,
+    epoch: int,
+    table: Tensor,
+    before_last_step: Callable[[Tensor], None] | None = None,
+) -> EpochMetrics:
     """Visit every training example once, in the order of (seed, epoch).
 
     Args:
@@ -35,6 +45,7 @@ def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochM
         split: The training examples, on the stack's device; inputs are flat (n, F).
         epoch: Absolute epoch, from 1.
         table: Learning rates and momenta (2, steps, N), float64.
+        before_last_step: Called with the last step's gradients (N, P), not yet clipped, before that step is made.
     """
     members, workers = stack.members, stack.workers
     n = len(split)
@@ -43,6 +54,8 @@ def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochM
     seeds = [member.spec.seed for member in members]
     orders = _orders(seeds, epoch, n, stack.device)
     noise = Noise(seeds, epoch, stack.device, workers.rank, workers.count)
+    alphas = [member.spec.train.augmentation.mixup for member in members]
+    shares = mixup.shares(alphas, seeds, epoch, ceil(n / batch_size), stack.device)
     loss_sum = torch.zeros(len(members), device=stack.device)
     correct = torch.zeros(len(members), device=stack.device)
     grad_norm = loss_sum
@@ -55,9 +68,20 @@ def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochM
             targets = split.targets[mine]
             weights = None if split.weights is None else split.weights[mine]
             inputs = stack.augmenter(split.inputs[mine], noise, rows.shape[-1])
+            if shares is not None:
+                share = shares[start // batch_size + number - 1]
+                others = mixup.partners(rows)[..., workers.rank :: workers.count]
+                draws = mixup.PartnerDraws(noise)
+                their_inputs = stack.augmenter(split.inputs[others], draws, rows.shape[-1])
+                inputs = mixup.mixed(share[..., None, None], inputs, their_inputs)
             with workers.delaying(stack.shared_module, number < len(batches)):
                 outputs = stack.shared_module(inputs, noise, rows.shape[-1])
-                losses = stack.objective.training(outputs, targets, weights).sum(dim=1)
+                losses = stack.objective.training(outputs, targets, weights)
+                if shares is not None:
+                    their_weights = None if split.weights is None else split.weights[others]
+                    their_losses = stack.objective.training(outputs, split.targets[others], their_weights)
+                    losses = mixup.mixed(share[..., None], losses, their_losses)
+                losses = losses.sum(dim=1)
                 # Gradients are averaged over the workers, whose shares of a batch may differ in size.
                 (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
             loss_sum += losses.detach()
@@ -67,6 +91,8 @@ def train_epoch(stack: Stack, split: Split, epoch: int, table: Tensor) -> EpochM
         add_penalties(stack.penalties, stack.parameters, gradients)
         if start + step_size >= n:
             grad_norm = gradients.norm(dim=1)
+            if before_last_step is not None:
+                before_last_step(gradients)
         clip_gradients(stack.clips, gradients, stack.layout.shapes)
         stack.optimizer.step(stack.parameters, gradients, table[0, step], table[1, step])
         constrain(stack.penalties, stack.weights)
