@@ -20,8 +20,11 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The peers are installed for it alone; one that cannot be stands in the table as not installed.
+# `make bench BENCH="--long --data FOLDER"` measures whole sweeps, too.
 bench: $(INSTALLED)
-	$(BIN)/python tests/benchmarks/run.py
+	-$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/python tests/benchmarks/run.py $(BENCH)
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

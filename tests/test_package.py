@@ -74,7 +74,8 @@ def test_what_is_pinned_is_what_the_project_asks_for(project: dict[str, Any]) ->
             (pin,) = requirement.specifier
             assert pin.operator == "==", line
             pins[_plain(requirement.name)] = pin.version
-    for text in [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["dev"]]:
+    extras = project["project"]["optional-dependencies"].values()
+    for text in [*project["project"]["dependencies"], *(text for extra in extras for text in extra)]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(pins[_plain(requirement.name)]), text
 

@@ -147,10 +147,9 @@ def columns() -> str:
 
 
 def measured() -> str:
-    """The table of benchmarks, from what `make bench` wrote."""
-    measuring = runpy.run_path(str(BENCHMARKS / "measuring.py"))
-    found = json.loads((BENCHMARKS / "measured.json").read_text())
-    return f"{measuring['about'](found['machine'])}\n\n{measuring['markdown'](found['rows'])}\n"
+    """The tables of benchmarks, from what `make bench` wrote."""
+    report = runpy.run_path(str(BENCHMARKS / "table.py"))["report"]
+    return f"{report(json.loads((BENCHMARKS / 'measured.json').read_text()))}\n"
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -193,8 +192,9 @@ def test_links_and_files_exist() -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_the_picture_is_small() -> None:
-    picture = BENCHMARKS / "pictures" / "fashion-mlp.png"
+@pytest.mark.parametrize("name", ["fashion-mlp", "stacks"])
+def test_the_pictures_are_small(name: str) -> None:
+    picture = BENCHMARKS / "pictures" / f"{name}.png"
     assert picture.stat().st_size < 100_000
 
 

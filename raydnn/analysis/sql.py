@@ -22,7 +22,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 def sql(run_or_storage: Run | str, query: str) -> pa.Table:
-    """Answer a query over the views `trials`, `epochs` and `events`, in which every key occurs once.
+    """Answer a query over the views `trials`, `epochs`, `events` and `layers`, in which every key occurs once.
 
     Args:
         run_or_storage: A run, or the path or address of a run or of a folder of runs.

@@ -76,7 +76,8 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
     Returns:
         For a run: its `summary`, `uri` and `resolved` (resolved.json). For a trial: every
         column of `trials` that is not null, `p_` columns gathered under `parameters` and `m_` columns under
-        `metrics`, and its rows of `epochs` under `epochs_table`.
+        `metrics`, its rows of `epochs` under `epochs_table`, and those of `layers` for the last epoch that has
+        any under `layers_table`.
 
     Raises:
         NotFoundError: The run has no such trial; the message names the nearest.
@@ -90,16 +91,16 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
         raise NotFoundError(f"trial '{trial_id}' is not in run {run.run_id}.{known}{nearest(trial_id, ids)}")
     (row,) = trials.slice(ids.index(trial_id), 1).to_pylist()
     given = {name: value for name, value in row.items() if value is not None and name != "config_json"}
-    epochs = [
-        {name: value for name, value in epoch.items() if name not in ("run_id", "trial_id")}
-        for epoch in read(run.location, "epochs").to_pylist()
-        if epoch["trial_id"] == trial_id
-    ]
+    epochs, layers = (_rows_of(run, table, trial_id) for table in ("epochs", "layers"))
+    last = max((row["epoch"] for row in layers), default=0)
     return {
         **{name: value for name, value in given.items() if not name.startswith(("p_", "m_"))},
         "parameters": _with_prefix(given, "p_"),
         "metrics": _with_prefix(given, "m_"),
         "epochs_table": epochs,
+        "layers_table": sorted(
+            (row for row in layers if row["epoch"] == last), key=lambda row: int(row["depth"])
+        ),
     }
 
 
@@ -128,6 +129,15 @@ def summary(run: Run) -> dict[str, Any]:
         "started_at": min(started, default=None),
         "ended_at": None if running else max(ended, default=None),
     }
+
+
+def _rows_of(run: Run, table: str, trial_id: str) -> list[dict[str, Any]]:
+    """One trial's rows of a table, without what is the same in all of them."""
+    rows = read(run.location, table)
+    places = [place for place, other in enumerate(rows["trial_id"].to_pylist()) if other == trial_id]
+    own = rows.take(row_numbers(np.array(places, dtype=np.int64)))
+    found: list[dict[str, Any]] = own.drop_columns(["run_id", "trial_id"]).to_pylist()
+    return found
 
 
 def _ranked(rows: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:

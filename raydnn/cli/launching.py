@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -17,6 +17,7 @@ from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageEr
 if TYPE_CHECKING:
     from raydnn.spec.job import Job
     from raydnn.spec.load import LoadedJob
+    from raydnn.spec.trial import TrialSpec
     from raydnn.store.run import Run
 
 
@@ -120,3 +121,16 @@ def resumable(command: str, run: Run) -> Iterator[None]:
     except Exception:
         click.echo(f"what failed, and where: raydnn logs {run.uri} --errors", err=True)
         raise
+
+
+def print_selu_warnings(trials: Sequence[TrialSpec]) -> None:
+    """Say which of SELU's conditions are broken: one line a field, the first trial's, and in how many trials."""
+    from raydnn.spec.selu import selu_warnings
+
+    broken: dict[str, list[str]] = {}
+    for trial in trials:
+        for warning in selu_warnings(trial):
+            broken.setdefault(warning.partition(":")[0], []).append(warning)
+    for warnings in broken.values():
+        share = f" ({len(warnings)} of {len(trials)} trials)" if len(trials) > 1 else ""
+        click.echo(f"warning: {warnings[0]}{share}", err=True)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from raydnn.analysis.progress import Progress
     from raydnn.store.run import Run
 
+ENDED = ("COMPLETED", "STOPPED", "DIVERGED", "FAILED")
+"""States of a trial that goes on no more."""
 POLL_SECONDS = 0.3
 PLAIN_LINE_SECONDS = 2.0
 """Without a terminal a line is printed at most this often."""
@@ -94,7 +96,7 @@ class SweepLine:
     def _line(self, progress: Progress) -> str:
         states = progress.count()
         running = states.get("RUNNING", 0)
-        ended = self._trials - running - states.get("PENDING", 0) - states.get("PREEMPTED", 0)
+        ended = sum(states.get(state, 0) for state in ENDED)
         seconds = monotonic() - self._begun_seconds
         rate = (len(progress.epochs) - (self._begun_epochs or 0)) / seconds if seconds > 0 else 0.0
         parts = [
@@ -111,6 +113,6 @@ class SweepLine:
 
     def _left_seconds(self, progress: Progress, rate: float) -> float:
         """Time if every trial that has not ended is trained to its last epoch."""
-        open_ids = {trial for trial, state in progress.states.items() if state in ("PENDING", "RUNNING")}
-        trained = sum(trial in open_ids for trial, _ in progress.epochs)
-        return (len(open_ids) * self._epochs / self._trials - trained) / rate
+        ended = {trial for trial, state in progress.states.items() if state in ENDED}
+        trained = sum(trial not in ended for trial, _ in progress.epochs)
+        return ((self._trials - len(ended)) * self._epochs / self._trials - trained) / rate

@@ -103,7 +103,7 @@ def show_command(run: str, trial: str | None, storage: str, output: str) -> None
 def sql_command(run: str, query: str, storage: str, output: str) -> None:
     """Ask RUN, or `-` for all runs, a question in SQL.
 
-    The tables are trials, epochs and events; every row occurs once, also while the run is going.
+    The tables are trials, epochs, events and layers; every row occurs once, also while the run is going.
 
     \b
     Example:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, resumable
+from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
 
 
 @click.command()
@@ -26,9 +26,9 @@ def sweep(launch: Launch) -> None:
     from raydnn.errors import RaydnnError
     from raydnn.launch.local import check_place
     from raydnn.launch.runs import begin, driving
+    from raydnn.launch.stacks import Stacks
     from raydnn.launch.tuning import sweep_run
-    from raydnn.search.algorithms import propose
-    from raydnn.search.packing import pack
+    from raydnn.search.algorithms import generations
     from raydnn.space.space import build_space
     from raydnn.spec.load import Places, require_sweep
     from raydnn.store.run import new_run_id
@@ -38,17 +38,22 @@ def sweep(launch: Launch) -> None:
     search = given.job.search
     assert search is not None
     space = build_space(given.job, given.loaded.places if given.loaded else Places({}))
-    trials = propose(space, given.job)
-    plans = pack(trials, search.stack)
+    stacks = Stacks(generations(space, given.job), search.stack)
+    trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     if run is None:
         load_dataset(trials[0].data)
         new_id = launch.run_id or new_run_id(given.job.name)
-        run = begin(given.job, given.text, new_id, "sweep", plans, space.tree())
-    click.echo(f"run {run.run_id}: {len(trials)} trials in {len(plans)} stacks, in {run.uri}", err=True)
-    epochs = sum(trial.train.epochs for trial in trials)
-    line = SweepLine(len(trials), epochs)
-    with resumable("sweep", run), following(run, line), driving(run, plans):
-        sweep_run(run, given.job, plans, launch.address, launch.verbose)
+        run = begin(given.job, given.text, new_id, "sweep", stacks.plans, space.tree(), stacks.expected)
+    first = "" if stacks.over else f", the first {len(trials)}"
+    click.echo(
+        f"run {run.run_id}: {stacks.expected} trials{first} in {len(stacks.plans)} stacks, in {run.uri}",
+        err=True,
+    )
+    print_selu_warnings(trials)
+    epochs = sum(trial.train.epochs for trial in trials) * stacks.expected // len(trials)
+    line = SweepLine(stacks.expected, epochs)
+    with resumable("sweep", run), following(run, line), driving(run, stacks.plans):
+        sweep_run(run, given.job, stacks, launch.address, launch.verbose)
     best = top(run, 10)
     print_top(best, "table")
     if best.num_rows == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, resumable
+from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
 
 
 @click.command()
@@ -26,7 +26,6 @@ def train(launch: Launch) -> None:
     from raydnn.launch.runs import begin, driving, ended_stacks
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
-    from raydnn.spec.selu import selu_warnings
     from raydnn.spec.trial import trial_of_job
     from raydnn.store.run import new_run_id
     from raydnn.train.summary import summarize
@@ -45,8 +44,7 @@ def train(launch: Launch) -> None:
         f"{summary.validation_examples:,} validation, {summary.test_examples:,} test examples · "
         f"{summary.steps_per_epoch:,} steps an epoch"
     )
-    for warning in selu_warnings(trial):
-        click.echo(f"warning: {warning}", err=True)
+    print_selu_warnings([trial])
     click.echo(f"run {run.run_id} in {run.uri}", err=True)
 
     from raydnn.launch.training import train_run

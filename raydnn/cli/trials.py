@@ -36,7 +36,7 @@ def print_trials(
         output: `table`, `json` or `csv`. A table too wide for the terminal tells each trial's parameters in
             one column, as `optimizer=sgd(lr=0.1, momentum=0.9) train_batch_size=32`.
     """
-    if output == "table" and _width(columns, rows) > shutil.get_terminal_size((WIDE_COLUMNS, 24)).columns:
+    if output == "table" and too_wide(columns, rows):
         first = len(columns) - len(parameters)
         columns = (*columns[:first], "configuration")
         rows = [
@@ -47,6 +47,11 @@ def print_trials(
 
 def configuration(parameters: Mapping[str, Any]) -> str:
     """Parameters in one line; those of a component stand in the parentheses behind its name."""
+    return " ".join(parts(parameters))
+
+
+def parts(parameters: Mapping[str, Any]) -> list[str]:
+    """What `configuration` tells, piece by piece: a component with its parameters, or a field of its own."""
     given = {
         name: f"{value:.3g}" if isinstance(value, float) else cell(value)
         for name, value in parameters.items()
@@ -65,7 +70,12 @@ def configuration(parameters: Mapping[str, Any]) -> str:
                 if other.startswith(axis) and other != name
             ]
             told.append(f"{axis[:-1]}={value}" + (f"({', '.join(inside)})" if inside else ""))
-    return " ".join(told)
+    return told
+
+
+def too_wide(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether a table of these rows is wider than the terminal."""
+    return _width(columns, rows) > shutil.get_terminal_size((WIDE_COLUMNS, 24)).columns
 
 
 def _width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:

@@ -9,8 +9,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from raydnn.data.geometry import shifted, transformed
 from raydnn.errors import JobError, Problem
 from raydnn.spec.augmentation import Augmentation
+
+TRANSFORMS = ("rotate", "scale", "shear")
+"""The techniques that share one bilinear sampling."""
 
 
 class Draws(Protocol):
@@ -21,7 +25,7 @@ class Draws(Protocol):
 
 
 class Augmenter:
-    """The augmentations of N members."""
+    """The changes to single images of N members."""
 
     def __init__(
         self, specs: Sequence[Augmentation], features: tuple[int, ...], device: torch.device
@@ -36,17 +40,17 @@ class Augmenter:
         Raises:
             JobError: A member augments inputs that are no images.
         """
-        self.active = any(spec.active for spec in specs)
+        self.active = any(spec.changes_images for spec in specs)
         for spec in specs:
             check_images(spec, features)
         self._features = features
-        own = specs[:1] if len(set(specs)) == 1 else specs
         self._settings = {
-            # (1 or N, 1): beside the examples.
-            name: torch.tensor([getattr(spec, name) for spec in own], device=device).unsqueeze(1)
+            name: _column([getattr(spec, name) for spec in specs], device)
             for name in Augmentation.model_fields
-            if any(getattr(spec, name) for spec in own)
+            if any(getattr(spec, name) for spec in specs)
         }
+        transforms = [any(getattr(spec, name) for name in TRANSFORMS) for spec in specs]
+        self._transforms = _column(transforms, device) if any(transforms) else None
 
     def __call__(self, inputs: Tensor, draws: Draws, batch_size: int) -> Tensor:
         """Change the images of a batch.
@@ -67,12 +71,18 @@ class Augmenter:
         if "flip" in self._settings:
             mirrored = draws.uniform(batch_size, 1, "flip")[..., 0] < self._settings["flip"]
             images = torch.where(mirrored[..., None, None], images.flip(-1), images)
-        if "translate" in self._settings:
-            largest = self._settings["translate"].unsqueeze(2)
-            drawn = draws.uniform(batch_size, 2, "translate") * (2 * largest + 1)
-            # Rounding may bring a draw below 1 up to it.
-            down, right = (drawn.long().clamp(max=2 * largest) - largest).unbind(-1)
-            images = _shifted(_shifted(images, down).mT, right).mT
+        if self._transforms is not None:
+            rotation, change, shear = (self._deviation(name, draws, batch_size) for name in TRANSFORMS)
+            moved = transformed(images, rotation, 1 + change, shear)
+            # Members that transform nothing keep their pixels to the bit.
+            images = torch.where(self._transforms[..., None, None], moved, images)
+        for name in ("crop", "translate"):
+            if name in self._settings:
+                largest = self._settings[name].unsqueeze(2)
+                drawn = draws.uniform(batch_size, 2, name) * (2 * largest + 1)
+                # Rounding may bring a draw below 1 up to it.
+                down, right = (drawn.long().clamp(max=2 * largest) - largest).unbind(-1)
+                images = shifted(images, down, right)
         if "noise" in self._settings:
             drawn = draws.uniform(batch_size, height * width, "pixels").clamp(min=2**-25)
             normal = torch.erfinv(2 * drawn - 1) * sqrt(2)
@@ -87,28 +97,29 @@ class Augmenter:
         augmented = images.flatten(-2)
         return augmented[0] if len(augmented) == 1 and inputs.dim() == 2 else augmented
 
+    def _deviation(self, name: str, draws: Draws, batch_size: int) -> Tensor:
+        """Draw U(−a, a), a the members' setting: (1 or N, n); zeros (1, 1) where no member has it."""
+        if name not in self._settings:
+            return torch.zeros(1, 1, device=next(iter(self._settings.values())).device)
+        return (2 * draws.uniform(batch_size, 1, name)[..., 0] - 1) * self._settings[name]
+
 
 def check_images(spec: Augmentation, features: tuple[int, ...]) -> None:
-    """Refuse to augment inputs that are no images (H, W).
+    """Refuse to change single images where the inputs are no images (H, W).
 
     Raises:
-        JobError: The augmentation is active and the inputs have another shape.
+        JobError: Images would be changed and the inputs have another shape.
     """
-    if spec.active and len(features) != 2:
+    if spec.changes_images and len(features) != 2:
         shape = " × ".join(map(str, features))
         message = f"needs images of height × width; the inputs are {shape} numbers each"
         raise JobError([Problem("", "train.augmentation", message)])
 
 
-def _shifted(images: Tensor, by: Tensor) -> Tensor:
-    """Move images (M, n, H, W) down by numbers of rows (M', n), M or M' being 1 or equal."""
-    height, width = images.shape[-2:]
-    source = torch.arange(height, device=images.device) - by.unsqueeze(-1)
-    inside = (source >= 0) & (source < height)
-    members = max(len(images), len(source))
-    images = images.expand(members, -1, -1, -1)
-    index = source.clamp(0, height - 1).unsqueeze(-1).expand(members, -1, -1, width)
-    return torch.where(inside.unsqueeze(-1), images.gather(-2, index), 0.0)
+def _column(values: Sequence[float], device: torch.device) -> Tensor:
+    """A setting beside the examples: (1, 1) where all members have the same, else (N, 1)."""
+    own = values[:1] if len(set(values)) == 1 else values
+    return torch.tensor(own, device=device).unsqueeze(1)
 
 
 def _covered(center: Tensor, side: Tensor, length: int) -> Tensor:

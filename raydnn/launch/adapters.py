@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune import Callback
@@ -15,24 +15,37 @@ from raydnn.store.commit import EventLog
 
 
 class StackSearcher(Searcher):
-    """Hands out the stacks, one a Tune trial, in the order given."""
+    """Hands out the stacks, one a Tune trial, in the order given; then those of the next generation."""
 
-    def __init__(self, stacks: Sequence[int]) -> None:
+    def __init__(
+        self, stacks: Sequence[int], follow: Callable[[], Sequence[int]], over: Callable[[], bool]
+    ) -> None:
+        """Begin with nothing handed out.
+
+        Args:
+            stacks: The stacks to train now.
+            follow: Called when all that were handed out have ended; gives the next ones.
+            over: Whether no others follow.
+        """
         super().__init__()
-        self._stacks = list(stacks)
-        self._handed_out = 0
+        self._waiting = list(stacks)
+        self._follow, self._over = follow, over
+        self._running: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
-        """The next stack's number."""
-        if self._handed_out == len(self._stacks):
-            return Searcher.FINISHED
-        self._handed_out += 1
-        return {"stack": self._stacks[self._handed_out - 1]}
+        """The next stack's number; None while the next generation has to wait."""
+        if not self._waiting and not self._running and not self._over():
+            self._waiting = list(self._follow())
+        if self._waiting:
+            self._running.add(trial_id)
+            return {"stack": self._waiting.pop(0)}
+        return None if self._running and not self._over() else Searcher.FINISHED
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing is learned here: members' results are in the store."""
+        """Note that a stack has ended; what its members measured is in the store."""
+        self._running.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing is saved: a sweep is resumed from the store."""

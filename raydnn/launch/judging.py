@@ -100,6 +100,10 @@ class Judging:
         self._verdicts: dict[tuple[int, int], dict[int, Verdict]] = {}
         self._known: set[int] = set()
 
+    def expect(self, stacks: int) -> None:
+        """Take note of further stacks."""
+        self._ended += [False] * stacks
+
     def result(self, stack: int, epoch: int, values: Mapping[int, float]) -> None:
         """Take a stack's results at a rung: trial number → value. Told twice, it judges once."""
         if (stack, epoch) in self._verdicts:

@@ -15,6 +15,7 @@ from typing import Any
 from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
 from raydnn.launch.driver import find_driver, is_alive, note_driver
 from raydnn.search.packing import Stack as Plan
+from raydnn.space.trial import make_trial
 from raydnn.spec.job import Job
 from raydnn.store import files
 from raydnn.store.commit import commit_trials, next_attempt
@@ -25,13 +26,25 @@ from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
 from raydnn.train.member import trial_id
 
-_PACKAGES = ("raydnn", "ray", "torch", "pyarrow", "numpy", "pydantic")
+_PACKAGES = ("raydnn", "ray", "torch", "pyarrow", "numpy", "pydantic", "optuna", "cmaes")
+DIED = {
+    "state": "FAILED",
+    "error_type": "WorkerDied",
+    "error": "its process died more often than it is started again",
+}
+"""State of a trial that Ray gave up."""
 ENDED = ("COMPLETED", "STOPPED", "DIVERGED", "FAILED")
 """States a trial keeps; the others can be gone on with."""
 
 
 def begin(
-    job: Job, job_text: str, run_id: str, command: str, plans: Sequence[Plan], space: Any = None
+    job: Job,
+    job_text: str,
+    run_id: str,
+    command: str,
+    plans: Sequence[Plan],
+    space: Any = None,
+    expected: int | None = None,
 ) -> Run:
     """Make a run's folder and its trials, all of them waiting.
 
@@ -40,8 +53,9 @@ def begin(
         job_text: The job file as given.
         run_id: The run's id.
         command: `train` or `sweep`.
-        plans: The run's stacks.
+        plans: The run's stacks; of a sweep that learns, the first generation's.
         space: What a sweep searches, as JSON values.
+        expected: Number of all trials, also of later generations; None: those of the stacks.
     """
     metric = job.search.metric if job.search else "validation_loss"
     mode = job.search.direction if job.search else "min"
@@ -50,16 +64,22 @@ def begin(
         "metric": metric,
         "mode": mode,
         "job": job.model_dump(mode="json"),
+        "training": make_trial(job, {}).model_dump(mode="json"),
         "space": space,
-        "trials": sum(len(plan.trials) for plan in plans),
+        "trials": expected or sum(len(plan.trials) for plan in plans),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         "git_commit": _git_commit(),
     }
     run = create_run(job.storage, run_id, job_text, resolved)
+    commit_pending(run, plans)
+    return run
+
+
+def commit_pending(run: Run, plans: Sequence[Plan]) -> None:
+    """Commit the trials of new stacks, all of them waiting."""
     for plan in plans:
         rows = [trial_row(run, trial_id(n), n, spec, state="PENDING") for n, spec in plan.trials]
         commit_trials(run, plan.number, 0, rows)
-    return run
 
 
 @contextmanager
@@ -102,13 +122,7 @@ def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
             )
         raise
     else:
-        mark(
-            run,
-            plans,
-            state="FAILED",
-            error_type="WorkerDied",
-            error="its process died more often than it is started again",
-        )
+        mark(run, plans, **DIED)
         compact(run)
     finally:
         signal.signal(signal.SIGTERM, previous)

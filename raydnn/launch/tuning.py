@@ -6,13 +6,14 @@ import json
 import logging
 from collections.abc import Mapping, Sequence, Set
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raydnn.errors import ClusterError, StoreError
 from raydnn.launch.failures import our_error
 from raydnn.launch.judging import Judging, RayScheduler, ray_scheduler
 from raydnn.launch.local import cluster_nodes, per_worker, ray_running, slots
 from raydnn.launch.runs import ended_stacks, ray_files
+from raydnn.launch.stacks import Stacks, hand_out, handed_out, take_back
 from raydnn.launch.verdicts import forget, publish, wait_for
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.job import Job
@@ -24,39 +25,51 @@ from raydnn.store.run import Run, run_at
 from raydnn.train.member import MUST_BE_FINITE, Member, trial_id
 from raydnn.train.verdict import Verdict
 
+if TYPE_CHECKING:
+    from raydnn.launch.adapters import StackSearcher
+
 MAX_FAILURES = 3
 """How often a stack whose process died is taken up again from its checkpoint."""
 
 
-def sweep_run(run: Run, job: Job, plans: Sequence[Plan], address: str | None, verbose: bool) -> None:
-    """Train every stack that has not ended yet; what is measured is in the store.
+def sweep_run(run: Run, job: Job, stacks: Stacks, address: str | None, verbose: bool) -> None:
+    """Train every stack that has not ended yet, of all generations; what is measured is in the store.
 
     Args:
         run: The run.
         job: Its job.
-        plans: All of its stacks.
+        stacks: Its stacks.
         address: A cluster's address, or None for an embedded Ray.
         verbose: Whether Ray may print.
 
     Raises:
         ClusterError: The cluster cannot be reached or is too small for one stack.
     """
-    done = ended_stacks(run, plans)
-    if len(done) < len(plans):
+    if not all_ended(run, stacks):
         with ray_running(address, verbose):
-            search_on_ray(run, job, plans, done)
+            search_on_ray(run, job, stacks)
 
 
-def search_on_ray(run: Run, job: Job, plans: Sequence[Plan], done: Set[int]) -> None:
-    """Train the stacks of a sweep that are not in `done`, on the Ray that is connected.
+def all_ended(run: Run, stacks: Stacks) -> bool:
+    """Whether a sweep has ended, by the store; proposes again what it had proposed before."""
+    while len(ended_stacks(run, stacks.plans)) == len(stacks.plans):
+        if not stacks.follow(run):
+            return True
+    return False
+
+
+def search_on_ray(run: Run, job: Job, stacks: Stacks) -> None:
+    """Train the stacks of a sweep that have not ended, on the Ray that is connected.
 
     Raises:
         ClusterError: It is too small for one stack.
         StoreError: Something cannot be committed.
     """
+    from raydnn.launch.adapters import StackSearcher
+
     assert job.search is not None
-    todo = [plan for plan in plans if plan.number not in done]
-    parallel = min(slots(job.resources, cluster_nodes()), len(todo))
+    plans = stacks.plans
+    done = ended_stacks(run, plans)
     events = EventLog(run)
     epochs = plans[0].trials[0][1].train.epochs
     scheduler = ray_scheduler(job.search, epochs)
@@ -71,24 +84,35 @@ def search_on_ray(run: Run, job: Job, plans: Sequence[Plan], done: Set[int]) -> 
             lambda stack, epoch, verdicts: publish(run.run_id, stack, epoch, verdicts),
         )
         _replay(run, plans, done, scheduler, judging, job.search.metric)
-    _tune(run, job, todo, scheduler, judging, events, parallel)
+    todo = [plan for plan in plans if plan.number not in done]
+    hand_out(run.run_id, todo)
+
+    def follow() -> list[int]:
+        following = stacks.follow(run)
+        if judging is not None:
+            judging.expect(len(following))
+        hand_out(run.run_id, following)
+        return [plan.number for plan in following]
+
+    searcher = StackSearcher([plan.number for plan in todo], follow, lambda: stacks.over)
+    _tune(run, job, searcher, scheduler, judging, events)
     events.commit()
     forget(run.run_id)
+    take_back(run.run_id)
 
 
 def _tune(
     run: Run,
     job: Job,
-    plans: Sequence[Plan],
+    searcher: StackSearcher,
     scheduler: RayScheduler | None,
     judging: Judging | None,
     events: EventLog,
-    parallel: int,
 ) -> None:
-    """Hand the stacks to Ray Tune, lowest number first."""
+    """Let Ray Tune train what the searcher hands out."""
     from ray import tune
 
-    from raydnn.launch.adapters import Silence, StackCallback, StackScheduler, StackSearcher
+    from raydnn.launch.adapters import Silence, StackCallback, StackScheduler
 
     for name in ("ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -96,7 +120,6 @@ def _tune(
     metric = job.search.metric
     trainable = tune.with_parameters(
         _train_stack,
-        plans={plan.number: plan for plan in plans},
         run_uri=run.uri,
         resources=job.resources.model_dump_json(),
         scheduler=job.search.scheduler.name,
@@ -107,12 +130,12 @@ def _tune(
     tuner = tune.Tuner(
         tune.with_resources(trainable, bundle),
         tune_config=tune.TuneConfig(
-            search_alg=StackSearcher([plan.number for plan in plans]),
+            search_alg=searcher,
             scheduler=StackScheduler(judging),
-            num_samples=len(plans),
+            num_samples=-1,  # as many as the searcher hands out
             # No more than fit at once: a stack that must start again then always finds its slot, and those
             # that wait for its verdicts cannot hold it up.
-            max_concurrent_trials=parallel,
+            max_concurrent_trials=slots(job.resources, cluster_nodes()),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -133,7 +156,6 @@ def _tune(
 def _train_stack(
     config: dict[str, Any],
     *,
-    plans: Mapping[int, Plan],
     run_uri: str,
     resources: str,
     scheduler: str,
@@ -152,7 +174,7 @@ def _train_stack(
     from raydnn.train.workers import Workers
 
     run = run_at(locate(run_uri))
-    plan = plans[config["stack"]]
+    plan = handed_out(run.run_id, config["stack"])
 
     def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
         if epoch not in rungs or not members:

@@ -44,6 +44,11 @@ class Objective:
             rows = [class_weights(trial, class_counts.cpu()) for trial in trials]
             self._class_weights = torch.stack(rows).to(device)
 
+        self.gradient = GRADIENTS.get(losses[0].name)
+        """(outputs, targets) → losses and their gradient, where that is written out and nothing weighs them."""
+        if self._smoothing is not None or self._class_weights is not None:
+            self.gradient = None
+
     def training(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         """Losses as they are minimized: with label smoothing, class weights and the examples' weights.
 
@@ -59,24 +64,6 @@ class Objective:
         if self._class_weights is not None:
             losses = losses * self._class_weights.gather(1, targets.expand(losses.shape))
         return losses if weights is None else losses * weights
-
-    def with_gradient(
-        self, outputs: Tensor, targets: Tensor, weights: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """The losses (N, B) of `training`, and the gradient of their sum by the outputs (N, B, K)."""
-        by_hand = GRADIENTS.get(self._losses[0].name)
-        if (
-            by_hand is None
-            or self._smoothing is not None
-            or self._class_weights is not None
-            or weights is not None
-        ):
-            with torch.enable_grad():
-                leaf = outputs.detach().requires_grad_()
-                losses = self.training(leaf, targets, weights)
-                (of_outputs,) = torch.autograd.grad(losses.sum(), leaf)
-            return losses.detach(), of_outputs
-        return by_hand(outputs, targets)
 
     def evaluation(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Plain losses (N, B), comparable between members that smooth or weigh differently."""

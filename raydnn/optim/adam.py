@@ -68,7 +68,8 @@ def nadam_coefficients(plan: Plan) -> Coefficients:
         plan["beta1"] * (1 - 0.5 * 0.96 ** (number * plan["momentum_decay"]))
         for number in (plan.number, plan.number + 1)
     )
-    log_product = plan.columns["log_product"] + now.log().cumsum(dim=0)
+    # Summed in one chain, so that it does not matter over how many plans the steps are spread.
+    log_product = torch.cat((plan.columns["log_product"].unsqueeze(0), now.log())).cumsum(dim=0)[1:]
     plan.columns["log_product"].copy_(log_product[-1])
     product = log_product.exp()
     return {

@@ -33,7 +33,7 @@ def norm(gradients: Tensor, hyper: Columns, _shapes: Shapes) -> None:
 
 def per_layer(gradients: Tensor, hyper: Columns, shapes: Shapes) -> None:
     """g ← g · min(1, c/(‖g‖ + 1e-6)) for the weights and biases of each layer by themselves."""
-    for places in layers(shapes):
+    for places in layers(shapes).values():
         norms = [gradients[:, place].norm(dim=1, keepdim=True) for place in places]
         factor = _factor(torch.cat(norms, dim=1).norm(dim=1, keepdim=True), hyper)
         for place in places:

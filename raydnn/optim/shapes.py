@@ -37,12 +37,22 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def layers(shapes: Shapes) -> list[list[slice]]:
-    """Where the parameters of each layer lie; a layer is what has one name before the last dot."""
+def layers(shapes: Shapes) -> dict[str, list[slice]]:
+    """Where the parameters of each layer lie, by its name: what its parameters' names have before the last dot."""
     found: dict[str, list[slice]] = {}
     for name, place in places(shapes).items():
         found.setdefault(name.rpartition(".")[0], []).append(place)
-    return list(found.values())
+    return found
+
+
+def layer_norms(flat: Tensor, shapes: Shapes) -> Tensor:
+    """The norm of every layer's part of `flat` (N, P), in the order of `layers`: (layers, N)."""
+    return torch.stack(
+        [
+            torch.stack([flat[:, place].norm(dim=1) for place in own]).norm(dim=0)
+            for own in layers(shapes).values()
+        ]
+    )
 
 
 def in_matrices(shapes: Shapes, device: torch.device) -> Tensor:

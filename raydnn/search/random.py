@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from raydnn.space.space import Space, make_trial
+from raydnn.search.distinct import distinct
+from raydnn.space.space import Space
 from raydnn.spec.job import Job
 from raydnn.spec.trial import TrialSpec
 
@@ -19,41 +20,14 @@ def generator(seed: int, number: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,))))
 
 
-def propose(space: Space, job: Job) -> list[TrialSpec]:
-    """Draw `search.trials` trials.
+def points(space: Space, seed: int, number: int) -> Iterator[list[float]]:
+    """The points of the unit cube that are tried for one trial, in order."""
+    rng = generator(seed, number)
+    return (rng.random(len(space.parameters)).tolist() for _ in range(REDRAWS))
 
-    A configuration that repeats is drawn again, unless no other is left: `auto` and the component it stands
-    for are one configuration.
-    """
+
+def propose(space: Space, job: Job) -> list[TrialSpec]:
+    """Draw `search.trials` trials, none twice."""
     assert job.search is not None
     assert job.search.trials is not None
-    unused = _every(space, job)
-    seen: set[tuple[str, int]] = set()
-    trials: list[TrialSpec] = []
-    for number in range(job.search.trials):
-        trial = _new_trial(space, job, number, seen, unused)
-        seen.add(_identity(trial))
-        trials.append(trial)
-    return trials
-
-
-def _new_trial(
-    space: Space, job: Job, number: int, seen: set[tuple[str, int]], unused: Iterator[TrialSpec]
-) -> TrialSpec:
-    rng = generator(job.seed, number)
-    for _ in range(REDRAWS):
-        trial = make_trial(job, space.draw(rng))
-        if _identity(trial) not in seen:
-            return trial
-    return next((other for other in unused if _identity(other) not in seen), trial)
-
-
-def _every(space: Space, job: Job) -> Iterator[TrialSpec]:
-    """Every trial of a finite space, made only when asked for; nothing of a continuous one."""
-    if space.size() is not None:
-        for assignment in space.grid():
-            yield make_trial(job, assignment)
-
-
-def _identity(trial: TrialSpec) -> tuple[str, int]:
-    return trial.config_hash, trial.seed
+    return distinct(space, job, (points(space, job.seed, number) for number in range(job.search.trials)))

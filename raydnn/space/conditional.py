@@ -25,10 +25,6 @@ class Condition:
     path: str
     value: Value
 
-    def holds(self, assignment: Mapping[str, Value]) -> bool:
-        """Whether the other parameter is active and has the value."""
-        return self.path in assignment and assignment[self.path] == self.value
-
     def __str__(self) -> str:
         return f"{self.path.removesuffix('.name')} = {write_value(self.value)}"
 
@@ -49,7 +45,11 @@ class Parameter:
 
     def active(self, assignment: Mapping[str, Value]) -> bool:
         """Whether the parameter exists in a trial with this (partial) assignment."""
-        return all(condition.holds(assignment) for condition in self.conditions)
+        return self._needed <= assignment.items()
+
+    @cached_property
+    def _needed(self) -> frozenset[tuple[str, Value]]:
+        return frozenset((condition.path, condition.value) for condition in self.conditions)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Rule:
     path: str
     """The field whose parameters it narrows."""
     reads: tuple[str, ...]
-    """Paths of the parameters that decide."""
+    """Paths of the parameters that decide; where fixed values do, the space's domains are narrowed already."""
     narrow: Callable[[Mapping[str, Value], Domain], Domain | None]
     """The assignment so far and a domain → what is left of it; None: the parameter does not exist."""
 
@@ -95,8 +95,11 @@ class Space:
 
     @cached_property
     def _rules(self) -> dict[str, tuple[Rule, ...]]:
-        paths = dict.fromkeys(rule.path for rule in self.rules)
-        return {path: tuple(rule for rule in self.rules if rule.path == path) for path in paths}
+        deciding = [rule for rule in self.rules if rule.reads]
+        return {
+            path: tuple(rule for rule in deciding if rule.path == path)
+            for path in dict.fromkeys(rule.path for rule in deciding)
+        }
 
     def from_unit(self, point: Sequence[float]) -> Assignment:
         """The assignment at a point of the unit cube, one coordinate in [0, 1) for each parameter.
@@ -109,6 +112,18 @@ class Space:
             if domain is not None:
                 assignment[parameter.path] = domain.from_unit(u)
         return assignment
+
+    def to_unit(self, assignment: Mapping[str, Value]) -> list[float]:
+        """A point of the unit cube that `from_unit` takes to the assignment; 0.5 for what is not active.
+
+        Raises:
+            ValueError: A choice has a value that its domain lacks.
+        """
+        point = []
+        for parameter in self.parameters:
+            domain = self.domain(parameter, assignment)
+            point.append(0.5 if domain is None else domain.to_unit(assignment[parameter.path]))
+        return point
 
     def draw(self, rng: np.random.Generator) -> Assignment:
         """Draw one assignment."""

@@ -1,7 +1,7 @@
 """Domains: the sets a parameter's value is drawn from, each a function of one number in [0, 1).
 
-Every domain maps a uniform u to a value, so that random draws, a Sobol sequence and any other design of
-points in the unit cube share one path; domains with finitely many values also list them.
+Every domain maps a uniform u to a value and back, so that random draws, a Sobol sequence and any other design
+of points in the unit cube share one path; domains with finitely many values also list them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from statistics import NormalDist
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from raydnn.errors import one_of
+from raydnn.space.normal import LogNormal, Normal
 from raydnn.space.syntax import Value, freeze, read_call, write_value
 from raydnn.space.written import (
     Continuous,
@@ -27,10 +27,8 @@ from raydnn.space.written import (
     check_order,
     check_positive,
     name_of,
+    quantile,
 )
-
-SMALLEST_MASS = 0.01
-"""A normal distribution with less than this share inside a field's bounds is an error."""
 
 
 class Domain(Protocol):
@@ -38,6 +36,9 @@ class Domain(Protocol):
 
     def from_unit(self, u: float) -> Value:
         """The value at quantile u in [0, 1)."""
+
+    def to_unit(self, value: Any) -> float:
+        """A quantile at which the value stands: the middle one where several give it."""
 
     def size(self) -> int | None:
         """How many values there are; None if the domain is continuous."""
@@ -88,12 +89,19 @@ class _IntegerInterval(Written):
 class Uniform(_Interval):
     """`uniform(a, b)`: a ≤ x < b, every value equally likely."""
 
+    log: ClassVar[bool] = False
+
     def from_unit(self, u: float) -> float:
         return self._inside(self.a + u * (self.b - self.a))
+
+    def to_unit(self, value: float) -> float:
+        return quantile((value - self.a) / (self.b - self.a))
 
 
 class LogUniform(_Interval):
     """`loguniform(a, b)`: a ≤ x < b, log x uniform."""
+
+    log: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,6 +109,9 @@ class LogUniform(_Interval):
 
     def from_unit(self, u: float) -> float:
         return self._inside(_log_between(self.a, self.b, u))
+
+    def to_unit(self, value: float) -> float:
+        return quantile(_log_share(self.a, self.b, value))
 
 
 @dataclass(frozen=True)
@@ -114,18 +125,32 @@ class OneMinus(Continuous):
 
     def from_unit(self, u: float) -> float:
         # Quantiles turn round, so that a larger u still gives a larger value.
-        return 1 - self.inside.from_unit(min(1 - u, math.nextafter(1, 0)))
+        return self.turned(self.inside.from_unit(quantile(1 - u)))
+
+    def to_unit(self, value: float) -> float:
+        return quantile(1 - self.inside.to_unit(1 - value))
+
+    def turned(self, x: float) -> float:
+        """The value for a number of the range inside."""
+        return 1 - x
 
 
 class RandInt(_IntegerInterval):
     """`randint(a, b)`: whole numbers a ≤ x < b, equally likely."""
 
+    log: ClassVar[bool] = False
+
     def from_unit(self, u: float) -> int:
         return self._inside(self.a + math.floor(u * (self.b - self.a)))
+
+    def to_unit(self, value: int) -> float:
+        return quantile((value - self.a + 0.5) / (self.b - self.a))
 
 
 class LogRandInt(_IntegerInterval):
     """`lograndint(a, b)`: whole numbers a ≤ x < b, the logarithm uniform before rounding down."""
+
+    log: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -133,6 +158,9 @@ class LogRandInt(_IntegerInterval):
 
     def from_unit(self, u: float) -> int:
         return self._inside(math.floor(_log_between(self.a, self.b, u)))
+
+    def to_unit(self, value: int) -> float:
+        return quantile(_log_share(self.a, self.b, math.sqrt(value * (value + 1))))
 
 
 @dataclass(frozen=True)
@@ -161,64 +189,14 @@ class QUniform(Written):
         count = self.size()
         return self._at(min(math.floor(u * count), count - 1))
 
+    def to_unit(self, value: float) -> float:
+        return quantile((round((value - self.a) / self.q) + 0.5) / self.size())
+
     def size(self) -> int:
         return int((Decimal(repr(self.b)) - Decimal(repr(self.a))) / Decimal(repr(self.q))) + 1
 
     def values(self) -> Sequence[float]:
         return [self._at(step) for step in range(self.size())]
-
-
-@dataclass(frozen=True)
-class Normal(Continuous):
-    """`normal(m, s)`: the normal distribution of mean m and deviation s, truncated to the field's bounds."""
-
-    mean: float
-    deviation: float
-    lowest: float = field(default=-math.inf, metadata={"written": False})
-    highest: float = field(default=math.inf, metadata={"written": False})
-
-    def __post_init__(self) -> None:
-        check_numbers(self)
-        if self.deviation <= 0:
-            raise ValueError(f"{self} has the deviation {self.deviation}; allowed: above 0")
-        low, high = self._mass()
-        if high - low < SMALLEST_MASS:
-            raise ValueError(f"{self} lies almost wholly outside its bounds")
-
-    def within(self, lowest: float, highest: float) -> Normal:
-        """The same distribution, truncated to lowest ≤ x ≤ highest."""
-        return replace(self, lowest=lowest, highest=highest)
-
-    def from_unit(self, u: float) -> float:
-        low, high = self._mass()
-        quantile = min(max(low + u * (high - low), 1e-300), math.nextafter(1, 0))
-        drawn = self._outward(NormalDist(self.mean, self.deviation).inv_cdf(quantile))
-        return min(max(drawn, self.lowest), self.highest)
-
-    def _mass(self) -> tuple[float, float]:
-        """Share of the untruncated distribution below each bound."""
-        distribution = NormalDist(self.mean, self.deviation)
-        low, high = (
-            bound if math.isinf(bound) else distribution.cdf(bound)
-            for bound in (self._inward(self.lowest), self._inward(self.highest))
-        )
-        return max(low, 0.0), min(high, 1.0)
-
-    def _inward(self, value: float) -> float:
-        return value
-
-    def _outward(self, value: float) -> float:
-        return value
-
-
-class LogNormal(Normal):
-    """`lognormal(m, s)`: exp of a normal draw of mean m and deviation s, truncated to the field's bounds."""
-
-    def _inward(self, value: float) -> float:
-        return math.log(value) if value > 0 else -math.inf
-
-    def _outward(self, value: float) -> float:
-        return math.exp(min(value, math.log(1e300)))
 
 
 @dataclass(frozen=True)
@@ -241,6 +219,11 @@ class Choice(Written):
 
     def from_unit(self, u: float) -> Value:
         return self.options[min(math.floor(u * len(self.options)), len(self.options) - 1)]
+
+    def to_unit(self, value: Value) -> float:
+        if value not in self.options:
+            raise ValueError(f"{write_value(value)} is no value of {self}")
+        return quantile((self.options.index(value) + 0.5) / len(self.options))
 
     def size(self) -> int:
         return len(self.options)
@@ -305,3 +288,7 @@ def parse(written: object) -> Domain | None:
 
 def _log_between(a: float, b: float, u: float) -> float:
     return math.exp(math.log(a) + u * (math.log(b) - math.log(a)))
+
+
+def _log_share(a: float, b: float, value: float) -> float:
+    return (math.log(value) - math.log(a)) / (math.log(b) - math.log(a))

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from raydnn.space.domains import Choice, Domain, Normal
+from raydnn.space.domains import Choice, Domain
+from raydnn.space.normal import Normal
 from raydnn.space.syntax import Value, write_value
 from raydnn.spec.fields import allowed, bounds, python_type
 

@@ -21,6 +21,7 @@ from raydnn.spec.fitting import loss_of, outputs_of
 from raydnn.spec.job import Job
 from raydnn.spec.loss import AUTO, LossFunction
 from raydnn.spec.schedule import Performance
+from raydnn.spec.selu import PLAIN_MODELS
 
 ALL = "all"
 
@@ -128,9 +129,9 @@ def _with_selu(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Dom
     return domain if _name(job, assignment, "activation") == "selu" else None
 
 
-def _selu_takes(name: str) -> Narrow:
+def _selu_takes(*names: str) -> Narrow:
     def narrow(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
-        return _only(domain, (name,)) if _name(job, assignment, "activation") == "selu" else domain
+        return _only(domain, names) if _name(job, assignment, "activation") == "selu" else domain
 
     return narrow
 
@@ -175,12 +176,21 @@ def _identity_blocks(job: Job, assignment: Mapping[str, Value], domain: Domain) 
 _ACTIVATION = ("activation.name",)
 _LOSS = ("loss.name",)
 _SHAPE = tuple(f"model.{name}" for name in ("name", "widths", "layers", "width", "last_width", "blocks"))
-_DROPOUT, _ALPHA_DROPOUT = "regularization.dropout", "regularization.alpha_dropout"
+_DROPOUT, _INPUT_DROPOUT, _ALPHA_DROPOUT = (
+    f"regularization.{name}" for name in ("dropout", "input_dropout", "alpha_dropout")
+)
 
 KINDS: tuple[Kind, ...] = (
     Kind(
         "regularization.dropout exists only where activation is not selu, which has alpha_dropout",
         _DROPOUT,
+        _ACTIVATION,
+        _outside_selu,
+        beside=_ALPHA_DROPOUT,
+    ),
+    Kind(
+        "regularization.input_dropout exists only where activation is not selu, which has alpha_dropout",
+        _INPUT_DROPOUT,
         _ACTIVATION,
         _outside_selu,
         beside=_ALPHA_DROPOUT,
@@ -204,6 +214,13 @@ KINDS: tuple[Kind, ...] = (
         "data.scaling.name",
         _ACTIVATION,
         _selu_takes("standardize"),
+        of_all=False,
+    ),
+    Kind(
+        "model has no skip connections where activation is selu, if model may be without",
+        "model.name",
+        _ACTIVATION,
+        _selu_takes(*PLAIN_MODELS),
         of_all=False,
     ),
     Kind(

@@ -18,6 +18,7 @@ from raydnn.space.conditional import Assignment, Condition, Parameter, Space
 from raydnn.space.domains import Choice, Domain, parse
 from raydnn.space.fit import fit
 from raydnn.space.keys import Choices, Target, targets, with_default_range
+from raydnn.space.ordered import ordered
 from raydnn.space.rules import ALL, with_rules
 from raydnn.space.syntax import freeze, write_value
 from raydnn.space.trial import make_trial
@@ -32,7 +33,7 @@ from raydnn.spec.search import Search
 
 __all__ = ["Assignment", "Condition", "Parameter", "Space", "build_space", "make_trial"]
 
-PROBES = 64
+PROBES = 256
 """Trials drawn when a space is built, to find values that are valid each but not together."""
 
 STANDS_FOR_ANOTHER = "auto"
@@ -63,7 +64,7 @@ def build_space(job: Job, places: Places) -> Space:
     if not problems:
         problems += _misfits(job.search, space)
     if not problems:
-        problems += _contradictions(job, space)
+        problems += _contradictions(job, places, space)
     if problems:
         order = list(written)
         problems.sort(
@@ -171,15 +172,26 @@ def _misfits(search: Search, space: Space) -> Iterator[tuple[tuple[str, ...], st
         if search.algorithm.name == "grid" and parameter.domain.size() is None:
             message = "a grid needs choices, whole numbers or quniform"
             yield path, f"{parameter.key}: {parameter.domain} is continuous; {message}"
+        if search.algorithm.name == "pso" and not ordered(parameter.domain) and parameter.domain.size() != 1:
+            message = (
+                "particles fly through ranges and numbers in order only; allowed: algorithm evolution or tpe"
+            )
+            yield path, f"{parameter.key}: {parameter.domain} has no order, but {message}"
         if parameter.path == "train.epochs" and search.scheduler.name != "none":
             message = f"but scheduler {search.scheduler.name} needs one budget for all trials"
             yield path, f"train.epochs is searched, {message}; give search.scheduler.max_epochs instead"
+    numbers = any(
+        ordered(parameter.domain) and parameter.domain.size() != 1 for parameter in space.parameters
+    )
+    if search.algorithm.name == "cmaes" and not numbers:
+        message = "cmaes needs a range or numbers in order, and the space has none; allowed: evolution or tpe"
+        yield ("search", "algorithm"), message
     size = space.size()
-    if search.algorithm.name == "random" and size is not None and (search.trials or 0) > size:
+    if not search.algorithm.ends and size is not None and (search.trials or 0) > size:
         yield ("search", "trials"), f"{search.trials}; allowed: at most {size}, the size of the space"
 
 
-def _contradictions(job: Job, space: Space) -> Iterator[tuple[tuple[str, ...], str]]:
+def _contradictions(job: Job, places: Places, space: Space) -> Iterator[tuple[tuple[str, ...], str]]:
     """Values that are valid each but not together, found by making a few trials."""
     rng = np.random.default_rng(0)
     for _ in range(PROBES):
@@ -191,5 +203,19 @@ def _contradictions(job: Job, space: Space) -> Iterator[tuple[tuple[str, ...], s
             problems = error.problems
         if problems:
             for problem in problems:
-                yield ("search", "space"), f"a trial would be invalid: {problem}"
+                key = _searching(problem.field, space)
+                if key is None and problem.field in places.by_path:
+                    why = f"a trial of search.space would be invalid: {problem.message}"
+                    yield tuple(problem.field.split(".")), why
+                else:
+                    yield ("search", "space", *filter(None, [key])), f"a trial would be invalid: {problem}"
             return
+
+
+def _searching(field: str, space: Space) -> str | None:
+    """The key of the space that searches a field, or a part of it; None where the job fixes it."""
+    for parameter in space.parameters:
+        path = parameter.path.removesuffix(".name")
+        if f"{path}.".startswith(f"{field}.") or f"{field}.".startswith(f"{path}."):
+            return parameter.written
+    return None

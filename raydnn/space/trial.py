@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from raydnn.errors import JobError, Problem
+from raydnn.errors import JobError
 from raydnn.space.syntax import Value
 from raydnn.spec.base import Component, Spec
 from raydnn.spec.catalogue import components
 from raydnn.spec.checks import epochs_of
 from raydnn.spec.job import Job, Training
+from raydnn.spec.places import Places
+from raydnn.spec.problems import validation_problems
 from raydnn.spec.trial import TrialSpec
 
 
@@ -26,7 +28,7 @@ def make_trial(job: Job, assignment: Mapping[str, Value]) -> TrialSpec:
     Raises:
         JobError: The values contradict one another.
     """
-    given = {name: value for name, value in _as_given(job).items() if name in Training.model_fields}
+    given = _as_given(job, Training.model_fields)
     for path, value in assignment.items():
         _set(given, path.split("."), value)
     if "train.epochs" not in assignment:
@@ -34,10 +36,7 @@ def make_trial(job: Job, assignment: Mapping[str, Value]) -> TrialSpec:
     try:
         return TrialSpec.from_training(Training.model_validate(given))
     except ValidationError as error:
-        raise JobError(
-            Problem("", ".".join(map(str, part["loc"])), part["msg"].removeprefix("Value error, "))
-            for part in error.errors(include_url=False)
-        ) from error
+        raise JobError(validation_problems(error, Places({}))) from error
 
 
 def drawn(job: Job, assignment: Mapping[str, Value], axis: str) -> Any:
@@ -61,10 +60,10 @@ def drawn(job: Job, assignment: Mapping[str, Value], axis: str) -> Any:
     return components(axis)[given[axis]["name"]].model_validate(given[axis])
 
 
-def _as_given(spec: Spec) -> dict[str, Any]:
-    """A spec as plain data, without the leaves that were left at their defaults."""
+def _as_given(spec: Spec, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """A spec (or only some of its fields) as plain data, without the leaves that were left at their defaults."""
     plain: dict[str, Any] = {}
-    for name in type(spec).model_fields:
+    for name in spec.__dict__ if names is None else names:
         value = getattr(spec, name)
         if isinstance(value, Spec):
             plain[name] = _as_given(value)

@@ -69,3 +69,8 @@ def check_positive(domain: Written, a: float) -> None:
     """A logarithm of the lower end exists."""
     if a <= 0:
         raise ValueError(f"{domain} begins at {a}; a range on a log scale must begin above 0")
+
+
+def quantile(u: float) -> float:
+    """The nearest number in [0, 1)."""
+    return min(max(u, 0.0), math.nextafter(1, 0))

@@ -18,6 +18,11 @@ class ActivationFunction(Component):
     """Why hidden layers cannot have it; empty where they can."""
     differentiable: ClassVar[bool] = True
 
+    @property
+    def flat_ends(self) -> tuple[float | None, float | None]:
+        """Outputs up to the first, and from the second on, have hardly any gradient; None: it has no such end."""
+        return None, None
+
 
 class Linear(ActivationFunction):
     """The identity: the network stays linear."""
@@ -60,6 +65,10 @@ class Sigmoid(ActivationFunction):
 
     name: Literal["sigmoid"] = "sigmoid"
 
+    @property
+    def flat_ends(self) -> tuple[float | None, float | None]:
+        return 0.01, 0.99
+
 
 class Tanh(ActivationFunction):
     """The hyperbolic tangent."""
@@ -69,6 +78,10 @@ class Tanh(ActivationFunction):
 
     name: Literal["tanh"] = "tanh"
 
+    @property
+    def flat_ends(self) -> tuple[float | None, float | None]:
+        return -0.99, 0.99
+
 
 class Relu(ActivationFunction):
     """The rectified linear unit."""
@@ -77,6 +90,10 @@ class Relu(ActivationFunction):
     source: ClassVar[str] = "Nair & Hinton 2010"
 
     name: Literal["relu"] = "relu"
+
+    @property
+    def flat_ends(self) -> tuple[float | None, float | None]:
+        return 0.0, None
 
 
 class LeakyRelu(ActivationFunction):
@@ -127,6 +144,10 @@ class Elu(ActivationFunction):
     name: Literal["elu"] = "elu"
     alpha: float = parameter(1.0, "saturation α", gt=0, search="uniform(0.5, 1.5)")
 
+    @property
+    def flat_ends(self) -> tuple[float | None, float | None]:
+        return -0.99 * self.alpha, None
+
 
 class Selu(ActivationFunction):
     """The scaled ELU that keeps mean 0 and variance 1 under its conditions."""
@@ -136,6 +157,10 @@ class Selu(ActivationFunction):
     init: ClassVar[str] = "lecun_normal"
 
     name: Literal["selu"] = "selu"
+
+    @property
+    def flat_ends(self) -> tuple[float | None, float | None]:
+        return -0.99 * 1.0507 * 1.6733, None
 
 
 class Softmax(ActivationFunction):
@@ -155,6 +180,10 @@ class Softplus(ActivationFunction):
     formula: ClassVar[str] = "f(z) = log(1 + e^z)"
 
     name: Literal["softplus"] = "softplus"
+
+    @property
+    def flat_ends(self) -> tuple[float | None, float | None]:
+        return 0.01, None
 
 
 class Gelu(ActivationFunction):

@@ -5,6 +5,8 @@ A kind's module is imported when it is asked for, so that looking one kind up st
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 
 from raydnn.spec.base import Component
@@ -29,7 +31,8 @@ KINDS: dict[str, tuple[str, str]] = {
 """Kind → module and name of the union of its spec classes."""
 
 
-def components(kind: str) -> dict[str, type[Component]]:
+@cache
+def components(kind: str) -> Mapping[str, type[Component]]:
     """Name → spec class of every component of a kind."""
     module, union = KINDS[kind]
     return component_classes(getattr(import_module(module), union))

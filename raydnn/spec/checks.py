@@ -15,6 +15,7 @@ from raydnn.spec.fitting import (
     groups_divide_widths,
     loss_fits_task,
     loss_of,
+    mixup_has_partners,
     one_dropout_of_hidden_units,
     output_fits_loss,
     smoothing_has_classes,
@@ -23,7 +24,7 @@ from raydnn.spec.fitting import (
 from raydnn.spec.job import Job
 from raydnn.spec.places import Places
 from raydnn.spec.schedule import Performance
-from raydnn.spec.search import Asha, Random
+from raydnn.spec.search import Asha
 
 
 def cross_field_problems(job: Job | None, where: Places, broken: Set[str] = frozenset()) -> list[Problem]:
@@ -73,9 +74,9 @@ def _rungs_within_budget(job: Job) -> Found:
     yield "search.scheduler.min_epochs", f"{message}; allowed: at most {epochs_of(job)}"
 
 
-def _random_has_an_end(job: Job) -> Found:
-    if job.search and isinstance(job.search.algorithm, Random) and job.search.trials is None:
-        yield "search.trials", "missing; algorithm: random needs it: int, at least 1"
+def _search_has_an_end(job: Job) -> Found:
+    if job.search and not job.search.algorithm.ends and job.search.trials is None:
+        yield "search.trials", f"missing; algorithm: {job.search.algorithm.name} needs it: int, at least 1"
 
 
 def _sweep_in_one_process(job: Job) -> Found:
@@ -115,7 +116,7 @@ def _metrics_fit_task(job: Job) -> Found:
 
 CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     _rungs_within_budget: frozenset({"search", "train"}),
-    _random_has_an_end: frozenset({"search"}),
+    _search_has_an_end: frozenset({"search"}),
     _sweep_in_one_process: frozenset({"search", "resources"}),
     _warm_up_within_training: frozenset({"search", "train", "schedule"}),
     loss_fits_task: frozenset({"data", "loss"}),
@@ -125,6 +126,7 @@ CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     groups_divide_widths: frozenset({"model", "normalization"}),
     zero_init_has_normalization: frozenset({"model", "normalization"}),
     one_dropout_of_hidden_units: frozenset({"regularization"}),
+    mixup_has_partners: frozenset({"train"}),
     class_weights_have_classes: frozenset({"data", "train"}),
     _metrics_fit_task: frozenset({"data", "loss", "search", "schedule", "train"}),
 }

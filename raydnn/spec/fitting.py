@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from math import gcd
 
 from raydnn.spec.activation import ActivationFunction
 from raydnn.spec.base import Component
 from raydnn.spec.data import Task
-from raydnn.spec.fields import component_classes
+from raydnn.spec.fields import component_classes, component_name
 from raydnn.spec.job import Training
 from raydnn.spec.loss import AUTO, AutoLoss, LossFunction
 from raydnn.spec.model import ResidualMlp
 from raydnn.spec.normalization import GroupNorm, NoNormalization
 from raydnn.spec.output import AutoOutput
+
+WITH_CLASSES = ("classification", "binary")
+"""Tasks whose targets are class numbers."""
 
 Found = Iterator[tuple[str, str]]
 """Dotted field and message of each contradiction."""
@@ -23,15 +27,29 @@ def unfit(cls: type[Component], axis: str, task: Task) -> str:
     """Why no trial of a task can have a component on an axis; empty if one can."""
     if issubclass(cls, LossFunction) and task not in cls.outputs:
         return f"does not fit a {task} task"
+    if axis == "train.class_weights" and component_name(cls) != "none" and task not in WITH_CLASSES:
+        return f"needs classes, which a {task} task (data.kind) has not"
+    if axis == "output" and cls is not AutoOutput and not _has_loss(component_name(cls), task):
+        return f"goes with no loss of a {task} task"
     if axis == "activation" and issubclass(cls, ActivationFunction):
         return cls.no_hidden_layer
     return ""
 
 
-def fitting(axis: str, task: Task) -> list[str]:
+def _has_loss(output: str, task: Task) -> bool:
+    losses = component_classes(Training.model_fields["loss"].annotation).values()
+    return any(
+        output in outputs_of(loss, task)
+        for loss in losses
+        if issubclass(loss, LossFunction) and task in loss.outputs
+    )
+
+
+@cache
+def fitting(axis: str, task: Task) -> tuple[str, ...]:
     """The names that an axis may have in a task."""
     classes = component_classes(Training.model_fields[axis].annotation)
-    return [name for name, cls in classes.items() if not unfit(cls, axis, task)]
+    return tuple(name for name, cls in classes.items() if not unfit(cls, axis, task))
 
 
 def loss_of(training: Training) -> LossFunction:
@@ -39,20 +57,21 @@ def loss_of(training: Training) -> LossFunction:
     return AUTO[training.data.task]() if isinstance(training.loss, AutoLoss) else training.loss
 
 
-def outputs_of(loss: type[LossFunction], task: Task) -> list[str]:
+@cache
+def outputs_of(loss: type[LossFunction], task: Task) -> tuple[str, ...]:
     """Output activations that go with a loss."""
     classes = component_classes(Training.model_fields["output"].annotation)
     found = []
     for name, cls in classes.items():
         if issubclass(cls, ActivationFunction):
-            threshold = not cls.differentiable and loss.single and task == "binary"
+            threshold = not cls.differentiable and loss.single and loss.decides and task == "binary"
             values = cls.differentiable and loss.takes_values
             if values or threshold or name in ("linear", loss.outputs.get(task)):
                 found.append(name)
-    return found
+    return tuple(found)
 
 
-def allowed_outputs(training: Training) -> list[str]:
+def allowed_outputs(training: Training) -> tuple[str, ...]:
     """Output activations that go with the loss of a training."""
     return outputs_of(type(loss_of(training)), training.data.task)
 
@@ -96,10 +115,20 @@ def smoothing_has_classes(training: Training) -> Found:
 def class_weights_have_classes(training: Training) -> Found:
     """Weights of classes need class numbers as targets."""
     chosen, task = training.train.class_weights.name, training.data.task
-    if chosen != "none" and task not in ("classification", "binary"):
+    if chosen != "none" and task not in WITH_CLASSES:
         yield (
             "train.class_weights",
             f"{chosen} with a {task} task (data.kind), which has no classes; allowed: none",
+        )
+
+
+def mixup_has_partners(training: Training) -> Found:
+    """Mixup needs a second example in the batch."""
+    mixup = training.train.augmentation.mixup
+    if mixup and training.train.batch_size == 1:
+        yield (
+            "train.augmentation.mixup",
+            f"{mixup:g} with train.batch_size 1, where no example has another to be mixed with; allowed: 0",
         )
 
 

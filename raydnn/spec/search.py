@@ -6,22 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from raydnn.spec.algorithm import CmaEs, Evolution, Gp, Grid, Pso, Random, Sobol, Tpe
 from raydnn.spec.base import Component, NameOrMapping, Spec, parameter
 from raydnn.spec.metrics import MODES, Metric, Mode
-
-
-class Random(Component):
-    """Independent draws from the space."""
-
-    source: ClassVar[str] = "Bergstra & Bengio 2012"
-
-    name: Literal["random"] = "random"
-
-
-class Grid(Component):
-    """Every combination of the space's choices; it must hold no continuous range."""
-
-    name: Literal["grid"] = "grid"
 
 
 class NoScheduler(Component):
@@ -44,7 +31,9 @@ class Asha(Component):
     eta: float = parameter(3.0, "one in eta goes on at each rung", gt=1)
 
 
-Algorithm = Annotated[Random | Grid, NameOrMapping, Field(discriminator="name")]
+Algorithm = Annotated[
+    Random | Grid | Sobol | Tpe | Gp | CmaEs | Evolution | Pso, NameOrMapping, Field(discriminator="name")
+]
 Scheduler = Annotated[NoScheduler | Asha, NameOrMapping, Field(discriminator="name")]
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from raydnn.spec.init import LecunNormal, LecunUniform, VarianceScaling
 from raydnn.spec.job import Training
 
+PLAIN_MODELS = ("perceptron", "mlp")
+"""Models without skip connections, whose sums would double the variance."""
+
 
 def selu_warnings(trial: Training) -> list[str]:
     """One line for each broken condition; none for another activation.
@@ -21,11 +24,14 @@ def selu_warnings(trial: Training) -> list[str]:
         broken.append(f"data.scaling: {trial.data.scaling.name}, but SELU needs standardize")
     if not _keeps_variance(trial):
         broken.append(f"init: {trial.init.name}, but SELU needs lecun_normal")
-    if str(trial.model.name) not in ("mlp", "perceptron"):
+    if str(trial.model.name) not in PLAIN_MODELS:
         broken.append(f"model: {trial.model.name} has skip connections, but SELU needs a plain mlp")
-    if trial.regularization.dropout:
+    given = trial.regularization
+    if given.dropout:
+        broken.append(f"regularization.dropout: {given.dropout:g}, but SELU needs alpha_dropout instead")
+    if given.input_dropout:
         broken.append(
-            f"regularization.dropout: {trial.regularization.dropout:g}, but SELU needs alpha_dropout instead"
+            f"regularization.input_dropout: {given.input_dropout:g}, but SELU needs inputs of variance 1"
         )
     return broken
 

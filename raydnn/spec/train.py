@@ -37,6 +37,12 @@ class EarlyStopping(Spec):
     patience: int = parameter(10, "epochs without improvement that are borne", ge=1)
     min_delta: float = parameter(0.0, "smallest change that counts as improvement", ge=0)
     restore_best: bool = parameter(True, "end with the weights of the best epoch, not of the last")
+    min_grad_norm: float | None = parameter(
+        None,
+        "stop, too, when the gradient's norm at an epoch's last step (grad_norm in `epochs`) falls below this; "
+        "null: off",
+        gt=0,
+    )
 
 
 class Train(Spec):
@@ -60,6 +66,9 @@ class Train(Spec):
         EqualWeights(), "weights of the classes in the training loss: none, balanced, or a list"
     )
     early_stopping: EarlyStopping | None = parameter(None, "early stopping; null: train all epochs")
+    diagnostics: bool = parameter(
+        False, "record every layer's gradient, update and activations after each epoch, in the table `layers`"
+    )
     checkpoint_every_epochs: int = parameter(
         1, "epochs between checkpoints to resume from; 0: none, a killed training starts over", ge=0
     )

@@ -35,19 +35,12 @@ def commit_epochs(run: Run, stack: int, attempt: int, rows: Sequence[Mapping[str
         ValueError: A row has an unknown column or lacks its key.
         StoreError: The file cannot be written; nothing was committed.
     """
-    if not rows:
-        return
-    filled = {"run_id": run.run_id, "attempt": attempt, "committed_at": datetime.now(UTC)}
-    content = _table(run, "epochs", rows, filled)
-    last = max(row["epoch"] for row in rows)
-    folder = run.location / "epochs"
-    name = stack_part(stack, attempt, f".e{last:06d}")
-    again = 0
-    while files.exists(folder / name):
-        # What is committed is never written over, even when one epoch is committed in two portions.
-        again += 1
-        name = stack_part(stack, attempt, f".e{last:06d}_{again:03d}")
-    files.write_bytes(folder / name, encode(content), scratch=run.scratch)
+    _commit_by_epoch(run, "epochs", stack, attempt, rows)
+
+
+def commit_layers(run: Run, stack: int, attempt: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Commit rows of `layers`, as `commit_epochs` those of `epochs`."""
+    _commit_by_epoch(run, "layers", stack, attempt, rows)
 
 
 def commit_trials(run: Run, stack: int, attempt: int, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -74,7 +67,7 @@ def next_attempt(run: Run, stack: int) -> int:
     """One more than the highest attempt of a stack that has left rows, compacted or damaged ones included."""
     names = [entry.name for entry in files.list_files(run.location / DAMAGED_FOLDER)]
     highest = 0
-    for table in ("trials", "epochs"):
+    for table in ("trials", "epochs", "layers"):
         entries = part_entries(run.location, table)
         names += [entry.name for entry in entries]
         if any(not stack_attempts([entry.name]) for entry in entries):
@@ -142,6 +135,25 @@ class EventLog:
         name = f"events-{self._buffer[0]['sequence']:09d}-{self._buffer[-1]['sequence']:09d}.parquet"
         files.write_bytes(run.location / "events" / name, encode(content), scratch=run.scratch)
         self._buffer.clear()
+
+
+def _commit_by_epoch(
+    run: Run, table: str, stack: int, attempt: int, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Commit rows of a table that grows with every epoch, as one new file named by the last epoch in it."""
+    if not rows:
+        return
+    filled = {"run_id": run.run_id, "attempt": attempt, "committed_at": datetime.now(UTC)}
+    content = _table(run, table, rows, filled)
+    last = max(row["epoch"] for row in rows)
+    folder = run.location / table
+    name = stack_part(stack, attempt, f".e{last:06d}")
+    again = 0
+    while files.exists(folder / name):
+        # What is committed is never written over, even when one epoch is committed in two portions.
+        again += 1
+        name = stack_part(stack, attempt, f".e{last:06d}_{again:03d}")
+    files.write_bytes(folder / name, encode(content), scratch=run.scratch)
 
 
 def _last_sequence(run: Run) -> int:

@@ -26,7 +26,7 @@ def read(run_location: Location, table: str) -> pa.Table:
 
     Args:
         run_location: The run's folder.
-        table: `trials`, `epochs` or `events`.
+        table: `trials`, `epochs`, `events` or `layers`.
 
     Raises:
         UsageError: There is no such table.
@@ -41,7 +41,7 @@ def load(path_or_uri: str | os.PathLike[str], table: str = "trials") -> pa.Table
 
     Args:
         path_or_uri: A run's folder or a folder of runs; a path, `s3://...` or `gs://...`.
-        table: `trials`, `epochs` or `events`.
+        table: `trials`, `epochs`, `events` or `layers`.
 
     Raises:
         NotFoundError: There is no such folder.

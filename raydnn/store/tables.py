@@ -147,6 +147,42 @@ EVENTS = (
     Column("detail", STRING, "further facts, as JSON"),
 )
 
+LAYERS = (
+    Column("run_id", STRING, "the run"),
+    Column("trial_id", STRING, "the trial"),
+    Column("epoch", INT32, "the epoch, from 1; it continues over restarts"),
+    Column("layer", STRING, "the layer, as its parameters are named: layers.0, layers.0.norm, ..."),
+    Column("depth", INT32, "the layer's place on the way from the inputs, from 0"),
+    Column("gradient_norm", FLOAT64, "norm of its gradient at the epoch's last step, before clipping"),
+    Column("weight_norm", FLOAT64, "norm of its parameters at the end of the epoch"),
+    Column(
+        "update_ratio",
+        FLOAT64,
+        "norm of what the epoch's last step changed, divided by the norm of its parameters before; "
+        "null where these were 0",
+    ),
+    Column(
+        "dead_fraction",
+        FLOAT64,
+        "share of its units whose activation is flat, so that no gradient passes, for every probe example; "
+        "null for the output layer and for activations without a flat end",
+    ),
+    Column(
+        "saturated_fraction",
+        FLOAT64,
+        "share of its activations at the flat ends of sigmoid (below 0.01, above 0.99) or tanh (beyond ±0.99), "
+        "over probe examples and units; null elsewhere",
+    ),
+    Column(
+        "activation_mean",
+        FLOAT64,
+        "mean of its activations over probe examples (the first 1,024 training examples, without noise) and units",
+    ),
+    Column("activation_std", FLOAT64, "standard deviation of its activations over probe examples and units"),
+    Column("attempt", INT32, "the start of the stack that computed this row, from 1"),
+    Column("committed_at", TIMESTAMP, "when the row was committed"),
+)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -161,6 +197,7 @@ TABLES = {
     "trials": Table(TRIALS, ("run_id", "trial_id"), "attempts"),
     "epochs": Table(EPOCHS, ("run_id", "trial_id", "epoch"), "attempt"),
     "events": Table(EVENTS, ("run_id", "sequence"), None),
+    "layers": Table(LAYERS, ("run_id", "trial_id", "epoch", "layer"), "attempt"),
 }
 
 

@@ -21,3 +21,8 @@ def best_epoch(spec: EarlyStopping, values: Sequence[float]) -> int:
 def should_stop(spec: EarlyStopping, values: Sequence[float]) -> bool:
     """Whether `patience` epochs have passed since the best one."""
     return len(values) - best_epoch(spec, values) >= spec.patience
+
+
+def has_converged(spec: EarlyStopping, grad_norm: float | None) -> bool:
+    """Whether the gradient has fallen below `min_grad_norm`; never where that is off or no epoch was trained."""
+    return spec.min_grad_norm is not None and grad_norm is not None and grad_norm < spec.min_grad_norm

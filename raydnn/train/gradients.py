@@ -2,60 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from raydnn.data import mixup
+from raydnn.nn.backprop import Backprop, differentiated
 from raydnn.nn.noise import Noise
+from raydnn.train.batch import Batch
 from raydnn.train.stack import Stack
 
 
-@dataclass(frozen=True)
-class Batch:
-    """A batch, or this worker's share of it; a step may go over several."""
-
-    inputs: Tensor
-    """(B, F), shared by all members, or (N, B, F)."""
-    targets: Tensor
-    weights: Tensor | None
-    """Weights of the examples, or None."""
-    size: int
-    """Examples of the whole batch, over all workers."""
-    step_size: int
-    """Examples of the whole step."""
-    is_first: bool
-    """Whether it is the first of its step."""
-    is_last: bool
-
-
-def backpropagate(stack: Stack, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
-    """Add a batch's share to the gradient of the step's mean loss; the first batch of a step begins anew.
+def backpropagate(
+    stack: Stack, batch: Batch, noise: Noise, *, examples: int, first: bool, last: bool
+) -> tuple[Tensor, Tensor]:
+    """Add a batch's share to the gradient of its step's mean loss.
 
     Args:
         stack: The members; after the step's last batch `stack.gradients` (N, P) holds the whole gradient.
-        batch: The examples.
+        batch: The batch.
         noise: The epoch's noise.
+        examples: Examples of the whole step, which may go over several batches.
+        first: Whether the step begins with this batch; what `stack.gradients` held is forgotten.
+        last: Whether it ends with it.
 
     Returns:
         Outputs (N, B, K) and losses (N,), summed over the batch.
     """
     if stack.backprop is None:
-        return _by_autograd(stack, batch, noise)
-    with torch.no_grad():
-        outputs = stack.backprop.forward(batch.inputs, noise, batch.size)
-        losses, of_outputs = stack.objective.with_gradient(outputs, batch.targets, batch.weights)
-        stack.backprop.backward(of_outputs.mul_(1 / batch.step_size), add=not batch.is_first)
-        return outputs, losses.sum(dim=1)
+        return _by_autograd(stack, batch, noise, examples, last)
+    return _by_hand(stack, stack.backprop, batch, noise, examples, first)
 
 
-def _by_autograd(stack: Stack, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
+@torch.no_grad()
+def _by_hand(
+    stack: Stack, backprop: Backprop, batch: Batch, noise: Noise, examples: int, first: bool
+) -> tuple[Tensor, Tensor]:
+    outputs = backprop.forward(batch.inputs, noise, batch.size)
+    by_hand = stack.objective.gradient
+    if by_hand is not None and batch.partners is None and batch.labels.weights is None:
+        losses, of_outputs = by_hand(outputs, batch.labels.targets)
+    else:
+        losses, pull = differentiated(lambda outputs: _losses(stack, outputs, batch), [outputs], [])
+        (of_outputs,) = pull(torch.ones_like(losses))
+    backprop.backward(of_outputs.mul_(1 / examples), add=not first)
+    return outputs, losses.sum(dim=1)
+
+
+def _by_autograd(
+    stack: Stack, batch: Batch, noise: Noise, examples: int, last: bool
+) -> tuple[Tensor, Tensor]:
     workers = stack.workers
-    with workers.delaying(stack.shared_module, not batch.is_last):
+    with workers.delaying(stack.shared_module, not last):
         outputs = stack.shared_module(batch.inputs, noise, batch.size)
-        losses = stack.objective.training(outputs, batch.targets, batch.weights).sum(dim=1)
+        losses = _losses(stack, outputs, batch).sum(dim=1)
         # Gradients are averaged over the workers, whose shares of a batch may differ in size.
-        (losses.sum() * (workers.count / batch.step_size)).backward()  # type: ignore[no-untyped-call]
-    if batch.is_last:
+        (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
+    if last:
         stack.gather_gradients()
     return outputs.detach(), losses.detach()
+
+
+def _losses(stack: Stack, outputs: Tensor, batch: Batch) -> Tensor:
+    """The losses (N, B) that are minimized, with mixup those of both examples."""
+    losses = stack.objective.training(outputs, batch.labels.targets, batch.labels.weights)
+    if batch.partners is None or batch.share is None:
+        return losses
+    of_partners = stack.objective.training(outputs, batch.partners.targets, batch.partners.weights)
+    return mixup.mixed(batch.share[..., None], losses, of_partners)

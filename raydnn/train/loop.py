@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from raydnn.data.dataset import Dataset, Split
 from raydnn.optim.schedules import Progress, learning_rates, momenta
@@ -23,7 +24,12 @@ EpochRow = dict[str, Any]
 """One member's row of the table `epochs`, without what the store adds."""
 
 
-def train(stack: Stack, dataset: Dataset, first_epoch: int) -> Iterator[tuple[int, list[EpochRow]]]:
+def train(
+    stack: Stack,
+    dataset: Dataset,
+    first_epoch: int,
+    before_last_step: Callable[[Tensor], None] | None = None,
+) -> Iterator[tuple[int, list[EpochRow]]]:
     """Train a stack epoch by epoch for as long as it has members.
 
     The caller gets control after every epoch: it records the rows, and drops from the stack the members that end.
@@ -32,6 +38,7 @@ def train(stack: Stack, dataset: Dataset, first_epoch: int) -> Iterator[tuple[in
         stack: The members; all of them have finished `first_epoch − 1` epochs.
         dataset: The data, flat and on the stack's device.
         first_epoch: Absolute epoch to begin with, from 1.
+        before_last_step: Called in every epoch, as `train_epoch` says.
 
     Yields:
         The epoch, and a row of `epochs` for each member in the stack's order.
@@ -40,7 +47,8 @@ def train(stack: Stack, dataset: Dataset, first_epoch: int) -> Iterator[tuple[in
     while stack.members:
         started = perf_counter()
         table = _table(stack.members, epoch, steps_per_epoch(stack, dataset))
-        measured = train_epoch(stack, dataset.train, epoch, torch.from_numpy(table).to(stack.device))
+        rates = torch.from_numpy(table).to(stack.device)
+        measured = train_epoch(stack, dataset.train, epoch, rates, before_last_step)
         validation_loss, validation_accuracy = evaluate(stack, dataset.validation)
         columns = {
             "train_loss": measured.train_loss,
@@ -57,6 +65,7 @@ def train(stack: Stack, dataset: Dataset, first_epoch: int) -> Iterator[tuple[in
             for metric, past in member.history.items():
                 if metric in row:
                     past.append(row[metric])
+            member.grad_norm = row["grad_norm"]
             member.seconds += seconds
             rows.append(
                 {

@@ -25,6 +25,8 @@ class Member:
     spec: TrialSpec
     history: dict[str, list[float]] = field(default_factory=lambda: {metric: [] for metric in MODES})
     """Metric → its value after each finished epoch; a metric the task lacks stays empty."""
+    grad_norm: float | None = None
+    """Norm of the gradient at the last step of the last finished epoch."""
     state: State = "RUNNING"
     stop_reason: str | None = None
     rung: int | None = None

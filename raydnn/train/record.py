@@ -13,7 +13,7 @@ from torch import Tensor
 
 from raydnn.spec.metrics import MODES
 from raydnn.store import files
-from raydnn.store.commit import commit_epochs, commit_trials, next_attempt
+from raydnn.store.commit import commit_epochs, commit_layers, commit_trials, next_attempt
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run
 from raydnn.train.checkpoint import (
@@ -98,6 +98,11 @@ class Record:
         self.finish()
         if self._writes:
             commit_epochs(self._run, self._stack, self._attempt, rows)
+
+    def commit_layers(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Commit what was seen of the layers in an epoch."""
+        if self._writes:
+            commit_layers(self._run, self._stack, self._attempt, rows)
 
     def commit_trials(self, members: Sequence[Member], parameters: int | None) -> None:
         """Commit how all members stand; `parameters` is their number of parameters, where it is known."""

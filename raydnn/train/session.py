@@ -17,7 +17,8 @@ from raydnn.errors import StoreError
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.data import DataSet
 from raydnn.store.run import Run
-from raydnn.train.early_stopping import should_stop
+from raydnn.train.diagnostics import Diagnostics
+from raydnn.train.early_stopping import has_converged, should_stop
 from raydnn.train.evaluation import evaluate
 from raydnn.train.loop import flat, train
 from raydnn.train.member import MUST_BE_FINITE, Member, State
@@ -92,7 +93,9 @@ class _Session:
             stack.load_state_tensors(tensors)
             self.settle(stack, dataset, done_epochs)
         every = running[0].spec.train.checkpoint_every_epochs
-        for epoch, rows in train(stack, dataset, done_epochs + 1):
+        diagnostics = Diagnostics(stack)
+        for epoch, rows in train(stack, dataset, done_epochs + 1, diagnostics.before_last_step):
+            self.record.commit_layers(diagnostics.rows(epoch, dataset.train))
             self.record.commit_epoch(rows)
             if every and epoch % every == 0:
                 self.record.save_state(epoch, stack.state_tensors(), self.members)
@@ -120,6 +123,8 @@ class _Session:
                 member.end("STOPPED", self.scheduler)
             elif stopping is not None and should_stop(stopping, member.history[stopping.monitor]):
                 member.end("COMPLETED", "early_stopping")
+            elif stopping is not None and has_converged(stopping, member.grad_norm):
+                member.end("COMPLETED", "min_grad_norm")
         completed = [p for p, member in enumerate(stack.members) if member.state == "COMPLETED"]
         if completed:
             self.complete(stack, dataset, completed)

@@ -16,7 +16,7 @@ from raydnn.errors import NotFoundError, UsageError
 from raydnn.spec.data import Digits
 from raydnn.spec.optimizer import Adam, Optimizer, Sgd
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.commit import commit_epochs, commit_trials
+from raydnn.store.commit import commit_epochs, commit_layers, commit_trials
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
 
@@ -110,7 +110,7 @@ def test_sql_sees_every_key_once(run: Run, storage: str) -> None:
     assert sql(storage, "select count(*) n from events").to_pylist() == [{"n": 0}]
     (row,) = sql(storage, "select max(started_at) + interval 1 hour as t from trials").to_pylist()
     assert row["t"] == NOON + timedelta(hours=1)
-    assert sql(run, "show tables")["name"].to_pylist() == ["epochs", "events", "trials"]
+    assert sql(run, "show tables")["name"].to_pylist() == ["epochs", "events", "layers", "trials"]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,23 @@ def test_reading_needs_neither_torch_nor_ray(run: Run, storage: str) -> None:
         "assert not {'torch', 'ray', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_trial_shows_its_layers_of_the_last_epoch_in_their_order(run: Run) -> None:
+    assert show(run, "t00000")["layers_table"] == []
+    for epoch in (1, 2):
+        rows = [
+            {"trial_id": f"t{n:05d}", "epoch": epoch, "layer": f"layers.{depth}", "depth": depth}
+            for n in (0, 1)
+            for depth in (0, 2, 10)
+        ]
+        commit_layers(run, 0, epoch, [{**row, "gradient_norm": epoch / 4} for row in rows])
+    shown = show(run, "t00000")["layers_table"]
+    assert [row["layer"] for row in shown] == ["layers.0", "layers.2", "layers.10"]
+    assert all((row["epoch"], row["gradient_norm"]) == (2, 0.5) for row in shown)
+    assert "trial_id" not in shown[0]
+    query = "select layer, avg(gradient_norm) g from layers group by layer, depth order by depth"
+    assert sql(run, query).to_pylist() == [{"layer": f"layers.{d}", "g": 0.375} for d in (0, 2, 10)]
 
 
 def test_import_of_the_package_alone_is_light() -> None:

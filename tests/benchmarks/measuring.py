@@ -1,9 +1,9 @@
-"""What the benchmarks share: a comparison with a peer, the machine's name, the table."""
+"""What the benchmarks share: a comparison with a peer, measuring by turns, and what the machine is."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,31 +12,68 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
+
 ROOT = Path(__file__).parents[2]
+LESS_IS_BETTER = ("s", "MB")
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The same work done by raydnn and by a peer, side by side in one run on one machine."""
 
+    key: str
+    """Its name in targets.toml: PART/WORK/PEER."""
     what: str
     peer: str
     unit: str
-    """`s`, where less is better, or `steps/s`, where more is better."""
-    ours: tuple[float, ...]
-    theirs: tuple[float, ...]
+    """`s` and `MB`, where less is better, or `steps/s`, `trial-steps/s` and `GFLOP/s`, where more is better."""
+    ours: tuple[float, ...] = ()
+    theirs: tuple[float, ...] = ()
+    """What the peer measured in the same repeat; empty where it is `absent`."""
+    absent: str = ""
+    """Why nothing was measured: `not installed`, `no GPU`."""
+    share: bool = False
+    """Whether the ratio is raydnn's part of the peer's number, and no comparison of speeds."""
     notes: str = ""
 
     @property
-    def ratio(self) -> float:
-        """How many times faster raydnn is, by the medians."""
-        ours, theirs = median(self.ours), median(self.theirs)
-        return theirs / ours if self.unit == "s" else ours / theirs
+    def ratios(self) -> tuple[float, ...]:
+        """How many times better raydnn is (or its share), repeat by repeat."""
+        pairs = list(zip(self.ours, self.theirs, strict=False))
+        if self.unit in LESS_IS_BETTER and not self.share:
+            return tuple(theirs / ours for ours, theirs in pairs)
+        return tuple(ours / theirs for ours, theirs in pairs)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with the medians and the ratio."""
-        medians = {"ours_median": median(self.ours), "theirs_median": median(self.theirs)}
-        return {**vars(self), **medians, "ratio": self.ratio}
+        """Everything, with medians and ratios; null where nothing was measured."""
+        return {
+            **vars(self),
+            "ours_median": median(self.ours) if self.ours else None,
+            "theirs_median": median(self.theirs) if self.theirs else None,
+            "ratios": self.ratios,
+            "ratio": median(self.ratios) if self.ratios else None,
+        }
+
+
+def by_turns(repeats: int, measures: Mapping[str, Callable[[], float]]) -> dict[str, tuple[float, ...]]:
+    """Measure every program `repeats` times, one after the other within a repeat, after a turn to warm up.
+
+    Who begins changes from repeat to repeat, so that none always finds the warmer machine.
+
+    Args:
+        repeats: Measurements of each program that count.
+        measures: Name → function that measures once.
+    """
+    found: dict[str, list[float]] = {name: [] for name in measures}
+    for measure in measures.values():
+        measure()
+    for repeat in range(repeats):
+        names = list(measures)
+        first = repeat % len(names)
+        for name in names[first:] + names[:first]:
+            found[name].append(measures[name]())
+    return {name: tuple(values) for name, values in found.items()}
 
 
 def machine() -> dict[str, Any]:
@@ -44,36 +81,13 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "ray", "raydnn")},
         "load": getloadavg()[0],
         "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
     }
-
-
-def about(machine: dict[str, Any]) -> str:
-    """One line on where and when `machine` measured."""
-    where = f"Medians on {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, "
-    when = f"torch {machine['torch']}, ray {machine['ray']}, {machine['measured_at'][:10]}."
-    busy = (
-        " Other programs kept the machine busy meanwhile." if machine["load"] > machine["cores"] / 2 else ""
-    )
-    return f"{where}{when}{busy}"
-
-
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The table of comparisons as `to_json` gives them."""
-    lines = ["| what | raydnn | peer | peer's | times faster | repeats |", "|---|--:|---|--:|--:|--:|"]
-    for row in rows:
-        ours, theirs = (f"{_rounded(row[f'{side}_median'])} {row['unit']}" for side in ("ours", "theirs"))
-        ratio = f"{row['ratio']:.1f}" if row["ratio"] >= 10 else f"{row['ratio']:.2f}"
-        lines.append(f"| {row['what']} | {ours} | {row['peer']} | {theirs} | {ratio} | {len(row['ours'])} |")
-    return "\n".join(lines)
-
-
-def _rounded(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def _cpu_model() -> str:

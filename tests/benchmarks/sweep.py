@@ -1,8 +1,11 @@
-"""Wall time of the demo sweep, from command to results, against the same trials as a Ray Tune user would run them.
+"""Wall time of whole sweeps, from command to table, against the same trials as users of other tools run them.
 
-The peer (`tune_trials.py`) trains the configurations that raydnn proposes, on the same split of the same data, with
-Ray Tune's documented function trainable: one actor a trial, or actors that are used again. Every measurement is a
-process of its own, started from cold; raydnn and the peers take turns.
+The peers train the configurations that raydnn proposes, on the same split of the same data, with an `nn.Module` and
+a `torch.optim` optimizer each (torch_trial.py): with Ray Tune's documented function trainable (one actor a trial, or
+actors that are used again), with Optuna in one process, and one after the other in one process. Every measurement is
+a process of its own, started from cold; raydnn and the peers take turns. raydnn and Ray Tune train on all cores, a
+thread each; the peers in one process have one thread. ASHA's verdicts depend on the order of results, so under it
+not all train the same number of epochs; measured.json has the counts.
 """
 
 from __future__ import annotations
@@ -11,99 +14,121 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from measuring import ROOT, Comparison
+from work import write_work
 
 import raydnn
-from raydnn.data.load import load_dataset
-from raydnn.search.algorithms import propose
-from raydnn.space.space import build_space
-from raydnn.spec.load import load_job
-from raydnn.spec.search import Asha
 
-JOB = ROOT / "jobs" / "digits-asha.yaml"
-EPOCHS = 27
-SEARCHES = {"ASHA": [], "no scheduler": ["search.scheduler=none", f"train.epochs={EPOCHS}"]}
-"""Name → overrides of the job."""
+HERE = Path(__file__).parent
 PEERS = {
-    "Ray Tune, function trainable": ["--no-reuse"],
-    "Ray Tune, function trainable, `reuse_actors=True`": ["--reuse"],
+    "tune": ("Ray Tune, function trainable", "ray", ["tune_trials.py", "--no-reuse"]),
+    "tune-reuse": ("Ray Tune, `reuse_actors=True`", "ray", ["tune_trials.py", "--reuse"]),
+    "optuna": ("Optuna, one process, one thread", "optuna", ["optuna_trials.py"]),
+    "sequential": ("`nn.Module`s in turn, one process, one thread", "torch", ["sequential_trials.py"]),
 }
+"""Key → name in the table, package it needs, script and its options."""
 
 
-def measure(repeats: int, searches: tuple[str, ...] = tuple(SEARCHES)) -> list[Comparison]:
-    """Compare each search with each peer.
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that is timed."""
+
+    name: str
+    job: Path
+    overrides: tuple[str, ...]
+    peers: tuple[str, ...] = tuple(PEERS)
+
+
+DIGITS = ROOT / "jobs" / "digits-asha.yaml"
+ASHA = Sweep(
+    "64 digits trials x 27 epochs, ASHA",
+    DIGITS,
+    ("search.scheduler.max_epochs=27",),
+    ("tune", "tune-reuse", "optuna"),
+)
+FULL = Sweep("64 digits trials x 27 epochs", DIGITS, ("search.scheduler=none", "train.epochs=27"))
+RATES = "{trials: 32, space: {optimizer.sgd.lr: 'loguniform(1e-3, 1e-1)'}}"
+FASHION = Sweep(
+    "32 Fashion-MNIST trials of 784-300-100-10 x 3 epochs",
+    ROOT / "jobs" / "fashion-mlp.yaml",
+    (f"search={RATES}", "train.epochs=3"),
+)
+
+
+def measure(repeats: int, data: Path | None, key: str, sweep: Sweep) -> list[Comparison]:
+    """Compare a sweep with each of its peers.
 
     Args:
         repeats: Timed processes of each program.
-        searches: Which of SEARCHES.
+        data: Folder with Fashion-MNIST's IDX files; None: random data of the same shapes.
+        key: Its name in targets.toml.
+        sweep: The sweep.
     """
-    return [comparison for search in searches for comparison in _compare(search, repeats)]
-
-
-def _compare(search: str, repeats: int) -> list[Comparison]:
-    overrides = SEARCHES[search]
+    missing = {peer for peer in sweep.peers if find_spec(PEERS[peer][1]) is None}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        trials = _write_work(overrides, folder)
-        ours: list[float] = []
-        theirs: dict[str, list[float]] = {peer: [] for peer in PEERS}
-        found: dict[str, dict[str, Any]] = {}
-        for repeat in range(repeats):
-            storage = folder / f"results-{repeat}"
-            command = ["-m", "raydnn", "sweep", str(JOB), *overrides, f"storage={storage}"]
-            ours.append(_seconds(command, folder))
-            found["raydnn"] = _what_raydnn_did(storage)
-            for peer, options in PEERS.items():
-                script = str(Path(__file__).parent / "tune_trials.py")
-                theirs[peer].append(_seconds([script, str(folder), *options], folder))
-                found[peer] = json.loads((folder / "found.json").read_text())
+        overrides = [*sweep.overrides, *_data_overrides(sweep, data, folder)]
+        write_work(sweep.job, overrides, folder)
+        programs: dict[str, Callable[[], float]] = {"raydnn": partial(_raydnn, sweep.job, overrides, folder)}
+        programs |= {peer: partial(_peer, peer, folder) for peer in sweep.peers if peer not in missing}
+        seconds: dict[str, list[float]] = {program: [] for program in programs}
+        found: dict[str, Any] = {}
+        for _ in range(repeats):
+            for program, run in programs.items():
+                seconds[program].append(run())
+                found[program] = json.loads((folder / "found.json").read_text())
     return [
         Comparison(
-            f"sweep of {trials} digits trials, {search}",
-            peer,
+            f"{key}/{peer}",
+            sweep.name,
+            PEERS[peer][0],
             "s",
-            tuple(ours),
-            tuple(theirs[peer]),
-            json.dumps({"raydnn": found["raydnn"], "peer": found[peer]}),
+            tuple(seconds["raydnn"]),
+            tuple(seconds.get(peer, ())),
+            absent="not installed" if peer in missing else "",
+            notes=json.dumps({"raydnn": found["raydnn"], "peer": found.get(peer)}),
         )
-        for peer in PEERS
+        for peer in sweep.peers
     ]
 
 
-def _write_work(overrides: list[str], folder: Path) -> int:
-    """Write what the peer needs: configurations, data, and the scheduler's settings."""
-    loaded = load_job(JOB, overrides)
-    search = loaded.job.search
-    assert search is not None
-    trials = propose(build_space(loaded.job, loaded.places), loaded.job)
-    asha = search.scheduler
-    work = {
-        "trials": [json.loads(trial.config_json) for trial in trials],
-        "metric": search.metric,
-        "mode": search.direction,
-        "asha": None,
-    }
-    if isinstance(asha, Asha):
-        rungs = {"max_t": asha.max_epochs, "grace_period": asha.min_epochs, "reduction_factor": asha.eta}
-        work["asha"] = rungs
-    (folder / "work.json").write_text(json.dumps(work))
-    dataset = load_dataset(trials[0].data)
-    np.savez(
-        folder / "data.npz",
-        inputs=dataset.train.inputs.flatten(1).numpy(),
-        targets=dataset.train.targets.numpy(),
-        validation_inputs=dataset.validation.inputs.flatten(1).numpy(),
-        validation_targets=dataset.validation.targets.numpy(),
-    )
-    return len(trials)
+def _data_overrides(sweep: Sweep, data: Path | None, folder: Path) -> Sequence[str]:
+    """Where the data is, if the sweep does not bring it along."""
+    if sweep.job == DIGITS:
+        return ()
+    if data is not None:
+        return (f"data.path={data}",)
+    draw, sizes = np.random.default_rng(0), {"": 60_000, "test_": 10_000}
+    arrays = {f"{part}inputs": draw.random((n, 784), np.float32) for part, n in sizes.items()}
+    arrays |= {f"{part}targets": draw.integers(10, size=n) for part, n in sizes.items()}
+    np.savez(folder / "random.npz", **arrays)
+    return (f"data={{name: npz, path: '{folder / 'random.npz'}', validation: 5000}}",)
 
 
-def _seconds(arguments: list[str], folder: Path) -> float:
+def _raydnn(job: Path, overrides: Sequence[str], folder: Path) -> float:
+    with tempfile.TemporaryDirectory(dir=folder) as storage:
+        seconds = _seconds(["-m", "raydnn", "sweep", str(job), *overrides, f"storage={storage}"], folder)
+        values = [value for value in raydnn.load(storage)["best_value"].to_pylist() if value is not None]
+        found = {"epochs_trained": raydnn.load(storage, "epochs").num_rows, "best_value": min(values)}
+        (folder / "found.json").write_text(json.dumps(found))
+    return seconds
+
+
+def _peer(peer: str, folder: Path) -> float:
+    script, *options = PEERS[peer][2]
+    return _seconds([str(HERE / script), str(folder), *options], folder)
+
+
+def _seconds(arguments: Sequence[str], folder: Path) -> float:
     """Wall time of `python ARGUMENTS`, from its start to its end."""
     log = folder / "output.log"
     with log.open("w") as output:
@@ -114,8 +139,3 @@ def _seconds(arguments: list[str], folder: Path) -> float:
         end = "\n".join(log.read_text().splitlines()[-20:])
         raise SystemExit(f"{' '.join(arguments)} ended with {done.returncode}:\n{end}")
     return seconds
-
-
-def _what_raydnn_did(storage: Path) -> dict[str, Any]:
-    values = [value for value in raydnn.load(storage)["best_value"].to_pylist() if value is not None]
-    return {"epochs_trained": raydnn.load(storage, "epochs").num_rows, "best_value": min(values)}

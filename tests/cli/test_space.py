@@ -75,6 +75,44 @@ def test_a_job_without_search_names_the_way_out(cli, tmp_path: Path) -> None:
     assert "search" in outcome.err
 
 
+def test_a_sample_shows_what_auto_stands_for_in_each_trial(cli, job: Path) -> None:
+    rows = json.loads(cli("space", str(job), "--sample", "4", "-o", "json").out)
+    inits = {"relu": "he_normal", "tanh": "glorot_uniform"}
+    assert all(row["init"] == inits[row["activation"]] for row in rows)
+    assert {(row["loss"], row["output"]) for row in rows} == {("cross_entropy", "softmax")}
+
+
+def test_a_sample_too_wide_for_a_table_is_a_block_a_trial(cli, job: Path) -> None:
+    arguments = ("space", str(job), "--sample", "2", "search.space.optimizer=all")
+    lines = cli(*arguments, "search.space.regularization=all").out.splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == ["trial 0", "trial 1"]
+    assert sum(line.startswith("  optimizer=") for line in lines) == 2
+    assert max(map(len, lines)) < 160
+
+
+def test_a_learning_algorithm_shows_what_it_tries_before_it_has_results(cli, job: Path) -> None:
+    outcome = cli(
+        "space", str(job), "search.algorithm={name: tpe, startup: 4}", "--sample", "9", "-o", "json"
+    )
+    assert len(json.loads(outcome.out)) < 9
+    assert outcome.err == "what tpe tries next depends on the results of these\n"
+
+
+def test_the_resolved_job_tells_what_auto_stands_for(cli, tmp_path: Path, job: Path) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text("name: demo\ndata: digits\noptimizer: sgd\nactivation: tanh\n")
+    told = json.loads(cli("space", str(path), "--resolved", "-o", "json").out)
+    assert {axis: told[axis]["name"] for axis in ("init", "loss", "output")} == {
+        "init": "glorot_uniform",
+        "loss": "cross_entropy",
+        "output": "softmax",
+    }
+    assert "init.name" in cli("space", str(path), "--resolved").out
+    asha = "search.scheduler={name: asha, max_epochs: 27}"
+    assert json.loads(cli("space", str(job), asha, "--resolved", "-o", "json").out)["train"]["epochs"] == 27
+    assert cli("space", str(job), "--resolved", "--sample", "1").code == 2
+
+
 def test_a_bad_space_is_exit_2_with_the_line(cli, job: Path) -> None:
     job.write_text(JOB.replace("uniform(0.5, 0.9)", "uniform(0.9, 0.5)"))
     outcome = cli("space", str(job))

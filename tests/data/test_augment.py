@@ -10,6 +10,7 @@ import torch
 from scipy.ndimage import shift
 
 from raydnn.data.augment import Augmenter
+from raydnn.data.geometry import transformed
 from raydnn.errors import JobError
 from raydnn.nn.noise import Noise
 from raydnn.spec.augmentation import Augmentation
@@ -47,6 +48,47 @@ def test_translate_shifts_every_way_and_fills_with_zeros() -> None:
     assert seen == set(ways)
 
 
+def test_a_crop_is_a_translation_of_its_own() -> None:
+    found = augmented({"crop": 2})
+    padded = np.pad(IMAGES.numpy(), ((0, 0), (2, 2), (2, 2)))
+    seen = set()
+    for image, result in zip(padded, found, strict=True):
+        places = [(top, left) for top in range(5) for left in range(5)]
+        matching = [p for p in places if np.array_equal(image[p[0] : p[0] + 5, p[1] : p[1] + 4], result)]
+        assert len(matching) == 1
+        seen.update(matching)
+    assert len(seen) == 25
+    assert not found.equal(augmented({"translate": 2}))
+
+
+class Fixed:
+    """Draws that are all the same."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def uniform(self, batch_size: int, width: int, stream: str) -> torch.Tensor:
+        return torch.full((1, batch_size, width), self.value)
+
+
+@pytest.mark.parametrize(
+    ("draw", "spec", "rotation", "factor", "shear"),
+    [
+        (0.0, {"rotate": 40}, -40, 1, 0),
+        (1.0, {"scale": 0.5}, 0, 1.5, 0),
+        (0.0, {"scale": 0.5}, 0, 0.5, 0),
+        (0.75, {"shear": 30}, 0, 1, 15),
+        (0.75, {"rotate": 180, "scale": 0.2, "shear": 20}, 90, 1.1, 10),
+    ],
+)
+def test_transforms_are_drawn_evenly_both_ways(
+    draw: float, spec: dict[str, Any], rotation: float, factor: float, shear: float
+) -> None:
+    found = Augmenter([Augmentation(**spec)], (5, 4), CPU)(ROWS, Fixed(draw), len(ROWS))
+    given = [torch.full((1, len(ROWS)), float(value)) for value in (rotation, factor, shear)]
+    torch.testing.assert_close(found.unflatten(-1, (5, 4)), transformed(IMAGES.unsqueeze(0), *given)[0])
+
+
 def test_noise_is_normal() -> None:
     noise = (augmented({"noise": 0.5}) - IMAGES).flatten()
     assert noise.mean().abs() < 0.02
@@ -63,13 +105,29 @@ def test_cutout_clears_one_square_that_the_border_may_cut() -> None:
     assert set(rows.sum(1).tolist()) == set(columns.sum(1).tolist()) == {2, 3}
 
 
-ALL = {"flip": 0.5, "translate": 1, "noise": 0.1, "cutout": 2}
+ALL = {
+    "flip": 0.5,
+    "rotate": 20.0,
+    "scale": 0.2,
+    "shear": 10.0,
+    "crop": 1,
+    "translate": 1,
+    "noise": 0.1,
+    "cutout": 2,
+}
 
 
 def test_a_member_draws_what_it_draws_alone() -> None:
-    together = augmented(ALL, {"noise": 0.2}, {}, ALL, seeds=(3, 3, 4, 5))
-    for position, (spec, seed) in enumerate([(ALL, 3), ({"noise": 0.2}, 3), ({}, 4), (ALL, 5)]):
+    cases: list[tuple[dict[str, Any], int]] = [(ALL, 3), ({"noise": 0.2}, 3), ({}, 4), (ALL, 5)]
+    cases += [({name: value}, 5) for name, value in ALL.items()]
+    together = augmented(*(spec for spec, _ in cases), seeds=tuple(seed for _, seed in cases))
+    for position, (spec, seed) in enumerate(cases):
         assert together[position].equal(augmented(spec, seeds=(seed,)))
+    assert together[2].equal(IMAGES)
+
+
+def test_the_members_draw_from_all_techniques() -> None:
+    assert {*ALL, "mixup"} == set(Augmentation.model_fields)
 
 
 def test_equal_seeds_and_settings_share_their_images() -> None:
@@ -92,7 +150,7 @@ def test_a_worker_without_examples_of_a_small_batch_gets_none() -> None:
 
 @pytest.mark.parametrize(("features", "said"), [((6,), "6"), ((3, 5, 4), "3 × 5 × 4")])
 def test_only_images_can_be_augmented(features: tuple[int, ...], said: str) -> None:
-    Augmenter([Augmentation()], features, CPU)
+    Augmenter([Augmentation(mixup=0.2)], features, CPU)
     message = f"train.augmentation: needs images of height × width; the inputs are {said} numbers each"
     with pytest.raises(JobError) as error:
         Augmenter([Augmentation(flip=0.5)], features, CPU)

@@ -68,9 +68,9 @@ import json, sys, time
 from raydnn.errors import StoreError
 from raydnn.launch.local import ray_running
 from raydnn.launch.runs import begin, driving, ended_stacks
+from raydnn.launch.stacks import Stacks
 from raydnn.launch.tuning import search_on_ray
-from raydnn.search.algorithms import propose
-from raydnn.search.packing import pack
+from raydnn.search.algorithms import generations
 from raydnn.space.space import build_space
 from raydnn.spec.job import Job
 from raydnn.spec.load import Places
@@ -78,12 +78,12 @@ from raydnn.spec.load import Places
 def plan(name, stack):
     job = Job.model_validate(json.loads(sys.argv[1]))
     job = job.model_copy(update={"search": job.search.model_copy(update={"stack": stack})})
-    plans = pack(propose(build_space(job, Places({})), job), stack)
-    return begin(job, "", name, "sweep", plans), job, plans
+    stacks = Stacks(generations(build_space(job, Places({})), job), stack)
+    return begin(job, "", name, "sweep", stacks.plans), job, stacks
 
-def search(run, job, plans):
-    with driving(run, plans):
-        search_on_ray(run, job, plans, ended_stacks(run, plans))
+def search(run, job, stacks):
+    with driving(run, stacks.plans):
+        search_on_ray(run, job, stacks)
 
 facts = {}
 with ray_running(None, False):
@@ -92,20 +92,20 @@ with ray_running(None, False):
     for stack in (32, 1):
         search(*plan(f"stack-{stack}", stack))
 
-    run, job, plans = plan("broken", 32)
+    run, job, stacks = plan("broken", 32)
     checkpoints = run.local_path("checkpoints")
     checkpoints.rmdir()
     checkpoints.write_text("in the way")
     begun = time.monotonic()
     try:
-        search(run, job, plans)
+        search(run, job, stacks)
     except StoreError as error:
         facts["error"] = str(error)
     facts["seconds"] = time.monotonic() - begun
-    facts["ended"] = sorted(ended_stacks(run, plans))
+    facts["ended"] = sorted(ended_stacks(run, stacks.plans))
     checkpoints.unlink()
     checkpoints.mkdir()
-    search(run, job, plans)
+    search(run, job, stacks)
 
     def living():
         return [actor["State"] for actor in actors().values() if actor["State"] != "DEAD"]

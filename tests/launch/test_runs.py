@@ -62,6 +62,9 @@ def test_a_run_begins_with_all_its_trials_waiting(run: Run) -> None:
     resolved = run.resolved()
     assert (resolved["command"], resolved["metric"], resolved["mode"]) == ("sweep", "validation_loss", "min")
     assert {"python", "ray", "torch"} <= resolved["versions"].keys()
+    assert resolved["job"]["init"] == {"name": "auto"}
+    chosen = {axis: resolved["training"][axis]["name"] for axis in ("init", "loss", "output")}
+    assert chosen == {"init": "he_normal", "loss": "cross_entropy", "output": "softmax"}
 
 
 def test_a_run_that_ended_is_compacted_and_rays_files_are_gone(run: Run, plans: list[Plan]) -> None:

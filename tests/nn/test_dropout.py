@@ -27,7 +27,8 @@ def _dropped(trials: list[TrialSpec], layers: int = 2) -> list[Tensor]:
     noise = Noise([trial.seed for trial in trials], 1, CPU)
     found = Dropout(trials, CPU)
     ones = torch.ones(len(trials), 40, 50)
-    hidden = [found.of_hidden(ones, noise, 40, layer == layers - 1) for layer in range(layers)]
+    terms = [found.of_hidden(50, noise, 40, layer == layers - 1) for layer in range(layers)]
+    hidden = [ones if of_layer is None else of_layer.of(ones) for of_layer in terms]
     return [found.of_inputs(ones, noise, 40), *hidden]
 
 
@@ -37,7 +38,7 @@ def test_alpha_dropout_keeps_mean_0_and_variance_1(rate: float) -> None:
     n = 400_000
     hidden = torch.randn(1, 1, n, generator=generator)
     draws = torch.rand(1, 1, n, generator=generator)
-    found = alpha_dropout(hidden, draws, torch.tensor([[[rate]]]))
+    found = alpha_dropout(draws, torch.tensor([[[rate]]])).of(hidden)
     assert found.mean().item() == pytest.approx(0, abs=5 / sqrt(n))
     assert found.var().item() == pytest.approx(1, abs=0.02)
     # The dropped are at a·(−λα) + b, and everything else is affine, as in torch's function.

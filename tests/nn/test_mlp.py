@@ -33,25 +33,28 @@ def _dropout(rate: float, seed: int = 0) -> TrialSpec:
 def test_the_layout_is_that_of_the_textbook_network() -> None:
     layout = mlp_layout(_trial(model={"widths": [300, 100]}), 784, 10)
     assert layout.shapes == {
-        "layers.0.weight": (784, 300),
+        "layers.0.weight": (300, 784),
         "layers.0.bias": (300,),
-        "layers.1.weight": (300, 100),
+        "layers.1.weight": (100, 300),
         "layers.1.bias": (100,),
-        "layers.2.weight": (100, 10),
+        "layers.2.weight": (10, 100),
         "layers.2.bias": (10,),
     }
-    assert layout.size == 235_500 + 30_100 + 1_010
+    assert layout.count == 235_500 + 30_100 + 1_010
 
 
-def test_views_cover_the_row_once_and_in_order() -> None:
+def test_views_lie_in_the_row_in_order_each_at_a_multiple_of_16() -> None:
     layout = Layout({"a": (2, 3), "b": (4,), "c": (1, 1)})
+    assert (layout.count, layout.size) == (11, 48)
     flat = torch.arange(2.0 * layout.size).view(2, -1)
     views = layout.views(flat)
     assert {name: view.shape[1:] for name, view in views.items()} == layout.shapes
     joined = torch.cat([view.reshape(2, -1) for view in views.values()], dim=1)
-    assert torch.equal(joined, flat)
+    assert joined[0].tolist() == [*range(6), *range(16, 20), 32]
+    assert torch.equal(joined[1], joined[0] + 48)
     views["b"][1] = -1
-    assert flat[1, 6:10].tolist() == [-1] * 4
+    assert flat[1, 16:20].tolist() == [-1] * 4
+    assert flat[1, 15] == 63
     assert (flat[0] >= 0).all()
 
 
@@ -71,7 +74,7 @@ def test_outputs_and_gradients_are_those_of_torch_nn(own_batches: bool) -> None:
         dense = [nn.Linear(7, 9), nn.Linear(9, 8), nn.Linear(8, 5)]
         for number, layer in enumerate(dense):
             views = layout.views(flat[member : member + 1])
-            layer.weight.data = views[f"layers.{number}.weight"][0].T.clone()
+            layer.weight.data = views[f"layers.{number}.weight"][0].clone()
             layer.bias.data = views[f"layers.{number}.bias"][0].clone()
         network = nn.Sequential(dense[0], nn.ReLU(), dense[1], nn.ReLU(), dense[2])
         expected = network(inputs[member] if own_batches else inputs)
@@ -82,9 +85,7 @@ def test_outputs_and_gradients_are_those_of_torch_nn(own_batches: bool) -> None:
                 found = gradients[f"layers.{number}.{name}"]
                 assert found is not None
                 assert gradient is not None
-                torch.testing.assert_close(
-                    found[member].mT if name == "weight" else found[member], gradient, rtol=1e-4, atol=1e-5
-                )
+                torch.testing.assert_close(found[member], gradient, rtol=1e-4, atol=1e-5)
 
 
 def test_the_modules_parameters_are_views_of_the_matrix() -> None:
@@ -93,7 +94,8 @@ def test_the_modules_parameters_are_views_of_the_matrix() -> None:
     module = Mlp(layout, flat, [_trial(), _trial()])
     flat += 1
     assert all((parameter == 1).all() for parameter in module.parameters())
-    assert sum(prod(parameter.shape) for parameter in module.parameters()) == flat.numel()
+    assert sum(prod(parameter.shape) for parameter in module.parameters()) == 2 * layout.count
+    assert all(p.untyped_storage().data_ptr() == flat.data_ptr() for p in module.parameters())
 
 
 def test_first_parameters_are_seeded_and_differ_between_layers_and_seeds() -> None:
@@ -184,7 +186,7 @@ def test_prelu_learns_a_slope_for_each_hidden_unit() -> None:
     for k in range(2):
         hidden = inputs
         for layer in range(3):
-            hidden = hidden @ views[f"layers.{layer}.weight"][k] + views[f"layers.{layer}.bias"][k]
+            hidden = hidden @ views[f"layers.{layer}.weight"][k].T + views[f"layers.{layer}.bias"][k]
             if layer < 2:
                 hidden = nn.functional.prelu(hidden, views[f"layers.{layer}.alpha"][k])
         torch.testing.assert_close(outputs[k], hidden)

@@ -8,6 +8,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from raydnn.optim.clipping import CLIPS, clip_gradients
 from raydnn.optim.runs import find_runs
+from raydnn.optim.shapes import places, row_size
 from raydnn.spec.clip import NoClip, Norm, PerLayer, Value
 
 CPU = torch.device("cpu")
@@ -23,14 +24,18 @@ SPECS = [
     PerLayer(max_grad_norm=3.0),
     PerLayer(max_grad_norm=0.01),
 ]
-SHAPES = {"layers.0.weight": (3, 5), "layers.0.bias": (5,), "layers.1.weight": (5, 5), "layers.1.bias": (5,)}
-LAYERS = (20, 30)
-"""Parameters of each layer."""
+SHAPES = {"layers.0.weight": (5, 3), "layers.0.bias": (5,), "layers.1.weight": (5, 5), "layers.1.bias": (5,)}
+LAYERS = (32, 48)
+"""Numbers of each layer in a row, gaps of zeros included."""
 
 
 def _gradients() -> torch.Tensor:
     scales = torch.tensor([1.0, 3.0, 1e4, 1.0, 1e-4, 100.0, 1.0, 1.0, 1.0, 10.0]).unsqueeze(1)
-    return torch.randn(len(SPECS), 50, generator=torch.Generator().manual_seed(0)) * scales
+    gradients = torch.zeros(len(SPECS), row_size(SHAPES))
+    rng = torch.Generator().manual_seed(0)
+    for place in places(SHAPES).values():
+        gradients[:, place] = torch.randn(gradients[:, place].shape, generator=rng) * scales
+    return gradients
 
 
 def test_the_table_covers_every_clip() -> None:
@@ -58,10 +63,13 @@ def test_a_stack_of_clips_does_what_torch_does_to_each_member(member: int) -> No
 
 
 def test_a_gradient_below_the_threshold_and_a_zero_one_are_not_touched() -> None:
-    gradients = torch.stack([torch.full((4,), 0.4), torch.zeros(4)] * 3)
+    shapes = {"0.weight": (1, 3), "0.bias": (1,)}
+    gradients = torch.zeros(6, row_size(shapes))
+    for place in places(shapes).values():
+        gradients[::2, place] = 0.4
     expected = gradients.clone()
     specs = [Norm(), Norm(), Value(), Value(), PerLayer(), PerLayer()]
-    clip_gradients(find_runs(specs, CPU), gradients, {"0.weight": (1, 3), "0.bias": (1,)})
+    clip_gradients(find_runs(specs, CPU), gradients, shapes)
     assert torch.equal(gradients, expected)
 
 

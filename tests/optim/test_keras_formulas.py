@@ -13,7 +13,7 @@ from raydnn.optim.stacked import StackOptimizer
 from raydnn.spec.adaptive import Adadelta, Adagrad, Adam, Adamax, Nadam, RmsProp
 from raydnn.spec.optimizer import Lion
 
-SIZE, STEPS = 20, 200
+SIZE, STEPS = 32, 200
 RNG = torch.Generator().manual_seed(7)
 START, CURVATURE, TARGET = torch.randn(3, 1, SIZE, generator=RNG, dtype=torch.float64)
 WIND = torch.randn(STEPS, SIZE, generator=RNG, dtype=torch.float64)
@@ -102,8 +102,9 @@ def test_formulas_of_keras_give_the_same_where_epsilon_does_not_matter(
 ) -> None:
     """Adam's ε is rescaled, Nadam's momentum decay is 1, and η is constant: the docstrings say why."""
     ours, expected, state = START.clone(), START.clone(), dict[str, Any]()
-    optimizer = StackOptimizer([spec], {"0.bias": (SIZE,)}, torch.device("cpu"))
+    optimizer = StackOptimizer([spec], {"0.bias": (SIZE,)}, torch.device("cpu"), torch.float64)
+    optimizer.plan(torch.full((STEPS, 1), spec.lr))
     for step in range(STEPS):
         expected = theirs(spec, expected, _gradient(expected, step), state, step + 1)
-        optimizer.step(ours, _gradient(ours, step), torch.tensor([spec.lr]))
+        optimizer.step(ours, _gradient(ours, step))
     assert (ours - expected).norm() / expected.norm() < 1e-6

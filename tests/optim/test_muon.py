@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from raydnn.optim.muon import hidden_matrices, orthogonalized
+from raydnn.optim.shapes import row_size
 from raydnn.optim.stacked import StackOptimizer
 from raydnn.spec.base import Component
 from raydnn.spec.optimizer import Muon
@@ -35,32 +36,32 @@ def test_muon_is_torchs_in_bfloat16_up_to_its_rounding() -> None:
 
 
 def test_all_matrices_but_the_output_layers_are_hidden() -> None:
-    shapes = {"0.weight": (4, 8), "0.bias": (8,), "norm.scale": (8,), "1.weight": (8, 8), "2.weight": (8, 3)}
+    shapes = {"0.weight": (8, 4), "0.bias": (8,), "norm.scale": (8,), "1.weight": (8, 8), "2.weight": (3, 8)}
     assert hidden_matrices(shapes) == {"0.weight", "1.weight"}
-    assert hidden_matrices({"0.weight": (4, 3), "0.bias": (3,)}) == set()
+    assert hidden_matrices({"0.weight": (3, 4), "0.bias": (3,)}) == set()
 
 
 def test_a_member_of_a_stack_takes_the_steps_it_takes_alone() -> None:
     shapes = {
-        "0.weight": (64, 48),
+        "0.weight": (48, 64),
         "0.bias": (48,),
-        "1.weight": (48, 80),
+        "1.weight": (80, 48),
         "1.bias": (80,),
-        "2.weight": (80, 10),
+        "2.weight": (10, 80),
     }
-    size = 64 * 48 + 48 + 48 * 80 + 80 + 800
+    size = row_size(shapes)
     rng = torch.Generator().manual_seed(1)
     specs: list[Component] = [Muon(), Muon(lr=0.1, nesterov=False), Muon(match_rms=True), Muon(momentum=0.5)]
     start, gradients = torch.randn(4, size, generator=rng), torch.randn(10, 4, size, generator=rng)
-    lr = torch.tensor([spec.lr for spec in specs if isinstance(spec, Muon)], dtype=torch.float64)
-    together, stack = start.clone(), StackOptimizer(specs, shapes, torch.device("cpu"))
+    lr = torch.tensor([[spec.lr for spec in specs if isinstance(spec, Muon)]] * 10, dtype=torch.float64)
+    together, stack = start.clone(), StackOptimizer(specs, shapes, torch.device("cpu"), torch.float32)
+    stack.plan(lr)
     for step in range(10):
-        stack.step(together, gradients[step].clone(), lr)
+        stack.step(together, gradients[step].clone())
     for member, spec in enumerate(specs):
-        alone, optimizer = (
-            start[member : member + 1].clone(),
-            StackOptimizer([spec], shapes, torch.device("cpu")),
-        )
+        alone = start[member : member + 1].clone()
+        optimizer = StackOptimizer([spec], shapes, torch.device("cpu"), torch.float32)
+        optimizer.plan(lr[:, member : member + 1])
         for step in range(10):
-            optimizer.step(alone, gradients[step, member : member + 1].clone(), lr[member : member + 1])
+            optimizer.step(alone, gradients[step, member : member + 1].clone())
         torch.testing.assert_close(alone[0], together[member], rtol=1e-5, atol=1e-6)

@@ -11,15 +11,19 @@ import torch
 from torch import Tensor
 
 from raydnn.optim.optimizers import OPTIMIZERS
-from raydnn.optim.shapes import places
+from raydnn.optim.shapes import places, row_size
 from raydnn.optim.stacked import StackOptimizer
 from raydnn.spec.adaptive import Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RAdam, RmsProp
 from raydnn.spec.base import Component
 from raydnn.spec.optimizer import Lion, Muon, Sgd, momentum_field
 
 CPU = torch.device("cpu")
-SHAPES = {"0.weight": (2, 3), "0.bias": (3,), "1.weight": (3, 2), "1.bias": (2,), "2.weight": (2, 5)}
-SIZE = 27
+SHAPES = {"0.weight": (3, 2), "0.bias": (3,), "1.weight": (2, 3), "1.bias": (2,), "2.weight": (5, 2)}
+SIZE = row_size(SHAPES)
+INSIDE = torch.zeros(SIZE, dtype=torch.bool)
+"""Which numbers of a row are parameters; the others are the gaps between them."""
+for place in places(SHAPES).values():
+    INSIDE[place] = True
 STEPS = 200
 
 CASES: dict[str, list[Component]] = {
@@ -169,11 +173,8 @@ class _MuonAndAdamW(torch.optim.Optimizer):
         super().__init__(groups, {"lr": spec.lr})
         weights, *rest = (group["params"] for group in groups)
         self._ratio = spec.adam_ratio
-        # Muon orients a matrix as torch.nn.Linear does, (fan_out, fan_in).
-        self._weights = weights[:-1]
-        self._turned = [torch.nn.Parameter(weight.detach().T.clone()) for weight in self._weights]
         self._muon = torch.optim.Muon(
-            self._turned,
+            weights[:-1],
             lr=spec.lr,
             momentum=spec.momentum,
             nesterov=spec.nesterov,
@@ -192,14 +193,10 @@ class _MuonAndAdamW(torch.optim.Optimizer):
         for optimizer, ratio in ((self._muon, 1.0), (self._adamw, self._ratio)):
             for group in optimizer.param_groups:
                 group["lr"] = lr * ratio
-        for turned, weight in zip(self._turned, self._weights, strict=True):
-            turned.grad = weight.grad.T.clone()
         # torch rounds to bfloat16 in between; we do not.
         with mock.patch.object(Tensor, "bfloat16", Tensor.clone):
             self._muon.step()
         self._adamw.step()
-        for turned, weight in zip(self._turned, self._weights, strict=True):
-            weight.copy_(turned.T)
 
 
 def _adam(spec: Any) -> dict[str, Any]:
@@ -216,7 +213,7 @@ def _quadratic() -> Gradient:
     curvature = torch.rand(SIZE, generator=rng) + 0.1
     target = torch.randn(SIZE, generator=rng)
     wind = torch.randn(STEPS + 1, SIZE, generator=rng)
-    return lambda parameters, step: curvature * (parameters - target) + 0.3 * wind[step]
+    return lambda parameters, step: (curvature * (parameters - target) + 0.3 * wind[step]) * INSIDE
 
 
 def _network() -> Gradient:
@@ -228,9 +225,9 @@ def _network() -> Gradient:
     def gradient(parameters: Tensor, step: int) -> Tensor:
         rows = parameters.clone().requires_grad_()
         w = {name: rows[:, place].view(-1, *SHAPES[name]) for name, place in places(SHAPES).items()}
-        hidden = torch.tanh(inputs[step] @ w["0.weight"] + w["0.bias"].unsqueeze(1))
-        hidden = torch.tanh(hidden @ w["1.weight"] + w["1.bias"].unsqueeze(1))
-        loss = (hidden @ w["2.weight"] - targets[step]).square().mean(dim=(1, 2)).sum()
+        hidden = torch.tanh(inputs[step] @ w["0.weight"].mT + w["0.bias"].unsqueeze(1))
+        hidden = torch.tanh(hidden @ w["1.weight"].mT + w["1.bias"].unsqueeze(1))
+        loss = (hidden @ w["2.weight"].mT - targets[step]).square().mean(dim=(1, 2)).sum()
         (found,) = torch.autograd.grad(loss, rows)
         return found
 
@@ -238,11 +235,19 @@ def _network() -> Gradient:
 
 
 def _start(members: int) -> Tensor:
-    return torch.randn(members, SIZE, generator=torch.Generator().manual_seed(9))
+    return torch.randn(members, SIZE, generator=torch.Generator().manual_seed(9)) * INSIDE
 
 
 def _lr(spec: Any, step: int) -> float:
     return float(spec.lr / (1 + 0.01 * step))
+
+
+def _lrs(specs: list[Component], steps: range) -> Tensor:
+    return torch.tensor([[_lr(spec, step) for spec in specs] for step in steps], dtype=torch.float64)
+
+
+def _optimizer(specs: list[Component]) -> StackOptimizer:
+    return StackOptimizer(specs, SHAPES, CPU, torch.get_default_dtype())
 
 
 def _oracle(
@@ -279,9 +284,9 @@ def _train(
     gradient: Gradient,
     steps: range,
 ) -> None:
+    optimizer.plan(_lrs(specs, steps))
     for step in steps:
-        lr = torch.tensor([_lr(spec, step) for spec in specs], dtype=torch.float64)
-        optimizer.step(parameters, gradient(parameters, step), lr)
+        optimizer.step(parameters, gradient(parameters, step))
 
 
 def _assert_close(found: Tensor, expected: Tensor) -> None:
@@ -319,7 +324,7 @@ def test_one_stack_of_many_settings_follows_torch_on_a_network(name: str) -> Non
 def _assert_follows_torch(specs: list[Component], gradient: Gradient) -> None:
     start = _start(len(specs))
     parameters = start.clone()
-    _train(StackOptimizer(specs, SHAPES, CPU), specs, parameters, gradient, range(STEPS))
+    _train(_optimizer(specs), specs, parameters, gradient, range(STEPS))
     for member, spec in enumerate(specs):
         _assert_close(parameters[member], _oracle(spec, start[member], gradient))
 
@@ -333,7 +338,7 @@ def test_a_mixed_stack_that_loses_members_on_the_way_follows_torch() -> None:
     again = [k for k in kept if k % 9 == 0]
     assert len({specs[k].name for k in again}) >= 5
     parameters, left = start.clone(), range(len(specs))
-    optimizer = StackOptimizer(specs, SHAPES, CPU)
+    optimizer = _optimizer(specs)
     for steps, stay in ((range(70), kept), (range(70, 150), again), (range(150, STEPS), again)):
         _train(optimizer, [specs[k] for k in left], parameters, gradient, steps)
         positions = [position for position, k in enumerate(left) if k in stay]
@@ -348,8 +353,8 @@ def test_members_that_stay_take_the_steps_they_would_have_taken(name: str) -> No
     specs, gradient = CASES[name], _quadratic()
     whole = _start(len(specs))
     part, kept = whole.clone(), [1, 2, 4]
-    _train(StackOptimizer(specs, SHAPES, CPU), specs, whole, gradient, range(40))
-    optimizer = StackOptimizer(specs, SHAPES, CPU)
+    _train(_optimizer(specs), specs, whole, gradient, range(40))
+    optimizer = _optimizer(specs)
     _train(optimizer, specs, part, gradient, range(20))
     optimizer.keep(kept)
     part = part[kept]
@@ -357,33 +362,43 @@ def test_members_that_stay_take_the_steps_they_would_have_taken(name: str) -> No
     assert torch.equal(part, whole[kept])
 
 
+def test_it_does_not_matter_over_how_many_plans_the_steps_are_spread() -> None:
+    start, gradient = _start(len(ALL)), _quadratic()
+    once, often = start.clone(), start.clone()
+    _train(_optimizer(ALL), ALL, once, gradient, range(30))
+    optimizer = _optimizer(ALL)
+    for steps in (range(1), range(1, 2), range(2, 17), range(17, 30)):
+        _train(optimizer, ALL, often, gradient, steps)
+    assert torch.equal(once, often)
+
+
 @pytest.mark.parametrize("spec", ALL, ids=str)
 def test_a_member_alone_is_bitwise_the_member_in_the_stack(spec: Component) -> None:
     start, gradient = _start(len(ALL)), _quadratic()
     together = start.clone()
-    _train(StackOptimizer(ALL, SHAPES, CPU), ALL, together, gradient, range(30))
+    _train(_optimizer(ALL), ALL, together, gradient, range(30))
     member = ALL.index(spec)
     alone = start[member : member + 1].clone()
-    _train(StackOptimizer([spec], SHAPES, CPU), [spec], alone, gradient, range(30))
+    _train(_optimizer([spec]), [spec], alone, gradient, range(30))
     assert torch.equal(alone[0], together[member])
 
 
 def test_a_saved_state_goes_on_bitwise() -> None:
     start, gradient = _start(len(ALL)), _quadratic()
     parameters = start.clone()
-    first = StackOptimizer(ALL, SHAPES, CPU)
+    first = _optimizer(ALL)
     _train(first, ALL, parameters, gradient, range(20))
     saved = {name: tensor.clone() for name, tensor in first.state_tensors().items()}
     resumed = parameters.clone()
     _train(first, ALL, parameters, gradient, range(20, 40))
-    second = StackOptimizer(ALL, SHAPES, CPU)
+    second = _optimizer(ALL)
     second.load_state_tensors(saved)
     _train(second, ALL, resumed, gradient, range(20, 40))
     assert torch.equal(parameters, resumed)
 
 
 def test_a_state_that_lacks_a_buffer_is_refused() -> None:
-    optimizer = StackOptimizer([Adam()], SHAPES, CPU)
+    optimizer = _optimizer([Adam()])
     with pytest.raises(KeyError, match="square"):
         optimizer.load_state_tensors({"steps": torch.zeros(1, 1), "0.mean": torch.zeros(1, SIZE)})
 
@@ -391,14 +406,14 @@ def test_a_state_that_lacks_a_buffer_is_refused() -> None:
 def test_a_member_that_turned_nan_leaves_the_others_as_they_are() -> None:
     start, gradient = _start(len(ALL)), _quadratic()
     expected = start.clone()
-    _train(StackOptimizer(ALL, SHAPES, CPU), ALL, expected, gradient, range(10))
+    _train(_optimizer(ALL), ALL, expected, gradient, range(10))
     broken = start.clone()
     broken[3] = float("nan")
     broken[9] = float("inf")
-    _train(StackOptimizer(ALL, SHAPES, CPU), ALL, broken, gradient, range(10))
+    _train(_optimizer(ALL), ALL, broken, gradient, range(10))
     healthy = [member for member in range(len(ALL)) if member not in (3, 9)]
     assert torch.equal(broken[healthy], expected[healthy])
-    assert not broken[[3, 9]].isfinite().any()
+    assert not broken[[3, 9]][:, INSIDE].isfinite().any()
 
 
 def test_dampening_equal_to_momentum_is_plain_momentum_with_a_smaller_step() -> None:
@@ -407,9 +422,10 @@ def test_dampening_equal_to_momentum_is_plain_momentum_with_a_smaller_step() -> 
     frozen = [gradient(start, step) for step in range(100)]
     ends = []
     for spec in (Sgd(lr=0.1, momentum=0.5, dampening=0.5), Sgd(lr=0.05, momentum=0.5)):
-        parameters, optimizer = start.clone(), StackOptimizer([spec], SHAPES, CPU)
+        parameters, optimizer = start.clone(), _optimizer([spec])
+        optimizer.plan(torch.full((100, 1), spec.lr, dtype=torch.float64))
         for gradients in frozen:
-            optimizer.step(parameters, gradients.clone(), torch.tensor([spec.lr], dtype=torch.float64))
+            optimizer.step(parameters, gradients.clone())
         ends.append(parameters)
     # The first gradient counts μ more than it should, in steps that add up to ημ/(1−μ) = η.
     torch.testing.assert_close(ends[1] - ends[0], 0.1 * frozen[0], rtol=0, atol=1e-4)
@@ -428,11 +444,12 @@ def test_a_momentum_that_changes_with_the_step_is_torchs(name: str) -> None:
     calm = [spec for spec in CASES[name] if getattr(spec, "beta2", 1.0) > 0]
     specs = [spec.model_copy(update={field: 0.95}) for spec in calm]
     start, gradient = _start(len(specs)), _quadratic()
-    parameters, optimizer = start.clone(), StackOptimizer(specs, SHAPES, CPU)
+    parameters, optimizer = start.clone(), _optimizer(specs)
+    lr = _lrs(specs, range(STEPS))
+    momentum = torch.tensor([_cycled(step) for step in range(STEPS)]).unsqueeze(1).expand_as(lr)
+    optimizer.plan(lr, momentum)
     for step in range(STEPS):
-        lr = torch.tensor([_lr(spec, step) for spec in specs], dtype=torch.float64)
-        momentum = torch.full_like(lr, _cycled(step))
-        optimizer.step(parameters, gradient(parameters, step), lr, momentum)
+        optimizer.step(parameters, gradient(parameters, step))
     for member, spec in enumerate(specs):
         _assert_close(parameters[member], _oracle(spec, start[member], gradient, _cycled))
 
@@ -441,10 +458,10 @@ def test_a_momentum_for_optimizers_without_one_changes_nothing() -> None:
     specs: list[Component] = [Adagrad(lr=0.1), Adadelta()]
     start, gradient = _start(2), _quadratic()
     found = []
-    for momentum in (None, torch.tensor([0.5, float("nan")], dtype=torch.float64)):
-        parameters, optimizer = start.clone(), StackOptimizer(specs, SHAPES, CPU)
+    for momentum in (None, torch.tensor([[0.5, float("nan")]] * 5, dtype=torch.float64)):
+        parameters, optimizer = start.clone(), _optimizer(specs)
+        optimizer.plan(_lrs(specs, range(5)), momentum)
         for step in range(5):
-            lr = torch.tensor([_lr(spec, step) for spec in specs], dtype=torch.float64)
-            optimizer.step(parameters, gradient(parameters, step), lr, momentum)
+            optimizer.step(parameters, gradient(parameters, step))
         found.append(parameters)
     assert torch.equal(*found)

@@ -14,6 +14,7 @@ from scipy import stats
 from raydnn.space.domains import (
     DOMAINS,
     Choice,
+    Domain,
     Grid,
     LogNormal,
     LogRandInt,
@@ -54,6 +55,23 @@ scalars = st.one_of(
 
 def test_every_kind_of_domain_is_in_the_examples() -> None:
     assert {type(domain) for domain in EXAMPLES.values()} == set(DOMAINS.values())
+
+
+@pytest.mark.parametrize("domain", EXAMPLES.values(), ids=EXAMPLES.keys())
+@given(u=st.floats(1e-6, 1 - 1e-6))
+def test_a_value_goes_back_to_a_quantile_that_gives_it(domain: Domain, u: float) -> None:
+    value = domain.from_unit(u)
+    back = domain.to_unit(value)
+    assert 0 <= back < 1
+    if domain.size() is None:
+        assert domain.from_unit(back) == pytest.approx(value, rel=1e-6, abs=1e-12)
+    else:
+        assert domain.from_unit(back) == value
+
+
+def test_what_is_no_choice_has_no_quantile() -> None:
+    with pytest.raises(ValueError, match="3 is no value of choice"):
+        Choice((1, 2)).to_unit(3)
 
 
 @pytest.mark.parametrize("text", EXAMPLES)

@@ -276,6 +276,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"data": ["digits", "mnist"]}, "one data set"),
     ({"data.validation": [10], "data.validation_fraction": [0.1]}, "both given"),
     ({"schedule.warmup_epochs": [10]}, "leaves nothing of the 10 epochs"),
+    ({"model": "all", "model.mlp.widths": [[8], [9]]}, "space.model: .* model: widths together with layers"),
+    ({"train.class_weights": ["none", "given"]}, "train.class_weights.weights: missing; allowed: list"),
+    ({"activation": ["relu", "sign"]}, "sign has no gradient, .*; allowed: linear, sigmoid"),
+    ({"output": ["auto", "sign"]}, "sign goes with no loss of a classification task; allowed: auto, linear"),
+    (
+        {"output": ["tanh"]},
+        "space.output: a trial would be invalid: output: tanh with the loss cross_entropy",
+    ),
 ]
 
 

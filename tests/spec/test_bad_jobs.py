@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from raydnn.errors import JobError
 from raydnn.space import domains
-from raydnn.space.space import build_space
+from raydnn.space.space import Space, build_space
 from raydnn.spec.adaptive import Adam
 from raydnn.spec.base import Spec
 from raydnn.spec.catalogue import components
@@ -17,6 +18,7 @@ from raydnn.spec.fitting import fitting
 from raydnn.spec.job import Job, Training
 from raydnn.spec.load import load_job
 from raydnn.spec.optimizer import Sgd
+from raydnn.spec.places import Places
 from raydnn.spec.train import Train
 
 GOOD = "name: good\ndata: digits\noptimizer: sgd\n"
@@ -519,6 +521,23 @@ SPACES: dict[str, tuple[str, str]] = {
         "optimizer.adam.beta1: no trial has 'adam' on the axis optimizer; allowed: sgd, "
         "or `optimizer` in search.space with 'adam'",
     ),
+    "all on an axis that has one choice": (
+        "data: all",
+        "data: a sweep has one data set; allowed: domains for its fields, such as data.scaling",
+    ),
+    "all on a number": (
+        "optimizer.lr: all",
+        "optimizer.lr: 'all'; allowed: a domain, a list of choices, or float, above 0",
+    ),
+    "an output without a gradient": (
+        "output: [softmax, sign]",
+        "output: sign goes with no loss of a classification task; "
+        "allowed: auto, linear, sigmoid, tanh, relu, softplus, softmax",
+    ),
+    "a range that ends outside the bounds": (
+        "optimizer.momentum: uniform(0, 2)",
+        "optimizer.momentum: uniform(0, 2) reaches 2; allowed: float, at least 0, below 1",
+    ),
     "a field no trial has": (
         "optimizer.*.eps: uniform(0.1, 1)",
         "optimizer.*.eps: no trial has 'eps': the axis optimizer holds sgd; " + f"{WITH_EPS} have it",
@@ -538,6 +557,68 @@ def test_a_bad_space_gets_its_line(
     with pytest.raises(JobError) as raised:
         build_space(loaded.job, loaded.places)
     assert str(raised.value) == f"job.yaml:8: search.space.{line}"
+
+
+@pytest.mark.parametrize(
+    ("fixed", "space", "line"),
+    [
+        (
+            "output: softmax",
+            "loss: [cross_entropy, perceptron]",
+            "job.yaml:4: output: a trial of search.space would be invalid: "
+            "softmax with the loss perceptron; allowed: auto, linear",
+        ),
+        (
+            "regularization: {dropout: 0.3}",
+            "regularization.alpha_dropout: [0.1]",
+            "job.yaml:8: search.space.regularization.alpha_dropout: a trial would be invalid: "
+            "regularization.alpha_dropout: 0.1 together with dropout: 0.3; allowed: one of the two",
+        ),
+        (
+            "model: {widths: [32, 16]}",
+            "model: all",
+            "job.yaml:8: search.space.model: a trial would be invalid: model: widths together with layers, "
+            "width; allowed: widths, or layers and width, or layers, width and last_width",
+        ),
+        (
+            "train: {class_weights: balanced}",
+            "train.class_weights: [given]",
+            "job.yaml:8: search.space.train.class_weights: a trial would be invalid: "
+            "train.class_weights.weights: missing; allowed: list of float, each at least 0",
+        ),
+    ],
+)
+def test_what_the_job_fixes_must_go_with_the_space(
+    fixed: str, space: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text(f"{GOOD}{fixed}\nsearch:\n  trials: 1\n  space:\n    {space}\n")
+    loaded = load_job("job.yaml")
+    with pytest.raises(JobError) as raised:
+        build_space(loaded.job, loaded.places)
+    assert str(raised.value) == line
+
+
+@pytest.mark.parametrize(
+    ("axis", "task", "said"),
+    [
+        ("loss", "regression", "cross_entropy does not fit a regression task; allowed: auto, mse"),
+        ("output", "regression", "sign goes with no loss of a regression task; allowed: auto, linear"),
+        ("train.class_weights", "regression", "balanced needs classes, which a regression task"),
+    ],
+)
+def test_a_list_and_all_on_an_axis_that_does_not_fit_the_task(axis: str, task: str, said: str) -> None:
+    named = said.partition(" ")[0]
+    data = {"name": "csv", "path": "a.csv", "target": "y", "kind": task}
+    given = {"name": "a", "optimizer": "sgd", "data": data}
+
+    def space(written: object) -> Space:
+        search = {"trials": 1, "space": {axis: written}}
+        return build_space(Job.model_validate(given | {"search": search}), Places({}))
+
+    with pytest.raises(JobError, match=re.escape(said)):
+        space([named])
+    assert named not in space("all").parameters[0].domain.values()
 
 
 def test_the_table_is_large_enough() -> None:

@@ -16,8 +16,9 @@ FILES = sorted(JOBS.glob("*.yaml"))
 
 
 def test_the_files_are_there() -> None:
-    expected = {"digits.yaml", "digits-asha.yaml", "fashion-mlp.yaml", "fashion-asha.yaml"}
-    assert expected <= {path.name for path in FILES}
+    expected = {"digits", "digits-asha", "fashion-mlp", "fashion-asha", "full-space"}
+    comparisons = {"activations", "initialization", "optimizers", "schedules"}
+    assert expected | comparisons <= {path.stem for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

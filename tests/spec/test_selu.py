@@ -48,6 +48,10 @@ def test_nothing_is_said_where_nothing_is_broken(fields: dict[str, Any]) -> None
             {"regularization": {"dropout": 0.1}},
             "regularization.dropout: 0.1, but SELU needs alpha_dropout instead",
         ),
+        (
+            {"regularization": {"input_dropout": 0.1}},
+            "regularization.input_dropout: 0.1, but SELU needs inputs of variance 1",
+        ),
     ],
 )
 def test_the_broken_condition_is_named(fields: dict[str, Any], said: str) -> None:

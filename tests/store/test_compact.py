@@ -10,7 +10,7 @@ import pytest
 
 from raydnn.errors import StoreError
 from raydnn.store import files
-from raydnn.store.commit import EventLog, commit_epochs, commit_trials, next_attempt
+from raydnn.store.commit import EventLog, commit_epochs, commit_layers, commit_trials, next_attempt
 from raydnn.store.compact import compact
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run
@@ -24,6 +24,8 @@ def filled(storage: str, run_id: str) -> Run:
     for attempt in (1, 2):
         for epoch in (attempt, attempt + 1):
             commit_epochs(run, 0, attempt, [{"trial_id": "t00000", "epoch": epoch, "lr": float(attempt)}])
+            layer = {"layer": "layers.0", "depth": 0, "weight_norm": float(attempt)}
+            commit_layers(run, 0, attempt, [{"trial_id": "t00000", "epoch": epoch, **layer}])
         commit_trials(run, 0, attempt, [{"trial_id": "t00000", "number": 0, "epochs": attempt + 1}])
     log = EventLog(run)
     log.add("started")
@@ -36,6 +38,7 @@ def rows(run: Run) -> dict[str, list[Any]]:
         "trials": read(run.location, "trials").select(["trial_id", "epochs", "attempts"]).to_pylist(),
         "epochs": read(run.location, "epochs").select(["trial_id", "epoch", "lr"]).to_pylist(),
         "events": read(run.location, "events").select(["sequence", "kind"]).to_pylist(),
+        "layers": read(run.location, "layers").select(["epoch", "layer", "weight_norm"]).to_pylist(),
     }
 
 
@@ -43,6 +46,9 @@ TRUTH = {
     "trials": [{"trial_id": "t00000", "epochs": 3, "attempts": 2}],
     "epochs": [{"trial_id": "t00000", "epoch": e, "lr": lr} for e, lr in ((1, 1.0), (2, 2.0), (3, 2.0))],
     "events": [{"sequence": 1, "kind": "started"}],
+    "layers": [
+        {"epoch": e, "layer": "layers.0", "weight_norm": norm} for e, norm in ((1, 1.0), (2, 2.0), (3, 2.0))
+    ],
 }
 
 

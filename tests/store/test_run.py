@@ -25,7 +25,7 @@ def test_a_run_is_found_as_it_was_made(storage: str) -> None:
     assert made.local_path("logs").stat().st_mode & 0o777 == 0o700
     assert made.local_path("resolved.json").stat().st_mode & 0o777 == 0o600
     folders = {path.name for path in made.local_path().iterdir() if path.is_dir()}
-    assert folders == {"trials", "epochs", "events", "checkpoints", "logs", ".tmp"}
+    assert folders == {"trials", "epochs", "events", "layers", "checkpoints", "logs", ".tmp"}
 
 
 def test_ids_are_unique_and_tell_the_time() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from raydnn.spec.metrics import MODES
 from raydnn.spec.train import EarlyStopping
-from raydnn.train.early_stopping import best_epoch, should_stop
+from raydnn.train.early_stopping import best_epoch, has_converged, should_stop
 
 NAN = float("nan")
 
@@ -37,6 +37,23 @@ def _stop_epoch(spec: EarlyStopping, values: list[float]) -> int | None:
 def test_by_hand(spec: EarlyStopping, values: list[float], best: int, stops: int | None) -> None:
     assert best_epoch(spec, values) == best
     assert _stop_epoch(spec, values) == stops
+
+
+@pytest.mark.parametrize(
+    ("threshold", "grad_norm", "converged"),
+    [
+        (None, 0.0, False),
+        (0.1, 0.1, False),
+        (0.1, 0.09, True),
+        (0.1, 0.0, True),
+        (0.1, NAN, False),
+        (0.1, None, False),
+    ],
+)
+def test_a_gradient_below_the_threshold_has_converged(
+    threshold: float | None, grad_norm: float | None, converged: bool
+) -> None:
+    assert has_converged(EarlyStopping(min_grad_norm=threshold), grad_norm) == converged
 
 
 class KerasEarlyStopping:

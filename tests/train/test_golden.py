@@ -58,7 +58,7 @@ def test_a_plain_pytorch_loop_draws_the_same_curve(
     layout = mlp_layout(spec, 64, 10)
     views = layout.views(initial_parameters(layout, spec).unsqueeze(0))
     for parameter, first in zip(network.parameters(), views.values(), strict=True):
-        parameter.data = (first[0].mT if first.dim() == 3 else first[0]).clone()
+        parameter.data = first[0].clone()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9)
     losses, validation_losses = [], []
     for epoch in range(1, spec.train.epochs + 1):

@@ -83,10 +83,14 @@ def make_plan(make_trial: Callable[..., TrialSpec]) -> Callable[..., Plan]:
                 optimizer=sgd,
                 regularization={"dropout": 0.3},
                 schedule={"name": "performance", "patience": 0},
+                train={"diagnostics": True},
             ),
             trial(
                 optimizer={"name": "adam", "lr": 1.0},
-                train={"early_stopping": {"monitor": "validation_accuracy", "patience": 1}},
+                train={
+                    "early_stopping": {"monitor": "validation_accuracy", "patience": 1},
+                    "diagnostics": True,
+                },
                 seed=4,
             ),
             trial(optimizer="adamw", seed=2),
@@ -120,7 +124,7 @@ def _train(run: Run, plan: Plan, judge: Judge = _judge) -> None:
 def _outcome(run: Run) -> dict[str, Any]:
     """All that must not depend on crashes; floats as their exact texts, so that NaN equals NaN."""
     tables = {}
-    for table in ("epochs", "trials"):
+    for table in ("epochs", "trials", "layers"):
         rows = read(run.location, table).to_pylist()
         tables[table] = [{k: repr(v) for k, v in row.items() if k not in NOT_COMPARED} for row in rows]
     weights = {}
@@ -144,6 +148,8 @@ def expected(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., 
     ]
     assert outcome["trials"][1]["stop_reason"] == "'early_stopping'"
     assert len(outcome["epochs"]) < 4 * EPOCHS
+    watched = [row for row in outcome["epochs"] if row["trial_id"] in ("'t00000'", "'t00001'")]
+    assert len(outcome["layers"]) == 3 * len(watched)
     return outcome
 
 

@@ -38,6 +38,17 @@ def _run(run: Run, trials: Sequence[TrialSpec], judge: Judge = _go_on, number: i
     return run_stack(run, plan, scheduler="asha", judge=judge, workers=Workers(), device=CPU)
 
 
+def _exit_at(target: int) -> Judge:
+    """A judge before whose verdict at one epoch the process ends."""
+
+    def judge(epoch: int, _members: Sequence[Member]) -> Mapping[int, Verdict]:
+        if epoch == target:
+            raise SystemExit
+        return {}
+
+    return judge
+
+
 def _trials(run: Run) -> dict[int, dict[str, Any]]:
     return {row["number"]: row for row in read(run.location, "trials").to_pylist()}
 
@@ -103,6 +114,33 @@ def test_rows_are_committed_before_the_judge_is_asked(make_trial: MakeTrial, new
 
     _run(run, [make_trial()], judge)
     assert seen == [(1, [1], "RUNNING"), (2, [1, 2], "RUNNING"), (3, [1, 2, 3], "RUNNING")]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_small_gradient_stops_the_member_it_belongs_to(
+    make_trial: MakeTrial, new_run: NewRun, dies: bool
+) -> None:
+    """Also where the process dies after the last epoch's commit, before it was acted on."""
+
+    def trial(**stopping: Any) -> TrialSpec:
+        stopping = {"patience": 40, "restore_best": False, **stopping}
+        return make_trial(
+            loss="mse", train={"epochs": 12, "batch_size": "full", "early_stopping": stopping}, seed=2
+        )
+
+    whole = new_run("whole")
+    _run(whole, [trial()])
+    norms = [row["grad_norm"] for row in _epochs(whole, 0)]
+    assert norms == sorted(norms, reverse=True)
+    run = new_run("stopped")
+    trials = [trial(min_grad_norm=(norms[4] + norms[5]) / 2), trial()]
+    if dies:
+        with pytest.raises(SystemExit):
+            _run(run, trials, _exit_at(6))
+    stopped, went_on = _run(run, trials)
+    assert (stopped.state, stopped.stop_reason, stopped.epochs) == ("COMPLETED", "min_grad_norm", 6)
+    assert (went_on.stop_reason, went_on.epochs) == ("epochs", 12)
+    assert [row["grad_norm"] for row in _epochs(run, 0)] == norms[:6]
 
 
 @pytest.mark.parametrize("restore_best", [True, False])

@@ -67,11 +67,15 @@ OTHERS = [
 
 # 120 examples in batches of 17: of the last batch, a single example, one of two workers gets nothing.
 MEMBERS: list[list[dict[str, Any]]] = [
-    [{"optimizer": SGD, "regularization": {"dropout": 0.3}, "train": CLIP}],
+    [{"optimizer": SGD, "regularization": {"dropout": 0.3}, "train": {**CLIP, "diagnostics": True}}],
     [{"optimizer": ADAM, "regularization": {"dropout": 0.3}}],
     [{"optimizer": ADAMW, "schedule": "cosine", "train": {"batch_size": 5}}],
     [{"optimizer": SGD, "seed": seed, "train": {"batch_size": 17, "accumulate": 3}} for seed in (1, 2)],
     [{"optimizer": ADAM, "train": {"batch_size": "full"}}],
+    [
+        {"optimizer": SGD, "train": {"accumulate": 3, "augmentation": {"mixup": alpha}}}
+        for alpha in (0.4, 0.0, 1.0)
+    ],
     [{"optimizer": other, "schedule": "one_cycle", "train": CLIP} for other in OTHERS],
     [
         {"optimizer": SGD, "normalization": {**NORMALIZED, **more}}
@@ -119,6 +123,10 @@ def runs(
     stacks.append(
         [make_trial(data=values, optimizer=o, train=train, seed=s) for o, s in ((SGD, 1), (ADAM, 2))]
     )
+    images = {"name": "digits", "scaling": "unit", "validation": 1700}
+    augmentation = {"flip": 0.5, "rotate": 15.0, "scale": 0.1, "shear": 10.0, "crop": 1, "mixup": 0.4}
+    augmented = {**train, "augmentation": augmentation}
+    stacks.append([make_trial(data=images, optimizer=SGD, train=augmented, seed=s) for s in (1, 2)])
     numbers = iter(range(100))
     plans = [Plan(n, tuple((next(numbers), trial) for trial in trials)) for n, trials in enumerate(stacks)]
     resolved = {"metric": "validation_loss", "mode": "min"}
@@ -183,6 +191,13 @@ def test_every_epoch_has_the_same_numbers(runs: dict[int, Run]) -> None:
     exact = {"trial_id", "epoch", "step", "lr", "momentum", "attempt"}
     metrics = {"train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "grad_norm"}
     _assert_same(two, one, exact, metrics)
+
+
+def test_every_layer_has_the_same_numbers_and_is_noted_once(runs: dict[int, Run]) -> None:
+    one, two = (_rows(runs[count], "layers") for count in (1, 2))
+    assert len(one) == 3 * 4
+    close = {"gradient_norm", "weight_norm", "update_ratio", "activation_mean", "activation_std"}
+    _assert_same(two, one, {"trial_id", "epoch", "layer", "depth", "attempt"}, close)
 
 
 def test_every_trial_ends_the_same_way(runs: dict[int, Run]) -> None:

@@ -1,0 +1,130 @@
+"""The stacks of a sweep: proposed generation by generation, and handed to the processes that train them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raydnn.errors import StoreError
+from raydnn.launch.runs import DIED, commit_pending, mark
+from raydnn.search.generations import Generations, Result
+from raydnn.search.packing import Stack as Plan
+from raydnn.search.packing import pack
+from raydnn.spec.trial import TrialSpec
+from raydnn.store.read import read
+from raydnn.store.run import Run
+
+_NAMESPACE = b"raydnn-stacks"
+_COLUMNS = ["number", "state", "best_value", "epochs", "config_hash", "seed"]
+
+
+class Stacks:
+    """All stacks proposed so far; the next generation's follow when the last one's trials have ended.
+
+    Trials and stacks are numbered through. Everything follows from the job and from what the store holds of
+    earlier generations, so a resumed sweep proposes what it had proposed before.
+    """
+
+    def __init__(self, generations: Generations, most: int) -> None:
+        """Begin with the first generation.
+
+        Args:
+            generations: The trials of the sweep.
+            most: Most trials of a stack.
+        """
+        self.plans: list[Plan] = []
+        """The list grows in place."""
+        self._generations, self._most = generations, most
+        self._trials = 0
+        self._last: list[Plan] = []
+        self._propose()
+
+    @property
+    def over(self) -> bool:
+        """Whether no further stack follows."""
+        return self._generations.over
+
+    @property
+    def expected(self) -> int:
+        """Number of all trials, also of those that are not proposed yet."""
+        return self._generations.expected
+
+    def follow(self, run: Run) -> Sequence[Plan]:
+        """Learn from the last generation, whose stacks have all ended, and propose and commit the next one.
+
+        Returns:
+            The new stacks; none if the sweep is over.
+
+        Raises:
+            StoreError: The run's trials are not those that are proposed now.
+        """
+        if self.over:
+            return []
+        mark(run, self._last, **DIED)
+        rows = _rows(run)
+        self._generations.learn(
+            {number: _result(rows[number]) for plan in self._last for number, _ in plan.trials}
+        )
+        self._propose()
+        commit_pending(run, [plan for plan in self._last if not _is_in(rows, plan, run)])
+        return self._last
+
+    def _propose(self) -> None:
+        trials = self._generations.propose()
+        self._last = [
+            Plan(len(self.plans) + plan.number, tuple((self._trials + n, trial) for n, trial in plan.trials))
+            for plan in pack(trials, self._most)
+        ]
+        self.plans += self._last
+        self._trials += len(trials)
+
+
+def hand_out(run_id: str, plans: Sequence[Plan]) -> None:
+    """Put stacks where the processes of the cluster find them."""
+    from ray.experimental.internal_kv import _internal_kv_put
+
+    for plan in plans:
+        value = [(number, trial.config_json) for number, trial in plan.trials]
+        _internal_kv_put(_key(run_id, plan.number), json.dumps(value).encode(), namespace=_NAMESPACE)
+
+
+def handed_out(run_id: str, stack: int) -> Plan:
+    """A stack that was handed out."""
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    value = json.loads(_internal_kv_get(_key(run_id, stack), namespace=_NAMESPACE))
+    return Plan(stack, tuple((number, TrialSpec.from_json(text)) for number, text in value))
+
+
+def take_back(run_id: str) -> None:
+    """Remove all stacks of a run from where they were put."""
+    from ray.experimental.internal_kv import _internal_kv_del
+
+    _internal_kv_del(f"{run_id}/".encode(), del_by_prefix=True, namespace=_NAMESPACE)
+
+
+def _key(run_id: str, stack: int) -> bytes:
+    return f"{run_id}/{stack}".encode()
+
+
+def _rows(run: Run) -> dict[int, dict[str, Any]]:
+    rows = read(run.location, "trials").select(_COLUMNS).to_pylist()
+    return {row["number"]: row for row in rows}
+
+
+def _result(row: Mapping[str, Any]) -> Result:
+    trained = row["state"] in ("COMPLETED", "STOPPED")
+    return Result(row["best_value"] if trained else None, row["epochs"] or 0, row["state"] == "COMPLETED")
+
+
+def _is_in(rows: Mapping[int, Mapping[str, Any]], plan: Plan, run: Run) -> bool:
+    """Whether a stack's trials are in the store, where they must be as they are proposed now."""
+    for number, trial in plan.trials:
+        row = rows.get(number)
+        if row is not None and (row["config_hash"], row["seed"]) != (trial.config_hash, trial.seed):
+            raise StoreError(
+                f"run {run.run_id} cannot be gone on with: its trial {number} is not the one that is proposed now; "
+                f"it was begun with other versions, which {run.uri}/resolved.json names"
+            )
+    return all(number in rows for number, _ in plan.trials)

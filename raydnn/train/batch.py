@@ -1,0 +1,69 @@
+"""A batch of a stack: the examples at some rows, augmented and mixed as each member asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from raydnn.data import mixup
+from raydnn.data.augment import Draws
+from raydnn.data.dataset import Split
+from raydnn.nn.noise import Noise
+from raydnn.train.stack import Stack
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the outputs for some examples are compared with."""
+
+    targets: Tensor
+    weights: Tensor | None
+    """Weights of the examples, or None."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch, or this worker's share of it."""
+
+    inputs: Tensor
+    """(B, F), shared by all members, or (N, B, F)."""
+    labels: Labels
+    partners: Labels | None
+    """Those of the examples that mixup has mixed in, or None."""
+    share: Tensor | None
+    """Share of each batch's own examples, () or (N,); None without mixup."""
+    size: int
+    """Examples of the whole batch, over all workers."""
+
+
+def make_batch(stack: Stack, split: Split, rows: Tensor, share: Tensor | None, noise: Noise) -> Batch:
+    """Gather, augment and mix examples.
+
+    Args:
+        stack: The members.
+        split: The training examples, on the stack's device; inputs are flat (n, F).
+        rows: The whole batch's examples (B,), or (N, B) where the members' differ.
+        share: The share of the batch's own examples, where a member mixes.
+        noise: The epoch's noise.
+    """
+    workers = stack.workers
+    size = rows.shape[-1]
+    mine = rows[..., workers.rank :: workers.count]
+    inputs = _inputs(stack, split, mine, noise, size)
+    if share is None:
+        return Batch(inputs, _labels(split, mine), None, None, size)
+    others = mixup.partners(rows)[..., workers.rank :: workers.count]
+    their_inputs = _inputs(stack, split, others, mixup.PartnerDraws(noise), size)
+    inputs = mixup.mixed(share[..., None, None], inputs, their_inputs)
+    return Batch(inputs, _labels(split, mine), _labels(split, others), share, size)
+
+
+def _inputs(stack: Stack, split: Split, rows: Tensor, draws: Draws, size: int) -> Tensor:
+    # A flat index_select is twice as fast as indexing.
+    inputs = split.inputs.index_select(0, rows.flatten()).view(*rows.shape, -1)
+    return stack.augmenter(inputs, draws, size)
+
+
+def _labels(split: Split, rows: Tensor) -> Labels:
+    return Labels(split.targets[rows], None if split.weights is None else split.weights[rows])
