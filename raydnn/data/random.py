@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -21,3 +23,20 @@ def generator(*keys: int | str, device: torch.device | str = "cpu") -> torch.Gen
     """
     digest = hashlib.blake2b(json.dumps(keys).encode(), digest_size=8).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest, "big"))
+
+
+@contextmanager
+def drawing_from(stream: torch.Generator) -> Iterator[None]:
+    """Let code that draws from torch's global generator go on where a stream stands, and move the stream along.
+
+    The global generator of the stream's device is afterwards as it was.
+    """
+    cuda = stream.device.type == "cuda"
+    get, put = (torch.cuda.get_rng_state, torch.cuda.set_rng_state) if cuda else (torch.get_rng_state, torch.set_rng_state)
+    before = get()
+    put(stream.get_state())
+    try:
+        yield
+        stream.set_state(get())
+    finally:
+        put(before)

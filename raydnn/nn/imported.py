@@ -1,4 +1,4 @@
-"""What a job names by import path, such as a loss of the user's own."""
+"""What a job names by import path: a loss or a network of the user's own."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import os
 import sys
 from functools import cache
 from importlib import import_module
-from typing import Any
+from inspect import isclass
+from typing import Any, Literal
 
 from raydnn.errors import JobError, Problem, nearest
 
 
 @cache
-def imported(path: str, field: str) -> Any:
+def imported(path: str, field: str, kind: Literal["function", "class"]) -> Any:
     """Import `package.module:name`; modules in the present folder are found, too.
 
     Args:
         path: The import path.
         field: The job's field that holds it, for the message.
+        kind: What it must be.
 
     Raises:
         JobError: There is no such module or name, or importing it fails.
@@ -31,9 +33,10 @@ def imported(path: str, field: str) -> Any:
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise _problem(field, f"'{path}' cannot be imported: {reason}") from error
-    if not callable(getattr(module, name, None)):
-        names = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
-        message = f"'{module_name}' has no function '{name}'; it has {', '.join(names) or 'none'}"
+    fits = isclass if kind == "class" else callable
+    if not fits(getattr(module, name, None)):
+        names = [name for name, value in vars(module).items() if fits(value) and name[0] != "_"]
+        message = f"'{module_name}' has no {kind} '{name}'; it has {', '.join(names) or 'none'}"
         raise _problem(field, f"{message}.{nearest(name, names)}")
     return getattr(module, name)
 

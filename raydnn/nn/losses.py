@@ -188,7 +188,7 @@ def function(outputs: Tensor, targets: Tensor, path: str) -> Tensor:
     Raises:
         JobError: It cannot be imported, or does not give one loss an example.
     """
-    users = imported(path, "loss.path")
+    users = imported(path, "loss.path", "function")
     own = has_own(targets)
     losses = [users(member, targets[k] if own else targets) for k, member in enumerate(outputs)]
     for found in losses:

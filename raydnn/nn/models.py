@@ -12,23 +12,21 @@ from raydnn.data.random import generator
 from raydnn.nn.initializers import INITIALIZERS
 from raydnn.nn.layout import Layout
 from raydnn.nn.mlp import Mlp, mlp_layout, zero_scales
+from raydnn.nn.module import Modules, initial_module, module_layout
 from raydnn.spec.activation import Prelu
 from raydnn.spec.trial import TrialSpec
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A model's two functions."""
+    """A model's three functions."""
 
     layout: Callable[[TrialSpec, int, int], Layout]
     """(member, inputs, outputs) → layout of its parameters."""
+    initial: Callable[[Layout, TrialSpec], tuple[Tensor, Tensor]]
+    """(layout, member) → its first parameters (P,) and running averages (S,)."""
     module: Callable[[Layout, Tensor, Sequence[TrialSpec], Tensor], nn.Module]
     """(layout, parameters (N, P), members, statistics (N, S)) → module (B, F) or (N, B, F) → (N, B, K)."""
-
-
-_DENSE = Architecture(mlp_layout, Mlp)
-MODELS: dict[str, Architecture] = {"perceptron": _DENSE, "mlp": _DENSE, "residual_mlp": _DENSE}
-"""Name → implementation; the names are those of raydnn.spec.model."""
 
 
 def initial_parameters(layout: Layout, trial: TrialSpec) -> Tensor:
@@ -58,3 +56,17 @@ def initial_statistics(layout: Layout) -> Tensor:
         if name.endswith(".variance"):
             view.fill_(1.0)
     return flat[0]
+
+
+def _initial(layout: Layout, trial: TrialSpec) -> tuple[Tensor, Tensor]:
+    return initial_parameters(layout, trial), initial_statistics(layout)
+
+
+_DENSE = Architecture(mlp_layout, _initial, Mlp)
+MODELS: dict[str, Architecture] = {
+    "perceptron": _DENSE,
+    "mlp": _DENSE,
+    "residual_mlp": _DENSE,
+    "module": Architecture(module_layout, initial_module, Modules),
+}
+"""Name → implementation; the names are those of raydnn.spec.model."""

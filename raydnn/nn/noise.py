@@ -36,9 +36,11 @@ class Noise:
             rank: This worker's number.
             workers: Number of data-parallel workers.
         """
+        self._of_members = list(seeds)
         self._seeds = sorted(set(seeds))
         self._epoch = epoch
         self._streams: dict[str, list[torch.Generator]] = {}
+        self._own: dict[str, list[torch.Generator]] = {}
         self._member = None
         if len(self._seeds) > 1:
             positions = [self._seeds.index(seed) for seed in seeds]
@@ -68,3 +70,12 @@ class Noise:
         ).mT
         draws = draws[:, self._rank :: self.workers]
         return draws if self._member is None else draws[self._member]
+
+    def own(self, stream: str) -> list[torch.Generator]:
+        """A generator for each member, for those that draw one after another; each worker has others."""
+        if stream not in self._own:
+            self._own[stream] = [
+                generator(stream, seed, self._epoch, self._rank, device=self._device.type)
+                for seed in self._of_members
+            ]
+        return self._own[stream]

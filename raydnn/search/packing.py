@@ -49,8 +49,7 @@ def _shape(trial: TrialSpec) -> Hashable:
     loss = loss_of(trial)
     return (
         trial.data,
-        trial.model.name,
-        trial.model.hidden_widths,
+        trial.model.graph,
         trial.normalization.graph,
         trial.activation.name == "prelu",  # its slopes are parameters of the network
         loss.name,

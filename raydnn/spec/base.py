@@ -66,5 +66,8 @@ ListOrTuple = BeforeValidator(_list_as_tuple)
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1), ListOrTuple]
 """Units of each hidden layer, from input to output."""
 
+ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""Where something is that a user wrote: package.module:name."""
+
 PositiveNumbers = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1), ListOrTuple]
 """One or more numbers above 0."""

@@ -19,6 +19,7 @@ from raydnn.spec.fitting import (
     one_dropout_of_hidden_units,
     output_fits_loss,
     smoothing_has_classes,
+    user_modules_have_their_own_layers,
     zero_init_has_normalization,
 )
 from raydnn.spec.job import Job
@@ -125,6 +126,9 @@ CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     smoothing_has_classes: frozenset({"data", "loss", "regularization"}),
     groups_divide_widths: frozenset({"model", "normalization"}),
     zero_init_has_normalization: frozenset({"model", "normalization"}),
+    user_modules_have_their_own_layers: frozenset(
+        {"activation", "init", "model", "normalization", "regularization"}
+    ),
     one_dropout_of_hidden_units: frozenset({"regularization"}),
     mixup_has_partners: frozenset({"train"}),
     class_weights_have_classes: frozenset({"data", "train"}),

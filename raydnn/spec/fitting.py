@@ -12,7 +12,7 @@ from raydnn.spec.data import Task
 from raydnn.spec.fields import component_classes, component_name
 from raydnn.spec.job import Training
 from raydnn.spec.loss import AUTO, AutoLoss, LossFunction
-from raydnn.spec.model import ResidualMlp
+from raydnn.spec.model import ResidualMlp, UserModule
 from raydnn.spec.normalization import GroupNorm, NoNormalization
 from raydnn.spec.output import AutoOutput
 
@@ -157,6 +157,31 @@ def zero_init_has_normalization(training: Training) -> Found:
             "model.zero_init_last_norm",
             f"true with no normalization before the activation; allowed with {', '.join(names)}, else false",
         )
+
+
+OF_OWN_NETWORKS = (
+    "activation",
+    "init",
+    "normalization",
+    *(f"regularization.{name}" for name in ("dropout", "input_dropout", "alpha_dropout")),
+)
+"""Fields that only raydnn's own networks have a use for."""
+
+
+def user_modules_have_their_own_layers(training: Training) -> Found:
+    """What stands inside a user's module is not the job's to say."""
+    if not isinstance(training.model, UserModule):
+        return
+    for field in OF_OWN_NETWORKS:
+        axis, _, name = field.partition(".")
+        given, default = getattr(training, axis), Training.model_fields[axis].default
+        if name:
+            given, default = getattr(given, name), getattr(default, name)
+        if given != default:
+            written = given.name if isinstance(given, Component) else f"{given:g}"
+            allowed = default.name if isinstance(default, Component) else f"{default:g}"
+            message = f"{written} with the model module, whose layers are its own"
+            yield field, f"{message}; allowed: {allowed}, or nothing given"
 
 
 def one_dropout_of_hidden_units(training: Training) -> Found:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from raydnn.spec.base import Component, NameOrMapping, parameter
+from raydnn.spec.base import Component, ImportPath, NameOrMapping, parameter
 from raydnn.spec.data import Task
 
 NUMBERS: dict[Task, str] = {
@@ -257,9 +257,7 @@ class Function(LossFunction):
     takes_values: ClassVar[bool] = True
 
     name: Literal["function"] = "function"
-    path: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = parameter(
-        ..., "where it is, as package.module:function"
-    )
+    path: ImportPath = parameter(..., "where it is, as package.module:function")
 
 
 Loss = Annotated[

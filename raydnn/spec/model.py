@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from raydnn.spec.base import Component, NameOrMapping, Widths, parameter
+from raydnn.spec.base import Component, ImportPath, NameOrMapping, Widths, parameter
 
 
 class Network(Component):
@@ -22,6 +23,11 @@ class Network(Component):
     def block_ends(self) -> tuple[int, ...]:
         """Hidden layers, counted from 0, to which the hidden units two layers before are added."""
         return ()
+
+    @property
+    def graph(self) -> tuple[object, ...]:
+        """What all members of a stack share."""
+        return self.name, self.hidden_widths
 
 
 class Perceptron(Network):
@@ -119,12 +125,55 @@ class ResidualMlp(Network):
         return tuple(range(2, 1 + 2 * self.blocks, 2))
 
 
+def _as_json(given: Any) -> Any:
+    """A mapping, or the text of one, as JSON with sorted keys: the same text for the same arguments."""
+    try:
+        arguments = json.loads(given) if isinstance(given, str) else given
+        if isinstance(arguments, Mapping) and all(str(name).isidentifier() for name in arguments):
+            return json.dumps(arguments, sort_keys=True, allow_nan=False)
+    except (ValueError, TypeError):
+        pass
+    raise ValueError(f"{given!r}; allowed: a mapping of names to numbers, texts, true, false, null or lists")
+
+
+Arguments = Annotated[
+    str,
+    BeforeValidator(_as_json),
+    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string"}], "default": {}}),
+]
+"""Arguments by name, as JSON."""
+
+
+class UserModule(Network):
+    """A class of your own, a torch.nn.Module: inputs (B, features), one row an example, become outputs (B, K).
+
+    Its first parameters are those it draws itself, by the trial's seed. Layers inside are its own affair: activation,
+    init, normalization and dropout of the job do not reach into it. The members of a stack are computed at once by
+    torch.func.vmap where that can be; else, as with dropout or batch norm, one after another. All its state must be
+    in parameters and buffers, which are kept in float32.
+    """
+
+    formula: ClassVar[str] = "Class(features, K, **arguments)(x); with images features = channels · height · width"
+    source: ClassVar[str] = "torch.nn.Module; torch.func.vmap"
+
+    name: Literal["module"] = "module"
+    path: ImportPath = parameter(..., "where it is, as package.module:Class")
+    arguments: Arguments = parameter(
+        "{}", "further arguments of the class by name: a mapping, or its text as JSON, as which it is recorded"
+    )
+
+    @property
+    def graph(self) -> tuple[object, ...]:
+        """What all members of a stack share."""
+        return self.name, self.path, self.arguments
+
+
 def _mlp_without_name(given: Any) -> Any:
     return {"name": "mlp", **given} if isinstance(given, Mapping) and "name" not in given else given
 
 
 Model = Annotated[
-    Perceptron | Mlp | ResidualMlp,
+    Perceptron | Mlp | ResidualMlp | UserModule,
     NameOrMapping,
     BeforeValidator(_mlp_without_name),
     Field(discriminator="name"),

@@ -12,17 +12,18 @@ from raydnn.spec.catalogue import components
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.init import Auto
 from raydnn.spec.job import Job, Training
+from raydnn.spec.model import UserModule
 from raydnn.spec.output import AutoOutput
 
 
 class TrialSpec(Training):
-    """A training with nothing left to choose: no `auto`, no domain, no budget of a scheduler."""
+    """A training with nothing left to choose: no domain, no budget of a scheduler, no `auto` but a user's module's init."""
 
     @classmethod
     def from_training(cls, training: Training) -> Self:
         """Resolve every `auto` of a job (or another training) into the choice it stands for."""
         fields = {name: getattr(training, name) for name in Training.model_fields}
-        if isinstance(training.init, Auto):
+        if isinstance(training.init, Auto) and not isinstance(training.model, UserModule):
             name = training.activation.init
             fields["init"] = components("init")[name](name=name)
         loss = fields["loss"] = loss_of(training)

@@ -61,7 +61,7 @@ def make_batch(stack: Stack, split: Split, rows: Tensor, share: Tensor | None, n
 
 def _inputs(stack: Stack, split: Split, rows: Tensor, draws: Draws, size: int) -> Tensor:
     # A flat index_select is twice as fast as indexing.
-    inputs = split.inputs.index_select(0, rows.flatten()).view(*rows.shape, -1)
+    inputs = split.inputs.index_select(0, rows.flatten()).view(*rows.shape, split.inputs.shape[1])
     return stack.augmenter(inputs, draws, size)
 
 

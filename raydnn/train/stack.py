@@ -12,7 +12,7 @@ from raydnn.data.augment import Augmenter
 from raydnn.data.dataset import Dataset
 from raydnn.nn.backprop import Backprop
 from raydnn.nn.mlp import Mlp
-from raydnn.nn.models import MODELS, initial_parameters, initial_statistics
+from raydnn.nn.models import MODELS
 from raydnn.nn.objective import Objective
 from raydnn.optim.penalties import penalties
 from raydnn.optim.runs import find_runs
@@ -48,8 +48,9 @@ class Stack:
         self.input_shape = dataset.shape or dataset.features
         self.task = dataset.task
         self.has_accuracy = dataset.task != "regression" and loss_of(first).decides
-        self.parameters = torch.stack([initial_parameters(self.layout, m.spec) for m in members]).to(device)
-        self.statistics = initial_statistics(self.layout).expand(len(members), -1).clone().to(device)
+        initial = [self.architecture.initial(self.layout, m.spec) for m in members]
+        self.parameters = torch.stack([parameters for parameters, _ in initial]).to(device)
+        self.statistics = torch.stack([statistics for _, statistics in initial]).to(device)
         """Running averages (N, S) of the normalization layers, a row a member like the parameters."""
         optimizers = [with_cycled_momentum(m.spec.optimizer, m.spec.schedule) for m in members]
         self.optimizer = StackOptimizer(optimizers, self.layout.shapes, device, self.parameters.dtype)

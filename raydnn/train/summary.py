@@ -19,6 +19,8 @@ class Summary:
 
     layers: list[tuple[str, tuple[int, ...], int]]
     """Parameter, shape, count."""
+    strategy: str
+    """How the members of a stack of it are computed, where that is not known beforehand; else empty."""
     parameters: int
     steps_per_epoch: int
     train_examples: int
@@ -41,6 +43,7 @@ def summarize(trial: TrialSpec) -> Summary:
         class_weights(trial, dataset.class_counts)
     return Summary(
         [(name, shape, prod(shape)) for name, shape in layout.shapes.items()],
+        _strategy(trial.model, layout) if isinstance(trial.model, UserModule) else "",
         layout.count,
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         len(dataset.train),
