@@ -125,6 +125,6 @@ def _is_in(rows: Mapping[int, Mapping[str, Any]], plan: Plan, run: Run) -> bool:
         if row is not None and (row["config_hash"], row["seed"]) != (trial.config_hash, trial.seed):
             raise StoreError(
                 f"run {run.run_id} cannot be gone on with: its trial {number} is not the one that is proposed now; "
-                f"it was begun with other versions, which {run.uri}/resolved.json names"
+                f"it was begun with other versions (see {run.uri}/resolved.json) or on another kind of machine"
             )
     return all(number in rows for number, _ in plan.trials)
