@@ -39,6 +39,8 @@ def train(launch: Launch) -> None:
         run = begin(given.job, given.text, launch.run_id or new_run_id(given.job.name), "train", plans)
     for name, shape, count in summary.layers:
         click.echo(f"  {name:<20} {' x '.join(map(str, shape)):>12} {count:>12,}")
+    if summary.strategy:
+        click.echo(summary.strategy)
     click.echo(
         f"{summary.parameters:,} parameters · {summary.train_examples:,} training, "
         f"{summary.validation_examples:,} validation, {summary.test_examples:,} test examples · "

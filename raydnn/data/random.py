@@ -32,7 +32,11 @@ def drawing_from(stream: torch.Generator) -> Iterator[None]:
     The global generator of the stream's device is afterwards as it was.
     """
     cuda = stream.device.type == "cuda"
-    get, put = (torch.cuda.get_rng_state, torch.cuda.set_rng_state) if cuda else (torch.get_rng_state, torch.set_rng_state)
+    get, put = (
+        (torch.cuda.get_rng_state, torch.cuda.set_rng_state)
+        if cuda
+        else (torch.get_rng_state, torch.set_rng_state)
+    )
     before = get()
     put(stream.get_state())
     try:

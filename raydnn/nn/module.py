@@ -133,9 +133,7 @@ class Modules(nn.Module):
         outputs = []
         for member, (stream, examples) in enumerate(zip(draws, inputs, strict=True)):
             # A copy, since a buffer may be replaced, or change after something was computed with it.
-            kept = {
-                name: view[member].to(self._types[name], copy=True) for name, view in self._kept.items()
-            }
+            kept = {name: view[member].to(self._types[name], copy=True) for name, view in self._kept.items()}
             tensors = {name: rows[member] for name, rows in learned.items()} | kept
             with drawing_from(stream):
                 outputs.append(self._one(tensors, examples))
@@ -179,6 +177,17 @@ def why_in_turn(path: str, arguments: str, inputs: int, outputs: int, device: st
     return ""
 
 
+def told_strategy(spec: UserModule, inputs: int, outputs: int) -> str:
+    """How the members of a stack are computed, as one line."""
+    reason = why_in_turn(spec.path, spec.arguments, inputs, outputs, "cpu")
+    how = (
+        f"one after another, since torch.func.vmap cannot: {reason}"
+        if reason
+        else "at once, by torch.func.vmap"
+    )
+    return f"{spec.path}: the members of a stack are computed {how}"
+
+
 def _differs_at_once(
     spec: UserModule, module: nn.Module, pair: Tensors, kept: Tensors, examples: Tensor
 ) -> str:
@@ -212,7 +221,9 @@ def _build(spec: UserModule, inputs: int, outputs: int, seed: int) -> nn.Module:
     if not issubclass(users, nn.Module):
         raise _problem("model.path", f"{spec.path} is no torch.nn.Module; allowed: a subclass of it")
     _check_arguments(users, spec.path, arguments)
-    written = ", ".join([str(inputs), str(outputs), *(f"{name}={value!r}" for name, value in arguments.items())])
+    written = ", ".join(
+        [str(inputs), str(outputs), *(f"{name}={value!r}" for name, value in arguments.items())]
+    )
     with drawing_from(generator("init", seed)):
         try:
             module: nn.Module = users(inputs, outputs, **arguments).float().eval()
@@ -221,7 +232,9 @@ def _build(spec: UserModule, inputs: int, outputs: int, seed: int) -> nn.Module:
         except Exception as error:
             raise _problem("model", f"{spec.path}({written}) fails: {_line(error)}") from error
     if not isinstance(found, Tensor) or found.shape != (2, outputs):
-        given = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        given = (
+            f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        )
         message = f"{spec.path}({written}) makes {given} of inputs (2, {inputs}); (2, {outputs}) is needed"
         raise _problem("model.path", message)
     return module

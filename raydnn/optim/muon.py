@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import sqrt
+from math import prod, sqrt
 
 import torch
 from torch import Tensor
@@ -52,7 +52,10 @@ def muon(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> Non
 
 
 def hidden_matrices(shapes: Shapes) -> set[str]:
-    """The parameters that Muon itself updates: every matrix but the last one, which is the output layer's."""
+    """The parameters that Muon itself updates: every matrix but the last one, which is the output layer's.
+
+    What has more dimensions, as a convolution's kernels have, is a matrix with a row for each output.
+    """
     matrices = [name for name, shape in shapes.items() if len(shape) >= 2]
     return set(matrices[:-1])
 
@@ -63,7 +66,7 @@ def _matrix_step(
     velocity = state["mean"].lerp_(gradients, step["blend"])
     ahead = gradients.lerp_(velocity, step["momentum"])
     direction = torch.where(step["nesterov"], ahead, velocity)
-    fan_out, fan_in = shape
+    fan_out, fan_in = shape[0], prod(shape[1:])
     matrices = orthogonalized(direction.view(len(direction), fan_out, fan_in))
     decay(parameters, step)
     factor = torch.where(

@@ -17,7 +17,7 @@ from raydnn.space.domains import Choice, Domain
 from raydnn.space.syntax import Value
 from raydnn.space.trial import drawn
 from raydnn.spec.catalogue import components
-from raydnn.spec.fitting import loss_of, outputs_of
+from raydnn.spec.fitting import OF_OWN_NETWORKS, loss_of, outputs_of
 from raydnn.spec.job import Job
 from raydnn.spec.loss import AUTO, LossFunction
 from raydnn.spec.schedule import Performance
@@ -54,7 +54,7 @@ def with_rules(job: Job, parameters: Sequence[Parameter]) -> Space:
     searched = {parameter.path for parameter in parameters}
     of_all = {parameter.path for parameter in parameters if _of_all(job, parameter)}
     rules = []
-    for kind in KINDS:
+    for kind in (*KINDS, *(OF_USER_MODULES if _may_be_user_module(job, parameters) else ())):
         beside = {kind.path, kind.beside or kind.path}
         reads = tuple(path for path in kind.reads if path in searched)
         if beside <= searched and (reads or (kind.of_all and beside & of_all)):
@@ -62,6 +62,11 @@ def with_rules(job: Job, parameters: Sequence[Parameter]) -> Space:
     settled = [left for parameter in parameters for left in _settle(parameter, rules)]
     space = Space(tuple(parameter for parameter in settled if _possible(parameter, settled)), tuple(rules))
     return replace(space, parameters=tuple(_ordered(space)))
+
+
+def _may_be_user_module(job: Job, parameters: Sequence[Parameter]) -> bool:
+    chosen = [parameter.domain.values() for parameter in parameters if parameter.path == "model.name"]
+    return "module" in (chosen[0] if chosen else (job.model.name,))
 
 
 def _of_all(job: Job, parameter: Parameter) -> bool:
@@ -173,6 +178,10 @@ def _identity_blocks(job: Job, assignment: Mapping[str, Value], domain: Domain) 
     return domain if before else _only(domain, (False,))
 
 
+def _outside_user_modules(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    return None if _name(job, assignment, "model") == "module" else domain
+
+
 _ACTIVATION = ("activation.name",)
 _LOSS = ("loss.name",)
 _SHAPE = tuple(f"model.{name}" for name in ("name", "widths", "layers", "width", "last_width", "blocks"))
@@ -249,4 +258,15 @@ KINDS: tuple[Kind, ...] = (
         _identity_blocks,
     ),
 )
-"""Every rule there is."""
+"""Every rule for raydnn's own networks."""
+
+OF_USER_MODULES = tuple(
+    Kind(
+        f"{field} exists only where model is not module, whose layers are its own",
+        f"{field}.name" if field in Job.model_fields else field,
+        ("model.name",),
+        _outside_user_modules,
+    )
+    for field in OF_OWN_NETWORKS
+)
+"""Those of a space that may choose a user's own module."""

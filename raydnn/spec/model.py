@@ -139,7 +139,7 @@ def _as_json(given: Any) -> Any:
 Arguments = Annotated[
     str,
     BeforeValidator(_as_json),
-    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string"}], "default": {}}),
+    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string"}]}),
 ]
 """Arguments by name, as JSON."""
 
@@ -153,13 +153,16 @@ class UserModule(Network):
     in parameters and buffers, which are kept in float32.
     """
 
-    formula: ClassVar[str] = "Class(features, K, **arguments)(x); with images features = channels · height · width"
+    formula: ClassVar[str] = (
+        "Class(features, K, **arguments)(x); with images features = channels · height · width"
+    )
     source: ClassVar[str] = "torch.nn.Module; torch.func.vmap"
 
     name: Literal["module"] = "module"
     path: ImportPath = parameter(..., "where it is, as package.module:Class")
     arguments: Arguments = parameter(
-        "{}", "further arguments of the class by name: a mapping, or its text as JSON, as which it is recorded"
+        "{}",
+        "further arguments of the class by name: a mapping, or its text as JSON, as which it is recorded",
     )
 
     @property

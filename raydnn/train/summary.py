@@ -8,8 +8,10 @@ from math import ceil, prod
 from raydnn.data.augment import check_images
 from raydnn.data.load import load_dataset
 from raydnn.nn.models import MODELS
+from raydnn.nn.module import told_strategy
 from raydnn.nn.objective import class_weights
 from raydnn.spec.fitting import loss_of
+from raydnn.spec.model import UserModule
 from raydnn.spec.trial import TrialSpec
 
 
@@ -38,12 +40,14 @@ def summarize(trial: TrialSpec) -> Summary:
     dataset = load_dataset(trial.data)
     check_images(trial.train.augmentation, dataset.features)
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
-    layout = MODELS[trial.model.name].layout(trial, prod(dataset.features), outputs)
+    inputs = prod(dataset.features)
+    layout = MODELS[trial.model.name].layout(trial, inputs, outputs)
+    strategy = told_strategy(trial.model, inputs, outputs) if isinstance(trial.model, UserModule) else ""
     if dataset.class_counts is not None:
         class_weights(trial, dataset.class_counts)
     return Summary(
         [(name, shape, prod(shape)) for name, shape in layout.shapes.items()],
-        _strategy(trial.model, layout) if isinstance(trial.model, UserModule) else "",
+        strategy,
         layout.count,
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         len(dataset.train),

@@ -35,9 +35,9 @@ def test_gradients_by_hand_equal_autograds(
     with torch.no_grad():
         layer.backward(inputs, of_outputs, {"weight": weight, "bias": bias}, add)
         torch.testing.assert_close(layer.of_inputs(of_outputs), expected[0], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(weight - add, expected[1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(weight - float(add), expected[1], rtol=1e-5, atol=1e-5)
     if biased:
-        torch.testing.assert_close(bias - add, expected[2], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(bias - float(add), expected[2], rtol=1e-5, atol=1e-5)
     rest = flat[:, size + fan_out * biased :]
     assert (rest == 1).all() if add else rest.isnan().all()
 
