@@ -94,7 +94,7 @@ def activate(
         if run.name == "rrelu":
             parameters["share"] = shares if isinstance(shares, float) or len(shares) == 1 else run.of(shares)
         parts.append(ACTIVATIONS[run.name](of_run, **parameters))
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return _joined(parts)
 
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -113,14 +113,21 @@ DERIVATIVES: dict[str, Callable[..., Tensor]] = {
     "silu": lambda dh, z, _h: _aten.silu_backward(dh, z),
     "mish": lambda dh, z, _h: _aten.mish_backward(dh, z),
 }
-"""Activation → its pullback dz = f'(z)·dh from dh, z and h = f(z); the others are left to autograd."""
+"""Activation → its pullback dz = f'(z)·dh from dh, z and h = f(z), number by number; others are left to autograd."""
 
 
 def pull_back(runs: Sequence[Run], dh: Tensor, z: Tensor, h: Tensor) -> Tensor:
-    """The gradient of pre-activations z from that of the activations h = f(z), all (N, B, H).
+    """The gradient of pre-activations z from that of the activations h = f(z), of equal shapes.
 
     Raises:
         KeyError: An activation has no pullback in `DERIVATIVES`.
     """
     parts = [DERIVATIVES[run.name](run.of(dh), run.of(z), run.of(h), **run.columns(z)) for run in runs]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """The runs' parts as one tensor, which lies in memory as they do, unit by unit or example by example."""
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat(parts) if parts[0].is_contiguous() else torch.cat([part.mT for part in parts]).mT

@@ -2,6 +2,7 @@
 
 Dense layers, common activations and dropout have their gradients written out; what is left of a layer's tail
 (normalization, learned slopes, ...) is differentiated by autograd, layer by layer.
+What goes from layer to layer lies unit by unit, (N, H, B), as Dense has it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.nn.activations import DERIVATIVES, activate, pull_back
-from raydnn.nn.dense import put
+from raydnn.nn.dense import Dense, put
 from raydnn.nn.hidden import Hidden
 from raydnn.nn.mlp import Mlp, below
 from raydnn.nn.noise import Noise
@@ -40,39 +41,48 @@ class Backprop:
         self._begin: Callable[[Tensor], Sequence[Tensor]] | None = None
 
     def forward(self, inputs: Tensor, noise: Noise, batch_size: int) -> Tensor:
-        """Compute the outputs (N, B, K) as the module does, and remember what `backward` needs."""
+        """Compute the outputs as the module does, and remember what `backward` needs.
+
+        Args:
+            inputs: (B, features), shared by all members, or (N, B, features).
+            noise: The step's noise.
+            batch_size: Examples of the batch.
+
+        Returns:
+            Outputs (N, B, K).
+        """
         module = self._module
         self._inputs, self._pullbacks = [], []
         if module.input_norm is None:
-            hidden = module.begin(inputs, noise, batch_size)
+            hidden = module.begin(inputs, noise, batch_size).mT
         else:
-            hidden, self._begin = differentiated(
+            normalized, self._begin = differentiated(
                 lambda: module.begin(inputs, noise, batch_size), [], list(module.input_norm.parameters())
             )
+            hidden = normalized.mT
         skip = None
         for number, layer in enumerate(module.hidden):
             self._inputs.append(hidden)
-            hidden, pullback = self._finish(
-                number, layer(hidden), skip if layer.tail.ends_block else None, noise, batch_size
-            )
+            joined = skip if layer.tail.ends_block else None
+            hidden, pullback = self._finish(number, layer.units(hidden), joined, noise, batch_size)
             self._pullbacks.append(pullback)
             if layer.tail.starts_block:
                 skip = hidden
         self._inputs.append(hidden)
-        outputs: Tensor = module.output(hidden)
-        return outputs
+        return module.output.units(hidden).mT
 
     def backward(self, of_outputs: Tensor, add: bool) -> None:
         """Give every parameter its gradient.
 
         Args:
-            of_outputs: The gradient of what `forward` returned.
+            of_outputs: The gradient of the outputs (N, B, K).
             add: Whether to add to the gradients there are, instead of replacing them.
         """
         module = self._module
         depth = len(module.hidden)
-        module.output.backward(self._inputs[depth], of_outputs, self._of_layers[depth], add)
-        below_it, of_hidden = module.output, of_outputs
+        of_hidden = of_outputs.mT
+        module.output.backward(self._inputs[depth], of_hidden, self._of_layers[depth], add)
+        below_it: Dense = module.output
         of_skip = None
         for number in reversed(range(depth)):
             layer = module.hidden[number]
@@ -84,7 +94,7 @@ class Backprop:
             layer.backward(self._inputs[number], of_hidden, self._of_layers[number], add)
             below_it = layer
         if self._begin is not None and module.input_norm is not None:
-            of_norm = self._begin(below_it.of_inputs(of_hidden))
+            of_norm = self._begin(below_it.of_inputs(of_hidden).mT)
             for (name, _), gradient in zip(module.input_norm.named_parameters(), of_norm, strict=True):
                 put(gradient, self._of_input_norm[name], add)
 
@@ -105,18 +115,18 @@ class Backprop:
         for name, parameter in [] if layer.norm is None else layer.norm.named_parameters():
             learned.append(parameter)
             places.append(self._of_norms[number][name])
-        given = [z] if skip is None else [z, skip]
+        given = [z.mT] if skip is None else [z.mT, skip.mT]
         hidden, differentiate = differentiated(
             lambda z, skip=None: layer.finish(z, skip, noise, batch_size), given, learned
         )
 
         def pullback(of_hidden: Tensor, add: bool) -> tuple[Tensor, Tensor | None]:
-            found = differentiate(of_hidden)
+            found = differentiate(of_hidden.mT)
             for gradient, place in zip(found[len(given) :], places, strict=True):
                 put(gradient, place, add)
-            return found[0], None if skip is None else found[1]
+            return found[0].mT, None if skip is None else found[1].mT
 
-        return hidden, pullback
+        return hidden.mT, pullback
 
 
 def _by_hand(
@@ -130,11 +140,11 @@ def _by_hand(
     dropped = layer.dropped(noise, batch_size)
 
     def pullback(of_hidden: Tensor, _add: bool) -> tuple[Tensor, Tensor | None]:
-        of_active = of_hidden if dropped is None else of_hidden * dropped.factor
+        of_active = of_hidden if dropped is None else of_hidden * dropped.factor.mT
         of_z = pull_back(tail.activations, of_active, z, active)
         return of_z, None if skip is None else of_z
 
-    return active if dropped is None else dropped.of(active), pullback
+    return active if dropped is None else dropped.of(active.mT).mT, pullback
 
 
 def differentiated(

@@ -27,32 +27,34 @@ class Dense(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute y."""
-        if self.bias is None:
-            return torch.bmm(self.weight, inputs.mT).mT
-        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, inputs.mT).mT
+        return self.units(inputs.mT).mT
 
-    def backward(
-        self, inputs: Tensor, of_outputs: Tensor, gradients: Mapping[str, Tensor], add: bool
-    ) -> None:
-        """Give the parameters their gradients: dW = dyᵀx, db = Σ dy.
+    def units(self, inputs: Tensor) -> Tensor:
+        """Compute y unit by unit, (N, fan_out, B), of inputs (N, fan_in, B)."""
+        if self.bias is None:
+            return torch.bmm(self.weight, inputs)
+        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, inputs)
+
+    def backward(self, inputs: Tensor, of_units: Tensor, gradients: Mapping[str, Tensor], add: bool) -> None:
+        """Give the parameters their gradients: dW = dy·xᵀ, db = Σ dy.
 
         Args:
-            inputs: What `forward` got.
-            of_outputs: The gradient dy of its outputs.
+            inputs: What `units` got.
+            of_units: The gradient dy of what it returned.
             gradients: Where those of `weight` and `bias` go, in place.
             add: Whether to add to what is there, instead of replacing it.
         """
         if add or len(inputs) > 1:
             # Batched products into rows of the stack's matrix, which are apart, would be done one by one.
-            put(torch.bmm(of_outputs.mT, inputs), gradients["weight"], add)
+            put(torch.bmm(of_units, inputs.mT), gradients["weight"], add)
         else:
-            torch.bmm(of_outputs.mT, inputs, out=gradients["weight"])
+            torch.bmm(of_units, inputs.mT, out=gradients["weight"])
         if self.bias is not None:
-            put(of_outputs.sum(dim=1), gradients["bias"], add)
+            put(of_units.sum(dim=2), gradients["bias"], add)
 
-    def of_inputs(self, of_outputs: Tensor) -> Tensor:
-        """The gradient dx = dy·W of the inputs."""
-        return torch.bmm(self.weight.mT, of_outputs.mT).mT
+    def of_inputs(self, of_units: Tensor) -> Tensor:
+        """The gradient dx = Wᵀdy of the inputs (N, fan_in, B)."""
+        return torch.bmm(self.weight.mT, of_units)
 
 
 def put(gradient: Tensor, place: Tensor, add: bool) -> None:

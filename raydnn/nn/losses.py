@@ -74,9 +74,13 @@ def cross_entropy_and_gradient(outputs: Tensor, targets: Tensor) -> tuple[Tensor
     """The cross-entropies (n, B) and their gradient by the outputs (n, B, K), softmax(z)_k − 1[k = y]."""
     log_probabilities = _log_softmax(outputs)
     picked = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
-    of_target = log_probabilities.gather(-1, picked)
-    gradient = log_probabilities.exp_().scatter_(-1, picked, of_target.expm1())
-    return -of_target.squeeze(-1), gradient
+    losses = -log_probabilities.gather(-1, picked).squeeze(-1)
+    of_log_probabilities = torch.zeros_like(log_probabilities).scatter_(-1, picked, -1.0)
+    # What autograd calls, so that a member is the same to the bit where a neighbour's loss is left to autograd.
+    gradient: Tensor = torch.ops.aten._log_softmax_backward_data(
+        of_log_probabilities.mT, log_probabilities.mT, -2, outputs.dtype
+    )
+    return losses, gradient.mT
 
 
 def categorical_cross_entropy(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Tensor:

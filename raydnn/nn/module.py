@@ -226,7 +226,7 @@ def _build(spec: UserModule, inputs: int, outputs: int, seed: int) -> nn.Module:
     )
     with drawing_from(generator("init", seed)):
         try:
-            module: nn.Module = users(inputs, outputs, **arguments).float().eval()
+            module: nn.Module = users(inputs, outputs, **arguments).float().train(False)
             with torch.no_grad():
                 found = module(torch.zeros(2, inputs))
         except Exception as error:

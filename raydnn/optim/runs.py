@@ -43,7 +43,8 @@ class Run:
 
     def of(self, stacked: Tensor) -> Tensor:
         """This run's rows of a tensor with leading member dimension, as a view."""
-        return stacked[self.start : self.stop]
+        whole = len(stacked) == self.stop - self.start
+        return stacked if whole else stacked[self.start : self.stop]
 
 
 def find_runs(components: Sequence[Component], device: torch.device) -> list[Run]:

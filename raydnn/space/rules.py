@@ -54,7 +54,7 @@ def with_rules(job: Job, parameters: Sequence[Parameter]) -> Space:
     searched = {parameter.path for parameter in parameters}
     of_all = {parameter.path for parameter in parameters if _of_all(job, parameter)}
     rules = []
-    for kind in (*KINDS, *(OF_USER_MODULES if _may_be_user_module(job, parameters) else ())):
+    for kind in _kinds(job, parameters):
         beside = {kind.path, kind.beside or kind.path}
         reads = tuple(path for path in kind.reads if path in searched)
         if beside <= searched and (reads or (kind.of_all and beside & of_all)):
@@ -64,9 +64,12 @@ def with_rules(job: Job, parameters: Sequence[Parameter]) -> Space:
     return replace(space, parameters=tuple(_ordered(space)))
 
 
-def _may_be_user_module(job: Job, parameters: Sequence[Parameter]) -> bool:
+def _kinds(job: Job, parameters: Sequence[Parameter]) -> Sequence[Kind]:
     chosen = [parameter.domain.values() for parameter in parameters if parameter.path == "model.name"]
-    return "module" in (chosen[0] if chosen else (job.model.name,))
+    if "module" not in (chosen[0] if chosen else (job.model.name,)):
+        return KINDS
+    # Where the activation depends on the model, the model cannot depend on the activation.
+    return (*(kind for kind in KINDS if kind.path != "model.name"), *BESIDE_USER_MODULES)
 
 
 def _of_all(job: Job, parameter: Parameter) -> bool:
@@ -182,7 +185,13 @@ def _outside_user_modules(job: Job, assignment: Mapping[str, Value], domain: Dom
     return None if _name(job, assignment, "model") == "module" else domain
 
 
+def _selu_without_skips(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    plain = _name(job, assignment, "model") in PLAIN_MODELS
+    return domain if plain else _only(domain, tuple(value for value in domain.values() if value != "selu"))
+
+
 _ACTIVATION = ("activation.name",)
+_MODEL = ("model.name",)
 _LOSS = ("loss.name",)
 _SHAPE = tuple(f"model.{name}" for name in ("name", "widths", "layers", "width", "last_width", "blocks"))
 _DROPOUT, _INPUT_DROPOUT, _ALPHA_DROPOUT = (
@@ -260,13 +269,22 @@ KINDS: tuple[Kind, ...] = (
 )
 """Every rule for raydnn's own networks."""
 
-OF_USER_MODULES = tuple(
+BESIDE_USER_MODULES = (
+    *(
+        Kind(
+            f"{field} exists only where model is not module, whose layers are its own",
+            f"{field}.name" if field in Job.model_fields else field,
+            _MODEL,
+            _outside_user_modules,
+        )
+        for field in OF_OWN_NETWORKS
+    ),
     Kind(
-        f"{field} exists only where model is not module, whose layers are its own",
-        f"{field}.name" if field in Job.model_fields else field,
-        ("model.name",),
-        _outside_user_modules,
-    )
-    for field in OF_OWN_NETWORKS
+        "activation is not selu where model has skip connections, if activation may be another",
+        "activation.name",
+        _MODEL,
+        _selu_without_skips,
+        of_all=False,
+    ),
 )
 """Those of a space that may choose a user's own module."""

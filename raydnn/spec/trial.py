@@ -17,7 +17,7 @@ from raydnn.spec.output import AutoOutput
 
 
 class TrialSpec(Training):
-    """A training with nothing left to choose: no domain, no budget of a scheduler, no `auto` but that of a module's init."""
+    """A training with nothing left to choose: no domain, no scheduler's budget, no `auto` but a module's init."""
 
     @classmethod
     def from_training(cls, training: Training) -> Self:

@@ -57,13 +57,15 @@ class Record:
         """The stack's state after its last checkpoint, or None where there is none."""
         return load_stack_checkpoint(self._states)
 
-    def save_state(self, epoch: int, tensors: dict[str, Tensor], members: Sequence[Member]) -> None:
+    def save_state(
+        self, epoch: int, tensors: dict[str, Tensor], facts: dict[str, Any], members: Sequence[Member]
+    ) -> None:
         """Keep the stack's state after an epoch, instead of the one before.
 
         It is written while the next epoch is trained, and is there before that epoch's rows are.
         """
         if self._writes:
-            facts = {"epoch": epoch, "members": [member.to_json() for member in members]}
+            facts = {**facts, "members": [member.to_json() for member in members]}
             copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
             self._begin(save_stack_checkpoint, self._states, epoch, copies, facts)
 
@@ -90,6 +92,10 @@ class Record:
         for saving in pending:
             saving.result()
 
+    def close(self) -> None:
+        """Leave nothing behind that is still being written, however the session ends."""
+        self._writers.shutdown()
+
     def _begin(self, save: Callable[..., None], *arguments: Any) -> None:
         self._pending.append(self._writers.submit(save, *arguments))
 
@@ -104,11 +110,11 @@ class Record:
         if self._writes:
             commit_layers(self._run, self._stack, self._attempt, rows)
 
-    def commit_trials(self, members: Sequence[Member], parameters: int | None) -> None:
-        """Commit how all members stand; `parameters` is their number of parameters, where it is known."""
+    def commit_trials(self, members: Sequence[Member], parameters: int | None, strategy: str | None) -> None:
+        """Commit how all members stand; their number of parameters and the strategy, where they are known."""
         self.finish()
         if self._writes:
-            rows = [self._trial_row(member, parameters) for member in members]
+            rows = [self._trial_row(member, parameters, strategy) for member in members]
             commit_trials(self._run, self._stack, self._attempt, rows)
 
     def note_failure(self, error: Exception) -> None:
@@ -123,7 +129,7 @@ class Record:
                 "traceback_path": path,
             }
 
-    def _trial_row(self, member: Member, parameters: int | None) -> dict[str, Any]:
+    def _trial_row(self, member: Member, parameters: int | None, strategy: str | None) -> dict[str, Any]:
         best = member.best(self._run.metric, "max" if self._run.mode == "max" else "min")
         metrics: dict[str, Any] = {f"m_test_{name}": value for name, value in member.test.items()}
         for metric, mode in MODES.items():
@@ -148,6 +154,8 @@ class Record:
             seconds=member.seconds,
             gpu_seconds=member.seconds * self._gpus,
             parameters=parameters,
+            stack=self._stack,
+            strategy=strategy,
             workers=self._workers.count,
             node=socket.gethostname(),
             checkpoint=member.checkpoint,

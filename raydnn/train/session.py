@@ -5,11 +5,13 @@ An epoch's rows are committed before anyone is told of them: the store is the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from math import isfinite
 
 import torch
+from torch import Tensor
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
@@ -23,10 +25,11 @@ from raydnn.train.evaluation import evaluate
 from raydnn.train.loop import flat, train
 from raydnn.train.member import MUST_BE_FINITE, Member, State
 from raydnn.train.memory import keep_freed_memory
+from raydnn.train.parts import part_sizes
 from raydnn.train.record import Record
-from raydnn.train.stack import Stack
+from raydnn.train.stack import Stack, layout_of
 from raydnn.train.statistics import set_exact_statistics
-from raydnn.train.verdict import Judge
+from raydnn.train.verdict import Judge, Verdict
 from raydnn.train.workers import Workers
 
 
@@ -60,6 +63,8 @@ def run_stack(
         session.record.note_failure(error)
         session.abandon("FAILED", "error")
         raise
+    finally:
+        session.record.close()
 
 
 @lru_cache(maxsize=2)
@@ -76,6 +81,7 @@ class _Session:
         self.record = Record(run, plan.number, workers, workers.count if device.type == "cuda" else 0)
         self.members = [Member(number, spec) for number, spec in plan.trials]
         self.parameters: int | None = None
+        self.strategy: str | None = None
 
     def train(self) -> list[Member]:
         saved = self.record.load_state()
@@ -83,55 +89,93 @@ class _Session:
             self.members = [Member.from_json(values) for values in saved[1]["members"]]
         running = [member for member in self.members if member.running]
         dataset = _flat_dataset(running[0].spec.data, self.device)
-        stack = Stack(running, dataset, self.workers, self.device)
-        self.parameters = stack.layout.count
+        batch_size = running[0].spec.train.batch_of(len(dataset.train))
+        layout = layout_of(running[0].spec, dataset)
+        sizes = saved[1]["parts"] if saved else part_sizes(running, layout, batch_size, self.device)
+        edges = [0, *accumulate(sizes)]
+        parts = [
+            Stack(running[start:end], dataset, self.workers, self.device) for start, end in pairwise(edges)
+        ]
+        self.parameters = layout.count
+        self.strategy = "fused" if len(parts) == 1 and parts[0].fused else "in turn"
         self.commit_trials()
         done_epochs = 0
         if saved is not None:
             tensors, facts = saved
             done_epochs = facts["epoch"]
-            stack.load_state_tensors(tensors)
-            self.settle(stack, dataset, done_epochs)
+            for number, part in enumerate(parts):
+                part.load_state_tensors(_below(number, tensors))
+            parts = self.settle(parts, dataset, done_epochs)
         every = running[0].spec.train.checkpoint_every_epochs
-        diagnostics = Diagnostics(stack)
-        for epoch, rows in train(stack, dataset, done_epochs + 1, diagnostics.before_last_step):
-            self.record.commit_layers(diagnostics.rows(epoch, dataset.train))
+        watched = {part: Diagnostics(part) for part in parts}
+        loops = {
+            part: train(part, dataset, done_epochs + 1, watched[part].before_last_step) for part in parts
+        }
+        while parts:
+            rows, layers = [], []
+            for part in parts:
+                epoch, its_rows = next(loops[part])
+                rows += its_rows
+                layers += watched[part].rows(epoch, dataset.train)
+            self.record.commit_layers(layers)
             self.record.commit_epoch(rows)
             if every and epoch % every == 0:
-                self.record.save_state(epoch, stack.state_tensors(), self.members)
-            self.settle(stack, dataset, epoch)
+                self.save_state(epoch, parts)
+            parts = self.settle(parts, dataset, epoch)
+            # What a part without members held is free again.
+            watched = {part: watched[part] for part in parts}
+            loops = {part: loops[part] for part in parts}
         self.record.remove_states()
         return self.members
 
-    def settle(self, stack: Stack, dataset: Dataset, epoch: int) -> None:
-        """End the members that are done after an epoch, drop them from the stack, and commit how they stand."""
-        for member in stack.members:
+    def save_state(self, epoch: int, parts: Sequence[Stack]) -> None:
+        """Keep the state of all parts after an epoch."""
+        tensors = {
+            f"{number}.{name}": tensor
+            for number, part in enumerate(parts)
+            for name, tensor in part.state_tensors().items()
+        }
+        facts = {"epoch": epoch, "parts": [len(part.members) for part in parts]}
+        self.record.save_state(epoch, tensors, facts, self.members)
+
+    def settle(self, parts: Sequence[Stack], dataset: Dataset, epoch: int) -> list[Stack]:
+        """End the members that are done after an epoch, drop them from their parts, and commit how they stand.
+
+        Returns:
+            The parts that have members left.
+        """
+        members = [member for part in parts for member in part.members]
+        for member in members:
             broken = _non_finite(member)
             if broken:
                 member.end("DIVERGED", f"{broken} is not finite")
-        verdicts = self.judge(epoch, [member for member in stack.members if member.running])
-        for member in stack.members:
-            verdict = verdicts.get(member.number)
-            if verdict is not None:
-                member.rung = verdict.rung
-            if not member.running:
-                continue
-            stopping = member.spec.train.early_stopping
-            if epoch >= member.spec.train.epochs:
-                member.end("COMPLETED", "epochs")
-            elif verdict is not None and verdict.stop:
-                member.end("STOPPED", self.scheduler)
-            elif stopping is not None and should_stop(stopping, member.history[stopping.monitor]):
-                member.end("COMPLETED", "early_stopping")
-            elif stopping is not None and has_converged(stopping, member.grad_norm):
-                member.end("COMPLETED", "min_grad_norm")
-        completed = [p for p, member in enumerate(stack.members) if member.state == "COMPLETED"]
-        if completed:
-            self.complete(stack, dataset, completed)
-        kept = [p for p, member in enumerate(stack.members) if member.running]
-        if len(kept) < len(stack.members):
-            stack.keep(kept)
+        verdicts = self.judge(epoch, [member for member in members if member.running])
+        for member in members:
+            self.end_if_done(member, verdicts.get(member.number), epoch)
+        for part in parts:
+            completed = [p for p, member in enumerate(part.members) if member.state == "COMPLETED"]
+            if completed:
+                self.complete(part, dataset, completed)
+            part.keep([p for p, member in enumerate(part.members) if member.running])
+        if not all(member.running for member in members):
             self.commit_trials()
+        return [part for part in parts if part.members]
+
+    def end_if_done(self, member: Member, verdict: Verdict | None, epoch: int) -> None:
+        """End a member that has trained long enough, or that its scheduler stops."""
+        if verdict is not None:
+            member.rung = verdict.rung
+        if not member.running:
+            return
+        stopping = member.spec.train.early_stopping
+        if epoch >= member.spec.train.epochs:
+            member.end("COMPLETED", "epochs")
+        elif verdict is not None and verdict.stop:
+            member.end("STOPPED", self.scheduler)
+        elif stopping is not None and should_stop(stopping, member.history[stopping.monitor]):
+            member.end("COMPLETED", "early_stopping")
+        elif stopping is not None and has_converged(stopping, member.grad_norm):
+            member.end("COMPLETED", "min_grad_norm")
 
     def complete(self, stack: Stack, dataset: Dataset, positions: Sequence[int]) -> None:
         """Restore the best weights of the members at `positions`, test them, and keep their weights."""
@@ -153,7 +197,7 @@ class _Session:
             self.record.save_member(member, tensors, facts)
 
     def commit_trials(self) -> None:
-        self.record.commit_trials(self.members, self.parameters)
+        self.record.commit_trials(self.members, self.parameters, self.strategy)
 
     def abandon(self, state: State, reason: str) -> None:
         """Note that the members still running were left; their checkpoint stays."""
@@ -169,3 +213,9 @@ def _non_finite(member: Member) -> str | None:
         if not isfinite(member.history[metric][-1]):
             return metric
     return None
+
+
+def _below(number: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A part's own tensors by their names in it."""
+    prefix = f"{number}."
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from raydnn.data.augment import Augmenter
 from raydnn.data.dataset import Dataset
 from raydnn.nn.backprop import Backprop
+from raydnn.nn.layout import Layout
 from raydnn.nn.mlp import Mlp
 from raydnn.nn.models import MODELS
 from raydnn.nn.objective import Objective
@@ -19,6 +20,7 @@ from raydnn.optim.runs import find_runs
 from raydnn.optim.schedules import with_cycled_momentum
 from raydnn.optim.stacked import StackOptimizer
 from raydnn.spec.fitting import loss_of
+from raydnn.spec.trial import TrialSpec
 from raydnn.train.member import Member
 from raydnn.train.workers import Workers
 
@@ -43,7 +45,7 @@ class Stack:
         self.device = device
         self.architecture = MODELS[first.model.name]
         self.outputs = loss_of(first).units(dataset.task, dataset.outputs)
-        self.layout = self.architecture.layout(first, prod(dataset.features), self.outputs)
+        self.layout = layout_of(first, dataset)
         self.class_counts = dataset.class_counts
         self.input_shape = dataset.shape or dataset.features
         self.task = dataset.task
@@ -64,7 +66,8 @@ class Stack:
     def _wire(self) -> None:
         """(Re)build all that follows from the members and their parameters."""
         specs = [member.spec for member in self.members]
-        self.clips = find_runs([spec.train.clip for spec in specs], self.device)
+        clips = find_runs([spec.train.clip for spec in specs], self.device)
+        self.clips = [run for run in clips if run.name != "none"]
         augmentations = [spec.train.augmentation for spec in specs]
         self.augmenter = Augmenter(augmentations, self.input_shape, self.device)
         self.objective = Objective(specs, self.class_counts, self.device)
@@ -79,6 +82,11 @@ class Stack:
         self.backprop = None
         if self.workers.count == 1 and isinstance(self.module, Mlp):
             self.backprop = Backprop(self.module, self._gradient_views)
+
+    @property
+    def fused(self) -> bool:
+        """Whether all members share every kernel; a user's module that does not vectorize computes them in turn."""
+        return getattr(self.module, "vectorizes", True)
 
     def keep(self, kept: Sequence[int]) -> None:
         """Drop all members but those at the ascending positions `kept`; the others' numbers do not change."""
@@ -141,3 +149,9 @@ class Stack:
         """
         for name, tensor in self.state_tensors().items():
             tensor.copy_(tensors[name])
+
+
+def layout_of(trial: TrialSpec, dataset: Dataset) -> Layout:
+    """The layout of a trial's parameters."""
+    outputs = loss_of(trial).units(dataset.task, dataset.outputs)
+    return MODELS[trial.model.name].layout(trial, prod(dataset.features), outputs)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydnn.data.random import generator
+from raydnn.data.random import drawing_from, generator
 
 
 def draws(*keys: int | str) -> list[float]:
@@ -35,3 +35,13 @@ def test_a_stream_does_not_depend_on_the_global_state_or_the_process() -> None:
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert found.strip() == str(expected)
+
+
+def test_code_that_draws_globally_can_be_given_a_stream() -> None:
+    stream, before = generator("own", 1), torch.get_rng_state()
+    found = []
+    for _ in range(2):
+        with drawing_from(stream):
+            found.append(torch.rand(3))
+        torch.testing.assert_close(torch.get_rng_state(), before)
+    assert torch.equal(torch.cat(found), torch.rand(6, generator=generator("own", 1)))

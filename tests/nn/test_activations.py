@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from raydnn.nn.activations import ACTIVATIONS, activate
+from raydnn.nn.activations import ACTIVATIONS, activate, pull_back
 from raydnn.nn.noise import Noise
 from raydnn.optim.runs import find_runs
 from raydnn.spec.activation import ActivationFunction, Elu, LeakyRelu, Prelu, Relu, Rrelu
@@ -99,6 +99,18 @@ def test_a_mixed_stack_is_bitwise_its_members_alone() -> None:
     z = torch.randn(len(specs), 7, 33, generator=torch.Generator().manual_seed(3)) * 4
     alone = [_stacked([spec], z[k : k + 1]) for k, spec in enumerate(specs)]
     assert torch.equal(_stacked(specs, z), torch.cat(alone))
+
+
+@pytest.mark.parametrize("by_units", [False, True])
+def test_the_activations_of_a_mixed_stack_lie_in_memory_as_its_inputs_do(by_units: bool) -> None:
+    z = torch.randn(3, 33, 7, generator=torch.Generator().manual_seed(3))
+    z = z.mT if by_units else z
+    specs: list[Component] = [Relu(), Elu(), Prelu()]
+    runs = find_runs(specs, CPU)
+    h = activate(runs, z)
+    assert h.stride() == z.stride()
+    runs = find_runs(specs[:2], CPU)
+    assert pull_back(runs, z[:2], z[:2], h[:2]).stride() == z.stride()
 
 
 def test_selu_keeps_mean_0_and_variance_1() -> None:

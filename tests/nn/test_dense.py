@@ -33,8 +33,8 @@ def test_gradients_by_hand_equal_autograds(
     flat = torch.full((members, size + fan_out + 3), 1.0 if add else torch.nan)
     weight, bias = flat[:, :size].view(members, fan_out, fan_in), flat[:, size : size + fan_out]
     with torch.no_grad():
-        layer.backward(inputs, of_outputs, {"weight": weight, "bias": bias}, add)
-        torch.testing.assert_close(layer.of_inputs(of_outputs), expected[0], rtol=1e-5, atol=1e-5)
+        layer.backward(inputs.mT, of_outputs.mT, {"weight": weight, "bias": bias}, add)
+        torch.testing.assert_close(layer.of_inputs(of_outputs.mT).mT, expected[0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(weight - float(add), expected[1], rtol=1e-5, atol=1e-5)
     if biased:
         torch.testing.assert_close(bias - float(add), expected[2], rtol=1e-5, atol=1e-5)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from raydnn.errors import JobError
-from raydnn.nn.losses import LOSSES
+from raydnn.nn.losses import GRADIENTS, LOSSES
 from raydnn.spec.catalogue import components
 from raydnn.spec.loss import AUTO
 
@@ -299,3 +299,35 @@ def test_a_bad_function_is_said(path: str, message: str) -> None:
     with pytest.raises(JobError, match=message) as raised:
         LOSSES["function"](_outputs("values"), _targets("values", EXAMPLES), path=path)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradients_by_hand_are_autograds(name: str, dtype: torch.dtype, own: bool) -> None:
+    rng = torch.Generator().manual_seed(0)
+    # As a stack's outputs lie in memory: unit by unit.
+    outputs = (3 * torch.randn(4, 7, 30, generator=rng)).to(dtype)
+    outputs[:, :3, :10] = torch.tensor([0.0, 1e4, -1e4], dtype=dtype).unsqueeze(1)
+    outputs[:, 1, 10] = 1e-30
+    outputs = outputs.mT.requires_grad_()
+    targets = torch.randint(7, (4, 30) if own else (30,), generator=rng)
+    losses = LOSSES[name](outputs, targets)
+    (expected,) = torch.autograd.grad(losses.sum(), outputs)
+    found, gradient = GRADIENTS[name](outputs.detach(), targets)
+    # To the bit: a neighbour that smooths, weighs or mixes leaves the whole stack's gradient to autograd.
+    assert torch.equal(found, losses)
+    assert torch.equal(gradient, expected)
+    assert gradient.isfinite().all()
+
+
+def test_a_broken_members_gradient_by_hand_leaves_the_others_as_they_are() -> None:
+    outputs = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(1))
+    targets = torch.tensor([0, 1, 2, 3, 0])
+    for by_hand in GRADIENTS.values():
+        _, expected = by_hand(outputs, targets)
+        broken = outputs.clone()
+        broken[1, 2] = torch.nan
+        losses, found = by_hand(broken, targets)
+        assert torch.equal(found[[0, 2]], expected[[0, 2]])
+        assert losses[1].isnan().any()

@@ -65,3 +65,16 @@ def test_a_member_of_a_stack_takes_the_steps_it_takes_alone() -> None:
         for step in range(10):
             optimizer.step(alone, gradients[step, member : member + 1].clone())
         torch.testing.assert_close(alone[0], together[member], rtol=1e-5, atol=1e-6)
+
+
+def test_kernels_are_matrices_with_a_row_for_each_output() -> None:
+    found = []
+    for shape in ((8, 3, 2, 2), (8, 12)):
+        shapes = {"0.weight": shape, "1.weight": (3, 8)}
+        rng = torch.Generator().manual_seed(2)
+        parameters, gradients = torch.randn(2, 1, row_size(shapes), generator=rng)
+        stack = StackOptimizer([Muon(match_rms=True)], shapes, torch.device("cpu"), torch.float32)
+        stack.plan(torch.full((1, 1), 0.1, dtype=torch.float64))
+        stack.step(parameters, gradients)
+        found.append(parameters)
+    assert torch.equal(*found)

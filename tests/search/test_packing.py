@@ -53,7 +53,7 @@ def test_every_trial_is_in_one_stack_of_its_shape(given_trials: list[TrialSpec],
     for stack in stacks:
         (key,) = {shape(member) for _, member in stack.trials}
         sizes.setdefault(key, []).append(len(stack.trials))
-        names = [(member.activation.name, member.optimizer.name, number) for number, member in stack.trials]
+        names = [(member.optimizer.name, member.activation.name, number) for number, member in stack.trials]
         assert names == sorted(names)
     for found in sizes.values():
         assert max(found) <= most
@@ -132,3 +132,13 @@ def test_what_does_not_change_the_graph_shares_a_stack() -> None:
     ]
     stacks = pack([*alike, *others], 10)
     assert [len(stack.trials) for stack in stacks] == [2] + [1] * len(others)
+
+
+def test_members_of_a_module_share_class_and_arguments() -> None:
+    def module(path: str, **arguments: Any) -> TrialSpec:
+        model = {"name": "module", "path": path, "arguments": arguments}
+        return trial(model=model, init="auto", seed=len(arguments))
+
+    alike = [module("a:Net", width=8), module("a:Net", width=8)]
+    others = [module("a:Net", width=9), module("a:Other", width=8), module("a:Net")]
+    assert [len(stack.trials) for stack in pack([*alike, *others], 8)] == [2, 1, 1, 1]

@@ -278,3 +278,30 @@ def test_without_the_rules_draws_contradict_themselves() -> None:
     problems = [p for draw in draws(free, 100) for p in invalid(given, make_trial(given, draw))]
     fields = {"output", "regularization.label_smoothing", "regularization.alpha_dropout"}
     assert fields <= {problem.split(":")[0] for problem in problems}
+
+
+OF_NETWORKS = {"activation": "all", "init": "all", "normalization": "all", "regularization": "all"}
+MODULE = {"name": "module", "path": "their:Net", "arguments": {"width": 8}}
+
+
+def test_a_module_goes_without_what_stands_inside_raydnns_own_networks() -> None:
+    written = {"model": ["mlp", "module"], "model.module.path": "their:Net"}
+    given = job(written | {"model.module.arguments": ['{"width": 8}', '{"width": 9}']} | OF_NETWORKS)
+    space = built(given)
+    models = set()
+    for assignment in draws(space):
+        models.add(assignment["model.name"])
+        assert invalid(given, make_trial(given, assignment)) == []
+        inside = {path.split(".")[0] for path in assignment} & {"activation", "init", "normalization"}
+        assert bool(inside) == (assignment["model.name"] == "mlp")
+        assert assignment["model.name"] == "mlp" or "regularization.l2" in assignment
+    assert models == {"mlp", "module"}
+    assert "activation exists only where model is not module" in texts(space)
+    assert "module" not in texts(built(job(OF_NETWORKS)))
+
+
+def test_all_around_a_fixed_module_is_all_that_fits() -> None:
+    paths = {parameter.path for parameter in built(job(OF_NETWORKS, model=MODULE)).parameters}
+    assert "regularization.l2" in paths
+    assert not paths & {"activation.name", "activation.alpha", "init.name", "regularization.dropout"}
+    assert "activation: " in refusal(job({"activation": ["tanh", "elu"]}, model=MODULE))

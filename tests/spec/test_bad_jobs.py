@@ -361,6 +361,14 @@ CASES: dict[str, Bad] = {
         GOOD + "loss: {name: function, path: my_loss}\n",
         r"job.yaml:4: loss.path: 'my_loss'; allowed: [A-Za-z_][\w.]*:[A-Za-z_]\w*",
     ),
+    "a module without its path": bad(
+        GOOD + "model: module\n", "job.yaml:4: model.path: missing; allowed: str"
+    ),
+    "arguments of a module without names": bad(
+        GOOD + "model: {name: module, path: a:B, arguments: [3]}\n",
+        "job.yaml:4: model.arguments: [3]; "
+        "allowed: a mapping of names to numbers, texts, true, false, null or lists",
+    ),
     "accuracy of a regression": bad(
         CSV + SEARCH + "  metric: train_accuracy\ntrain: {early_stopping: {monitor: validation_accuracy}}\n",
         f"job.yaml:7: search.metric: 'train_accuracy' {NO_ACCURACY}",

@@ -50,6 +50,30 @@ def test_blocks_end_at_every_second_layer() -> None:
     assert _model("mlp").block_ends == ()
 
 
+MODULE = {"name": "module", "path": "their.networks:Net", "arguments": {"width": 8}}
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"b": [1, 2], "a": None, "c": "x"}, ' {"c": "x", "b": [1, 2], "a": null}']
+)
+def test_arguments_of_a_module_are_recorded_as_one_text(arguments: Any) -> None:
+    job = _job(model={**MODULE, "arguments": arguments})
+    assert job.model.arguments == '{"a": null, "b": [1, 2], "c": "x"}'
+    trial = trial_of_job(job)
+    assert trial.parameters()["model.arguments"] == job.model.arguments
+    assert trial.parameters()["init.name"] == "auto"
+    again = TrialSpec.from_json(trial.config_json)
+    assert (again, again.config_hash) == (trial, trial.config_hash)
+    assert cross_field_problems(job, Places({})) == []
+    assert cross_field_problems(_job(**{n: getattr(trial, n) for n in ("model", "init")}), Places({})) == []
+
+
+@pytest.mark.parametrize("arguments", ["[1]", "{", [1], {"a b": 1}, {"a": float("nan")}, {1: 2}])
+def test_arguments_of_a_module_have_names(arguments: Any) -> None:
+    with pytest.raises(ValidationError, match="; allowed: a mapping of names to numbers, texts"):
+        _model({**MODULE, "arguments": arguments})
+
+
 ALLOWED = "allowed: widths, or layers and width, or layers, width and last_width"
 
 
@@ -83,6 +107,19 @@ def test_a_shape_is_given_in_one_way(model: dict[str, Any], message: str) -> Non
             {"model": {"name": "residual_mlp", "zero_init_last_norm": True}},
             "model.zero_init_last_norm: true with no normalization before the activation; "
             "allowed with batch_norm, layer_norm, group_norm, else false",
+        ),
+        (
+            {"model": MODULE, "activation": "elu"},
+            "activation: elu with the model module, whose layers are its own; allowed: relu, or nothing given",
+        ),
+        (
+            {"model": MODULE, "init": "he_normal"},
+            "init: he_normal with the model module, whose layers are its own; allowed: auto, or nothing given",
+        ),
+        (
+            {"model": MODULE, "regularization": {"dropout": 0.5, "l2": 0.1}},
+            "regularization.dropout: 0.5 with the model module, whose layers are its own; "
+            "allowed: 0, or nothing given",
         ),
         (
             {"regularization": {"dropout": 0.5, "alpha_dropout": 0.1}},

@@ -14,7 +14,8 @@ from torch.nn import functional
 import raydnn
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.nn import mlp
+from raydnn.nn import hidden
+from raydnn.optim.runs import find_runs
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.catalogue import components
 from raydnn.spec.trial import TrialSpec
@@ -57,8 +58,8 @@ def _network(parameters: dict[str, Tensor], activation: nn.Module) -> nn.Sequent
     modules: list[nn.Module] = []
     for layer in LAYERS:
         weight = parameters[f"{layer}.weight"]
-        dense = nn.Linear(*weight.shape)
-        dense.load_state_dict({"weight": weight.T, "bias": parameters[f"{layer}.bias"]})
+        dense = nn.Linear(*reversed(weight.shape))
+        dense.load_state_dict({"weight": weight, "bias": parameters[f"{layer}.bias"]})
         modules += [dense, activation]
     return nn.Sequential(*modules[:-1])
 
@@ -148,7 +149,7 @@ def test_flat_ends_are_where_the_slope_is_small() -> None:
         if cls.no_hidden_layer or name in ("gelu", "silu", "mish"):
             continue
         spec = cls(name=name)
-        values = mlp.activate(mlp.find_runs([spec], CPU), z.view(1, 1, -1)).flatten()
+        values = hidden.activate(find_runs([spec], CPU), z.view(1, 1, -1)).flatten()
         (slope,) = torch.autograd.grad(values.sum(), z)
         low, high = spec.flat_ends
         assert (low is not None) == bool(slope[0] < 1e-6), name
@@ -180,8 +181,8 @@ def test_what_is_looked_at_is_what_the_activation_gives(
         given.append(activate(*arguments))
         return given[-1]
 
-    activate = mlp.activate
-    monkeypatch.setattr(mlp, "activate", spy)
+    activate = hidden.activate
+    monkeypatch.setattr(hidden, "activate", spy)
     found = activation_statistics(stack, dataset.train)
     assert len(found) == len(given) >= 2
     for values, statistics in zip(given, found.values(), strict=True):
@@ -209,7 +210,7 @@ def test_probe_examples_are_the_first_ones(make_trial: MakeTrial, monkeypatch: p
     monkeypatch.setattr(diagnostics, "PROBE_EXAMPLES", 10)
     few = activation_statistics(stack, dataset.train)["layers.0"][0]["activation_mean"]
     parameters = stack.member_parameters(0)
-    z = dataset.train.inputs[:10] @ parameters["layers.0.weight"] + parameters["layers.0.bias"]
+    z = dataset.train.inputs[:10] @ parameters["layers.0.weight"].T + parameters["layers.0.bias"]
     assert few == pytest.approx(torch.tanh(z).mean().item(), abs=1e-6)
 
 

@@ -33,8 +33,8 @@ CURVES: dict[str, tuple[dict[str, Any], list[float], list[float]]] = {
             "schedule": {"name": "cosine", "warmup_epochs": 1},
             "regularization": {"dropout": 0.1},
         },
-        [2.275885, 1.575548, 0.932593, 0.74433, 0.66064],
-        [1.96802, 0.974511, 0.60354, 0.50236, 0.482448],
+        [2.282501, 1.638271, 1.015085, 0.819428, 0.757265],
+        [1.97103, 1.039749, 0.664278, 0.560135, 0.539631],
     ),
 }
 """Settings, training losses, validation losses."""

@@ -63,7 +63,9 @@ def _test_metrics(trial: TrialSpec, parameters: dict[str, torch.Tensor]) -> tupl
     dataset = flat(load_dataset(trial.data), CPU)
     assert dataset.test is not None
     layout = mlp_layout(trial, dataset.features[0], dataset.outputs)
-    row = torch.cat([parameters[name].flatten() for name in layout.shapes]).unsqueeze(0)
+    row = torch.zeros(1, layout.size)
+    for name, view in layout.views(row).items():
+        view[0] = parameters[name]
     with torch.no_grad():
         outputs = Mlp(layout, row, [trial])(dataset.test.inputs)
     loss = LOSSES[trial.loss.name](outputs, dataset.test.targets).mean().item()
@@ -162,8 +164,8 @@ def test_early_stopping_ends_with_the_weights_of_the_best_epoch(
     (expected,) = fit([until])
     tensors, _ = load_checkpoint(run.location / "checkpoints" / "t00000")
     layout = mlp_layout(wild, 6, 3)
-    found = torch.cat([tensors[name].flatten() for name in layout.shapes])
-    torch.testing.assert_close(found, expected.parameters, rtol=1e-4, atol=1e-5)
+    for name, view in layout.views(expected.parameters.unsqueeze(0)).items():
+        torch.testing.assert_close(tensors[name], view[0], rtol=1e-4, atol=1e-5)
     row = _trials(run)[0]
     assert (row["m_test_loss"], row["m_test_accuracy"]) == pytest.approx(_test_metrics(wild, tensors))
     assert row["m_final_validation_loss"] == losses[-1]
@@ -231,7 +233,7 @@ def test_a_diverged_member_ends_at_once_and_is_never_judged(make_trial: MakeTria
             [(row["train_loss"], row["validation_loss"], row["grad_norm"]) for row in _epochs(each, number)]
             for each in (run, calm_run)
         )
-        assert found == expected
+        assert found == [pytest.approx(row, rel=1e-6) for row in expected]
 
 
 def test_a_stack_of_diverged_members_only_ends(make_trial: MakeTrial, new_run: NewRun) -> None:

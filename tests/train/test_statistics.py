@@ -62,7 +62,7 @@ def test_exact_statistics_are_those_of_the_whole_training_set(
     hidden = dataset.train.inputs.double()
     for prefix in ("input_norm", "layers.0.norm", "layers.1.norm"):
         if prefix != "input_norm":
-            hidden = hidden @ exact[prefix.replace("norm", "weight")].double()
+            hidden = hidden @ exact[prefix.replace("norm", "weight")].double().T
         mean, variance = hidden.mean(dim=0), hidden.var(dim=0, correction=0)
         torch.testing.assert_close(exact[f"{prefix}.mean"].double(), mean, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(exact[f"{prefix}.variance"].double(), variance, rtol=1e-4, atol=1e-5)
@@ -76,15 +76,14 @@ def test_exact_statistics_are_those_of_the_whole_training_set(
     assert dataset.test is not None
     found = {row["number"]: row for row in read(run.location, "trials").to_pylist()}
     for number, tensors in enumerate((exact, running)):
-        flat_row, statistics = (
-            torch.cat([tensors[name].flatten() for name in shapes]).unsqueeze(0)
-            for shapes in (layout.shapes, layout.statistics)
-        )
+        flat_row, statistics = torch.zeros(1, layout.size), torch.zeros(1, layout.statistics_size)
+        for name, view in (layout.views(flat_row) | layout.statistics_views(statistics)).items():
+            view[0] = tensors[name]
         outputs = Mlp(layout, flat_row, [trials[number]], statistics)(dataset.test.inputs)
         loss = LOSSES["cross_entropy"](outputs, dataset.test.targets).mean().item()
         assert found[number]["m_test_loss"] == pytest.approx(loss)
     assert found[0]["m_test_loss"] != found[1]["m_test_loss"]
-    assert found[0]["parameters"] == layout.size
+    assert found[0]["parameters"] == layout.count
 
 
 def test_the_best_epochs_averages_are_restored_with_its_weights(
