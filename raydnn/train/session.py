@@ -5,7 +5,7 @@ An epoch's rows are committed before anyone is told of them: the store is the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import isfinite
 
@@ -30,7 +30,14 @@ from raydnn.train.workers import Workers
 
 
 def run_stack(
-    run: Run, plan: Plan, *, scheduler: str, judge: Judge, workers: Workers, device: torch.device
+    run: Run,
+    plan: Plan,
+    *,
+    scheduler: str,
+    judge: Judge,
+    workers: Workers,
+    device: torch.device,
+    dataset: Callable[[DataSet, torch.device], Dataset] | None = None,
 ) -> list[Member]:
     """Train one stack to its end, going on from its last checkpoint where there is one.
 
@@ -41,11 +48,13 @@ def run_stack(
         judge: Asked after every epoch, once its rows are committed.
         workers: This process among the data-parallel workers; rank 0 writes.
         device: Where to train.
+        dataset: Gives a data set, flat and on the device; None: it is read here.
 
     Returns:
-        The members as they ended.
+        The members as they ended. Those that still run had to give way at a rung: the stack's state is saved, and
+        it goes on from there when it is trained again.
     """
-    session = _Session(run, plan, scheduler, judge, workers, device)
+    session = _Session(run, plan, scheduler, judge, workers, device, dataset or flat_dataset)
     try:
         return session.train()
     except KeyboardInterrupt:
@@ -61,16 +70,24 @@ def run_stack(
 
 
 @lru_cache(maxsize=2)
-def _flat_dataset(spec: DataSet, device: torch.device) -> Dataset:
+def flat_dataset(spec: DataSet, device: torch.device) -> Dataset:
     """A data set, read once a process however many stacks it trains."""
     return flat(load_dataset(spec), device)
 
 
 class _Session:
     def __init__(
-        self, run: Run, plan: Plan, scheduler: str, judge: Judge, workers: Workers, device: torch.device
+        self,
+        run: Run,
+        plan: Plan,
+        scheduler: str,
+        judge: Judge,
+        workers: Workers,
+        device: torch.device,
+        dataset: Callable[[DataSet, torch.device], Dataset],
     ) -> None:
         self.scheduler, self.judge, self.workers, self.device = scheduler, judge, workers, device
+        self.dataset = dataset
         self.record = Record(run, plan.number, workers, workers.count if device.type == "cuda" else 0)
         self.members = [Member(number, spec) for number, spec in plan.trials]
         self.parameters: int | None = None
@@ -80,7 +97,7 @@ class _Session:
         if saved is not None:
             self.members = [Member.from_json(values) for values in saved[1]["members"]]
         running = [member for member in self.members if member.running]
-        dataset = _flat_dataset(running[0].spec.data, self.device)
+        dataset = self.dataset(running[0].spec.data, self.device)
         stack = Stack(running, dataset, self.workers, self.device)
         self.parameters = stack.layout.size
         self.commit_trials()
@@ -89,30 +106,40 @@ class _Session:
             tensors, facts = saved
             done_epochs = facts["epoch"]
             stack.load_state_tensors(tensors)
-            self.settle(stack, dataset, done_epochs)
+            if not self.settle(stack, dataset, done_epochs):
+                return self.members
         every = running[0].spec.train.checkpoint_every_epochs
         diagnostics = Diagnostics(stack)
         for epoch, rows in train(stack, dataset, done_epochs + 1, diagnostics.before_last_step):
             self.record.commit_layers(diagnostics.rows(epoch, dataset.train))
             self.record.commit_epoch(rows)
-            if every and epoch % every == 0:
+            save = every and epoch % every == 0
+            if save:
                 self.record.save_state(epoch, stack.state_tensors(), self.members)
-            self.settle(stack, dataset, epoch)
+            if not self.settle(stack, dataset, epoch):
+                if not save:
+                    self.record.save_state(epoch, stack.state_tensors(), self.members)
+                return self.members
         self.record.remove_states()
         return self.members
 
-    def settle(self, stack: Stack, dataset: Dataset, epoch: int) -> None:
-        """End the members that are done after an epoch, drop them from the stack, and commit how they stand."""
-        for member in stack.members:
-            broken = _non_finite(member)
-            if broken:
-                member.end("DIVERGED", f"{broken} is not finite")
-        verdicts = self.judge(epoch, [member for member in stack.members if member.running])
+    def settle(self, stack: Stack, dataset: Dataset, epoch: int) -> bool:
+        """End the members that are done after an epoch, drop them from the stack, and commit how they stand.
+
+        Returns:
+            Whether the stack may go on; if not, nothing has changed.
+        """
+        broken = {member.number: _non_finite(member) for member in stack.members}
+        verdicts = self.judge(epoch, [member for member in stack.members if not broken[member.number]])
+        if verdicts is None:
+            return False
         for member in stack.members:
             verdict = verdicts.get(member.number)
             if verdict is not None:
-                member.rung = verdict.rung
-            if not member.running:
+                member.bracket = verdict.bracket
+                member.rung = member.rung if verdict.rung is None else verdict.rung
+            if broken[member.number]:
+                member.end("DIVERGED", f"{broken[member.number]} is not finite")
                 continue
             stopping = member.spec.train.early_stopping
             if epoch >= member.spec.train.epochs:
@@ -130,6 +157,7 @@ class _Session:
         if len(kept) < len(stack.members):
             stack.keep(kept)
             self.commit_trials()
+        return True
 
     def complete(self, stack: Stack, dataset: Dataset, positions: Sequence[int]) -> None:
         """Restore the best weights of the members at `positions`, test them, and keep their weights."""
