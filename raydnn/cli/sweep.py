@@ -25,6 +25,7 @@ def sweep(launch: Launch) -> None:
     from raydnn.data.load import load_dataset
     from raydnn.errors import RaydnnError
     from raydnn.launch.local import check_place
+    from raydnn.launch.prepared import prepare
     from raydnn.launch.runs import begin, driving
     from raydnn.launch.stacks import Stacks
     from raydnn.launch.tuning import sweep_run
@@ -40,8 +41,9 @@ def sweep(launch: Launch) -> None:
     space = build_space(given.job, given.loaded.places if given.loaded else Places({}))
     stacks = Stacks(generations(space, given.job), search.stack)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
+    prepared = None
     if run is None:
-        load_dataset(trials[0].data)
+        prepared = prepare(trials[0].data, load_dataset(trials[0].data))
         new_id = launch.run_id or new_run_id(given.job.name)
         run = begin(given.job, given.text, new_id, "sweep", stacks.plans, space.tree(), stacks.expected)
     first = "" if stacks.over else f", the first {len(trials)}"
@@ -53,7 +55,7 @@ def sweep(launch: Launch) -> None:
     epochs = sum(trial.train.epochs for trial in trials) * stacks.expected // len(trials)
     line = SweepLine(stacks.expected, epochs)
     with resumable("sweep", run), following(run, line), driving(run, stacks.plans):
-        sweep_run(run, given.job, stacks, launch.address, launch.verbose)
+        sweep_run(run, given.job, stacks, prepared, launch.address, launch.verbose)
     best = top(run, 10)
     print_top(best, "table")
     if best.num_rows == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune import Callback
@@ -10,42 +9,28 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from raydnn.launch.judging import Judging
+from raydnn.launch.turns import Turns
 from raydnn.store.commit import EventLog
 
 
 class StackSearcher(Searcher):
-    """Hands out the stacks, one a Tune trial, in the order given; then those of the next generation."""
+    """Hands out the stacks, one a Tune trial, in their turn."""
 
-    def __init__(
-        self, stacks: Sequence[int], follow: Callable[[], Sequence[int]], over: Callable[[], bool]
-    ) -> None:
-        """Begin with nothing handed out.
-
-        Args:
-            stacks: The stacks to train now.
-            follow: Called when all that were handed out have ended; gives the next ones.
-            over: Whether no others follow.
-        """
+    def __init__(self, turns: Turns) -> None:
         super().__init__()
-        self._waiting = list(stacks)
-        self._follow, self._over = follow, over
-        self._running: set[str] = set()
+        self._turns = turns
 
     def suggest(self, trial_id: str) -> Any:
-        """The next stack's number; None while the next generation has to wait."""
-        if not self._waiting and not self._running and not self._over():
-            self._waiting = list(self._follow())
-        if self._waiting:
-            self._running.add(trial_id)
-            return {"stack": self._waiting.pop(0)}
-        return None if self._running and not self._over() else Searcher.FINISHED
+        """The next stack's number; None while there is none."""
+        stack = self._turns.next()
+        if stack is not None:
+            return {"stack": stack}
+        return Searcher.FINISHED if self._turns.finished else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Note that a stack has ended; what its members measured is in the store."""
-        self._running.discard(trial_id)
+        """Nothing: the scheduler is told as well."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing is saved: a sweep is resumed from the store."""
@@ -55,36 +40,43 @@ class StackSearcher(Searcher):
 
 
 class StackScheduler(FIFOScheduler):
-    """Lets every stack run to its end, and passes its members' results on to be judged."""
+    """Lets every stack run until it ends or gives way, and passes its members' results on to be judged."""
 
-    def __init__(self, judging: Judging | None) -> None:
+    def __init__(self, turns: Turns) -> None:
         super().__init__()
-        self._judging = judging
+        self._turns = turns
+        self._leaving: set[int] = set()
+        """Stacks that said that they give way, and whose Tune trials are about to end."""
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Pass a stack's results at a rung on; the stack itself always goes on.
+        """Pass a stack's results at a rung on; Tune is never to stop it.
 
         Raises:
             RaydnnError: What the stack's process reports instead: it cannot go on, nor could any other.
         """
         if "error" in result:
             raise result["error"]
-        if self._judging is not None and "values" in result:
-            self._judging.result(result["stack"], result["epoch"], dict(result["values"]))
+        if "gives_way" in result:
+            self._leaving.add(result["stack"])
+        elif "values" in result:
+            self._leaving.discard(result["stack"])
+            self._turns.result(result["stack"], result["epoch"], dict(result["values"]))
         return str(TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Note that a stack has ended."""
-        self._end(trial)
+        """Note that a stack has ended, or has given way."""
+        stack = trial.config["stack"]
+        if stack in self._leaving:
+            self._leaving.remove(stack)
+            self._turns.gave_way(stack)
+        else:
+            self._turns.ended(stack)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Note that a stack has failed for good; one that will start again has not ended."""
         if not trial.should_recover():
-            self._end(trial)
-
-    def _end(self, trial: Any) -> None:
-        if self._judging is not None:
-            self._judging.ended(trial.config["stack"])
+            self._leaving.discard(trial.config["stack"])
+            self._turns.ended(trial.config["stack"])
 
 
 class Silence(TrialProgressCallback):
@@ -95,14 +87,19 @@ class Silence(TrialProgressCallback):
 
 
 class StackCallback(Callback):
-    """Notes when stacks start, start again and fail."""
+    """Notes when stacks start, give way, go on, start again after a failure, and fail."""
 
-    def __init__(self, events: EventLog) -> None:
-        self._events = events
+    def __init__(self, events: EventLog, turns: Turns) -> None:
+        self._events, self._turns = events, turns
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A stack starts, for the first time or again."""
-        self._note("started", trial)
+        self._note("resumed" if self._turns.resumes(trial.config["stack"]) else "started", trial)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A stack's Tune trial ends; one that gave way will go on."""
+        if self._turns.is_away(trial.config["stack"]):
+            self._note("paused", trial)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A stack's process died and will start again."""

@@ -1,71 +1,47 @@
 """Judging: results at a rung are put to Ray Tune's own scheduler, in an order that does not depend on time.
 
-A rung's results reach the scheduler stack by stack in the order of the stacks' numbers: stack k is judged at an
-epoch once every lower stack has been judged there or has ended. So the same sweep gives the same verdicts on
+A rung's results reach the scheduler stack by stack in the order of the stacks' numbers: stack k is heard at an
+epoch once every lower stack has been heard there or has ended. So the same sweep gives the same verdicts on
 one slot or on many, and again when it is resumed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import SimpleNamespace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from raydnn.search.rungs import rungs
-from raydnn.spec.search import Asha, NoScheduler, Search
+from raydnn.launch.halving import RayHalving
+from raydnn.launch.schedulers import Decision, RayAsha, RayMedian, RayScheduler
+from raydnn.search.packing import Stack as Plan
+from raydnn.spec.search import Search
 from raydnn.store.commit import EventLog
 from raydnn.train.member import trial_id
 from raydnn.train.verdict import Verdict
 
-
-@dataclass(frozen=True)
-class RayScheduler:
-    """One of Ray Tune's scheduler classes, and the epochs at which it decides."""
-
-    scheduler: Any
-    rungs: tuple[int, ...]
-    cutoff: Callable[[int], float | None]
-    """Epoch of a rung → the value a result must reach there now, as Ray has it; None before the first."""
+Noted = tuple[str | None, int | None, int]
+"""(trial id, bracket, epoch) of an event; the first trial at a rung gives one without a trial."""
 
 
-def _no_scheduler(_spec: NoScheduler, _metric: str, _mode: str, _max_epochs: int) -> None:
-    return None
-
-
-def _asha(spec: Asha, metric: str, mode: str, max_epochs: int) -> RayScheduler:
-    from ray.tune.schedulers import ASHAScheduler
-
-    scheduler = ASHAScheduler(
-        time_attr="epoch",
-        metric=metric,
-        mode=mode,
-        max_t=max_epochs,
-        grace_period=spec.min_epochs,
-        reduction_factor=spec.eta,
-    )
-    bracket = scheduler._brackets[0]
-    sign = 1.0 if mode == "max" else -1.0
-
-    def cutoff(epoch: int) -> float | None:
-        recorded = next(values for milestone, values in bracket._rungs if epoch >= milestone)
-        value = bracket.cutoff(recorded)
-        return None if value is None else sign * float(value)
-
-    return RayScheduler(scheduler, rungs(spec.min_epochs, max_epochs, spec.eta), cutoff)
-
-
-SCHEDULERS: dict[str, Callable[[Any, str, str, int], RayScheduler | None]] = {
-    "none": _no_scheduler,
-    "asha": _asha,
+SCHEDULERS: dict[str, Callable[[Any, str, int, int], RayScheduler] | None] = {
+    "none": None,
+    "asha": RayAsha,
+    "hyperband": RayHalving,
+    "bohb": RayHalving,
+    "median": RayMedian,
 }
-"""Name → Ray's scheduler for a search; the names are those of raydnn.spec.search."""
+"""Name → Ray's scheduler from spec, mode, max_epochs and seed; the names are those of raydnn.spec.scheduler."""
 
 
-def ray_scheduler(search: Search, max_epochs: int) -> RayScheduler | None:
-    """Build Ray Tune's scheduler for a search; None where nothing is stopped."""
+def ray_scheduler(search: Search, max_epochs: int, seed: int) -> RayScheduler | None:
+    """Build Ray Tune's scheduler for a search; None where nothing is stopped.
+
+    Args:
+        search: The search.
+        max_epochs: A trial's whole budget, in epochs.
+        seed: The job's seed; asha draws brackets with it.
+    """
     make = SCHEDULERS[search.scheduler.name]
-    return make(search.scheduler, search.metric, search.direction, max_epochs)
+    return None if make is None else make(search.scheduler, search.direction, max_epochs, seed)
 
 
 class Judging:
@@ -73,79 +49,147 @@ class Judging:
 
     def __init__(
         self,
-        ray_scheduler: RayScheduler,
-        metric: str,
-        stacks: int,
+        scheduler: RayScheduler,
         events: EventLog,
-        noted: set[tuple[str, int]],
+        noted: set[Noted],
         publish: Callable[[int, int, Mapping[int, Verdict]], None],
     ) -> None:
         """Begin with nothing judged.
 
         Args:
-            ray_scheduler: Ray's scheduler and its rungs.
-            metric: The column that is judged.
-            stacks: Number of the sweep's stacks.
+            scheduler: Ray's scheduler.
             events: Where verdicts are written.
-            noted: (trial id, epoch) of the verdicts that are in `events` already.
+            noted: The verdicts that are in `events` already.
             publish: Called with (stack, epoch, verdicts) once they are committed.
         """
-        self._ray = ray_scheduler
-        self._metric = metric
+        self._scheduler = scheduler
         self._events = events
         self._noted = noted
         self._publish = publish
-        self._ended = [False] * stacks
+        self._members: list[list[int]] = []
+        """Stack → its trials that go on, as far as is known here."""
+        self._stack_of: dict[int, int] = {}
+        self._ended: list[bool] = []
+        self._to_drop: set[int] = set()
+        """Stacks that have ended, while the scheduler still counts on their trials."""
         self._waiting: dict[tuple[int, int], Mapping[int, float]] = {}
+        """(epoch, stack) → trial → result, not heard yet."""
+        self._heard: set[tuple[int, int]] = set()
+        """(epoch, stack)."""
+        self._open: dict[int, tuple[int, Mapping[int, float]]] = {}
+        """Stack → epoch and results that were heard, while a verdict is missing."""
+        self._known: dict[int, Decision] = {}
+        """Trial of an open stack → what was decided of it."""
         self._verdicts: dict[tuple[int, int], dict[int, Verdict]] = {}
-        self._known: set[int] = set()
+        """(stack, epoch) → trial → verdict."""
 
-    def expect(self, stacks: int) -> None:
-        """Take note of further stacks."""
-        self._ended += [False] * stacks
+    @property
+    def synchronous(self) -> bool:
+        """Whether trials wait at a rung for others to reach it."""
+        return self._scheduler.synchronous
+
+    def expect(self, plans: Sequence[Plan]) -> None:
+        """Take note of the stacks of a generation, numbered on from those of the last one."""
+        for plan in plans:
+            self._stack_of.update((number, len(self._members)) for number, _ in plan.trials)
+            self._members.append([number for number, _ in plan.trials])
+            self._ended.append(False)
+        self._scheduler.begin(sorted(number for plan in plans for number, _ in plan.trials))
 
     def result(self, stack: int, epoch: int, values: Mapping[int, float]) -> None:
         """Take a stack's results at a rung: trial number → value. Told twice, it judges once."""
         if (stack, epoch) in self._verdicts:
             self._publish(stack, epoch, self._verdicts[stack, epoch])
-            return
-        self._waiting[stack, epoch] = values
-        self._judge_ready()
+        elif (epoch, stack) not in self._heard:
+            self._waiting[epoch, stack] = values
+            self._go_on()
 
     def ended(self, stack: int) -> None:
         """Note that a stack sends no more results."""
-        self._ended[stack] = True
-        self._judge_ready()
+        if not self._ended[stack]:
+            self._ended[stack] = True
+            self._to_drop.add(stack)
+            self._go_on()
 
-    def _judge_ready(self) -> None:
-        for stack, epoch in sorted(self._waiting, key=lambda key: (key[1], key[0])):
-            if all(self._ended[lower] or (lower, epoch) in self._verdicts for lower in range(stack)):
-                values = self._waiting.pop((stack, epoch))
-                verdicts = {number: self._judge(number, epoch, value) for number, value in values.items()}
-                self._verdicts[stack, epoch] = verdicts
-                self._events.commit()
-                self._publish(stack, epoch, verdicts)
+    def _go_on(self) -> None:
+        """Hear all that can be heard; each verdict may let others be heard."""
+        while self._hear_next() or self._drop_next():
+            pass
 
-    def _judge(self, number: int, epoch: int, value: float) -> Verdict:
-        from ray.tune.schedulers import TrialScheduler
+    def _hear_next(self) -> bool:
+        for epoch, stack in sorted(self._waiting):
+            if self._can_hear(epoch, stack):
+                self._hear(epoch, stack, self._waiting.pop((epoch, stack)))
+                return True
+        return False
 
-        # Ray's schedulers know a trial by its id only.
-        trial = SimpleNamespace(trial_id=trial_id(number))
-        if number not in self._known:
-            self._known.add(number)
-            self._ray.scheduler.on_trial_add(None, trial)
-        rung = self._ray.rungs.index(epoch)
-        cutoff = self._ray.cutoff(epoch)
-        decision = self._ray.scheduler.on_trial_result(None, trial, {"epoch": epoch, self._metric: value})
-        stop = decision == TrialScheduler.STOP
-        if (trial.trial_id, epoch) not in self._noted:
+    def _can_hear(self, epoch: int, stack: int) -> bool:
+        own = stack not in self._open and not any(
+            of == stack and before < epoch for before, of in self._waiting
+        )
+        return own and all(
+            (epoch, lower) in self._heard or (self._ended[lower] and (epoch, lower) not in self._waiting)
+            for lower in range(stack)
+        )
+
+    def _hear(self, epoch: int, stack: int, values: Mapping[int, float]) -> None:
+        self._heard.add((epoch, stack))
+        self._open[stack] = epoch, values
+        decided: dict[int, Decision] = {}
+        for number in self._members[stack]:
+            if number not in values:
+                decided.update(self._scheduler.end(number))
+        self._members[stack] = list(values)
+        for number, value in values.items():
+            decided.update(self._scheduler.report(number, epoch, value))
+        self._take(decided)
+
+    def _drop_next(self) -> bool:
+        """Drop the trials of a stack that has ended, once all its results are judged."""
+        for stack in sorted(self._to_drop):
+            if stack not in self._open and not any(of == stack for _, of in self._waiting):
+                self._to_drop.remove(stack)
+                decided: dict[int, Decision] = {}
+                for number in self._members[stack]:
+                    decided.update(self._scheduler.end(number))
+                self._members[stack] = []
+                self._take(decided)
+                return True
+        return False
+
+    def _take(self, decided: Mapping[int, Decision]) -> None:
+        """Note decisions, and publish the verdicts of the stacks that lack none."""
+        for number, decision in decided.items():
+            self._known[number] = decision
+            self._note(number, decision)
+        complete = [
+            stack for stack in sorted(self._open) if all(n in self._known for n in self._open[stack][1])
+        ]
+        self._events.commit()
+        for stack in complete:
+            epoch, values = self._open.pop(stack)
+            decisions = {number: self._known.pop(number) for number in values}
+            self._members[stack] = [number for number in values if not decisions[number].stop]
+            verdicts = {n: Verdict(d.stop, d.rung, d.bracket) for n, d in decisions.items()}
+            self._verdicts[stack, epoch] = verdicts
+            self._publish(stack, epoch, verdicts)
+
+    def _note(self, number: int, decision: Decision) -> None:
+        """Write a decision down, unless nothing was to be decided or it was written before."""
+        if not decision.stop and decision.rung is None:
+            return
+        epoch, values = self._open[self._stack_of[number]]
+        bracket, rung, of_trial = decision.bracket, decision.rung, trial_id(number)
+        if rung is not None and (None, bracket, epoch) not in self._noted:
+            self._noted.add((None, bracket, epoch))
+            self._events.add("rung", epoch=epoch, bracket=bracket, rung=rung)
+        if (of_trial, bracket, epoch) not in self._noted:
             self._events.add(
-                "stopped" if stop else "promoted",
-                trial_id=trial.trial_id,
+                "stopped" if decision.stop else "promoted",
+                trial_id=of_trial,
                 epoch=epoch,
-                bracket=0,
+                bracket=bracket,
                 rung=rung,
-                value=value,
-                cutoff=cutoff,
+                value=values[number],
+                cutoff=decision.cutoff,
             )
-        return Verdict(stop, rung)

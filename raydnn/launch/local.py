@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raydnn.errors import ClusterError, UsageError
+from raydnn.launch.embedded import few_processes
 from raydnn.spec.resources import Resources
 
 _QUIET = {
@@ -38,12 +39,16 @@ def prepare_environment(verbose: bool) -> None:
 
 
 @contextmanager
-def ray_running(address: str | None, verbose: bool) -> Iterator[None]:
+def ray_running(
+    address: str | None, verbose: bool, cpus: int | None = None, preloaded: Sequence[str] = ()
+) -> Iterator[None]:
     """Start an embedded Ray on loopback, or join the cluster at `address`; left again at the end.
 
     Args:
         address: A cluster's address (`auto` for the one on this machine), or None for an embedded Ray.
         verbose: Whether Ray may print.
+        cpus: Most cores that will be used at once: an embedded Ray starts a process for each. None: all.
+        preloaded: Modules that the processes of an embedded Ray import while they wait for work.
 
     Raises:
         ClusterError: The cluster cannot be reached or refuses.
@@ -53,17 +58,21 @@ def ray_running(address: str | None, verbose: bool) -> Iterator[None]:
         os.environ.update(_LOOPBACK_ONLY)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     import ray
+    from ray._private.utils import get_num_cpus
 
     level = "INFO" if verbose else "CRITICAL"
     try:
         if address is None:
-            ray.init(
-                "local",
-                include_dashboard=False,
-                logging_level=level,
-                log_to_driver=verbose,
-                configure_logging=verbose,
-            )
+            with few_processes(verbose):
+                ray.init(
+                    "local",
+                    num_cpus=None if cpus is None else min(cpus, get_num_cpus()),
+                    include_dashboard=False,
+                    logging_level=level,
+                    log_to_driver=verbose,
+                    configure_logging=verbose,
+                    _system_config={"preload_python_modules": list(preloaded)},
+                )
             _tighten_token()
         else:
             ray.init(address, logging_level=level, log_to_driver=verbose, configure_logging=verbose)
@@ -129,12 +138,21 @@ def check_place(address: str | None, resources: Resources) -> None:
     if address is not None:
         _check_answers(address)
         return
+    slots_here(resources)
+
+
+def slots_here(resources: Resources) -> int:
+    """How many trainings this machine can run side by side.
+
+    Raises:
+        ClusterError: Not even one.
+    """
     gpus = 0
     if resources.gpus_per_worker:
         from torch.cuda import device_count
 
         gpus = device_count()
-    slots(resources, [{"CPU": os.cpu_count() or 1, "GPU": gpus}])
+    return slots(resources, [{"CPU": os.cpu_count() or 1, "GPU": gpus}])
 
 
 def _check_answers(address: str) -> None:

@@ -35,7 +35,9 @@ class Stacks:
         """
         self.plans: list[Plan] = []
         """The list grows in place."""
-        self._generations, self._most = generations, most
+        self.generations: list[Sequence[Plan]] = []
+        """The same stacks, generation by generation."""
+        self._source, self._most = generations, most
         self._trials = 0
         self._last: list[Plan] = []
         self._propose()
@@ -43,12 +45,12 @@ class Stacks:
     @property
     def over(self) -> bool:
         """Whether no further stack follows."""
-        return self._generations.over
+        return self._source.over
 
     @property
     def expected(self) -> int:
         """Number of all trials, also of those that are not proposed yet."""
-        return self._generations.expected
+        return self._source.expected
 
     def follow(self, run: Run) -> Sequence[Plan]:
         """Learn from the last generation, whose stacks have all ended, and propose and commit the next one.
@@ -63,7 +65,7 @@ class Stacks:
             return []
         mark(run, self._last, **DIED)
         rows = _rows(run)
-        self._generations.learn(
+        self._source.learn(
             {number: _result(rows[number]) for plan in self._last for number, _ in plan.trials}
         )
         self._propose()
@@ -71,12 +73,13 @@ class Stacks:
         return self._last
 
     def _propose(self) -> None:
-        trials = self._generations.propose()
+        trials = self._source.propose()
         self._last = [
             Plan(len(self.plans) + plan.number, tuple((self._trials + n, trial) for n, trial in plan.trials))
             for plan in pack(trials, self._most)
         ]
         self.plans += self._last
+        self.generations.append(self._last)
         self._trials += len(trials)
 
 

@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
+from contextlib import nullcontext
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from raydnn.errors import ClusterError, StoreError
+from raydnn.launch.embedded import idle_processes_used
 from raydnn.launch.failures import our_error
-from raydnn.launch.judging import Judging, RayScheduler, ray_scheduler
+from raydnn.launch.judging import Judging, Noted, ray_scheduler
 from raydnn.launch.local import cluster_nodes, per_worker, ray_running, slots
 from raydnn.launch.runs import ended_stacks, ray_files
-from raydnn.launch.stacks import Stacks, hand_out, handed_out, take_back
-from raydnn.launch.verdicts import forget, publish, wait_for
+from raydnn.launch.schedulers import RayScheduler
+from raydnn.launch.stacks import Stacks, hand_out, take_back
+from raydnn.launch.turns import Turns
+from raydnn.launch.verdicts import forget, give_way, publish
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.job import Job
-from raydnn.spec.resources import Resources
 from raydnn.store.commit import EventLog
-from raydnn.store.files import locate
 from raydnn.store.read import read
-from raydnn.store.run import Run, run_at
-from raydnn.train.member import MUST_BE_FINITE, Member, trial_id
-from raydnn.train.verdict import Verdict
+from raydnn.store.run import Run
+from raydnn.train.member import MUST_BE_FINITE, trial_id
 
 if TYPE_CHECKING:
-    from raydnn.launch.adapters import StackSearcher
+    from raydnn.launch.prepared import Prepared
 
+PRELOADED = ("raydnn.launch.stack_training", "ray.tune.trainable.function_trainable")
+"""What a process that trains stacks imports while it waits for the first."""
 MAX_FAILURES = 3
 """How often a stack whose process died is taken up again from its checkpoint."""
 
 
-def sweep_run(run: Run, job: Job, stacks: Stacks, address: str | None, verbose: bool) -> None:
+def sweep_run(
+    run: Run, job: Job, stacks: Stacks, prepared: Prepared | None, address: str | None, verbose: bool
+) -> None:
     """Train every stack that has not ended yet, of all generations; what is measured is in the store.
 
     Args:
         run: The run.
         job: Its job.
         stacks: Its stacks.
+        prepared: A data set, for the stacks that train on it; the others read theirs themselves.
         address: A cluster's address, or None for an embedded Ray.
         verbose: Whether Ray may print.
 
@@ -46,8 +50,10 @@ def sweep_run(run: Run, job: Job, stacks: Stacks, address: str | None, verbose: 
         ClusterError: The cluster cannot be reached or is too small for one stack.
     """
     if not all_ended(run, stacks):
-        with ray_running(address, verbose):
-            search_on_ray(run, job, stacks)
+        most = len(stacks.plans) if stacks.over else stacks.expected
+        cpus = most * job.resources.cpus_per_worker
+        with ray_running(address, verbose, cpus, PRELOADED):
+            search_on_ray(run, job, stacks, prepared, embedded=address is None)
 
 
 def all_ended(run: Run, stacks: Stacks) -> bool:
@@ -58,44 +64,52 @@ def all_ended(run: Run, stacks: Stacks) -> bool:
     return False
 
 
-def search_on_ray(run: Run, job: Job, stacks: Stacks) -> None:
+def search_on_ray(
+    run: Run, job: Job, stacks: Stacks, prepared: Prepared | None = None, *, embedded: bool = False
+) -> None:
     """Train the stacks of a sweep that have not ended, on the Ray that is connected.
+
+    Args:
+        run: The run.
+        job: Its job.
+        stacks: Its stacks.
+        prepared: A data set, for the stacks that train on it.
+        embedded: Whether Ray was started by this process.
 
     Raises:
         ClusterError: It is too small for one stack.
         StoreError: Something cannot be committed.
     """
-    from raydnn.launch.adapters import StackSearcher
-
     assert job.search is not None
     plans = stacks.plans
     done = ended_stacks(run, plans)
     events = EventLog(run)
-    epochs = plans[0].trials[0][1].train.epochs
-    scheduler = ray_scheduler(job.search, epochs)
-    judging = None
-    if scheduler is not None:
-        judging = Judging(
-            scheduler,
-            job.search.metric,
-            len(plans),
-            events,
-            _noted_verdicts(run),
-            lambda stack, epoch, verdicts: publish(run.run_id, stack, epoch, verdicts),
-        )
-        _replay(run, plans, done, scheduler, judging, job.search.metric)
+    room = slots(job.resources, cluster_nodes())
     todo = [plan for plan in plans if plan.number not in done]
-    hand_out(run.run_id, todo)
+    judging: Judging | None = None
 
     def follow() -> list[int]:
         following = stacks.follow(run)
-        if judging is not None:
-            judging.expect(len(following))
+        if judging is not None and following:
+            judging.expect(following)
         hand_out(run.run_id, following)
         return [plan.number for plan in following]
 
-    searcher = StackSearcher([plan.number for plan in todo], follow, lambda: stacks.over)
-    _tune(run, job, searcher, scheduler, judging, events)
+    turns = Turns(
+        [plan.number for plan in todo],
+        room,
+        follow,
+        lambda: stacks.over,
+        lambda stack, epoch: give_way(run.run_id, stack, epoch),
+        lambda stack, epoch, verdicts: publish(run.run_id, stack, epoch, verdicts),
+    )
+    scheduler = ray_scheduler(job.search, plans[0].trials[0][1].train.epochs, job.seed)
+    if scheduler is not None:
+        judging = turns.judging = Judging(scheduler, events, _noted_verdicts(run), turns.answer)
+        _replay(run, stacks.generations, done, scheduler, judging, job.search.metric)
+    hand_out(run.run_id, todo)
+    with idle_processes_used() if embedded else nullcontext():
+        _tune(run, job, turns, room, scheduler, events, prepared)
     events.commit()
     forget(run.run_id)
     take_back(run.run_id)
@@ -104,38 +118,41 @@ def search_on_ray(run: Run, job: Job, stacks: Stacks) -> None:
 def _tune(
     run: Run,
     job: Job,
-    searcher: StackSearcher,
+    turns: Turns,
+    room: int,
     scheduler: RayScheduler | None,
-    judging: Judging | None,
     events: EventLog,
+    prepared: Prepared | None,
 ) -> None:
-    """Let Ray Tune train what the searcher hands out."""
+    """Let Ray Tune train the stacks in their turn, `room` at once."""
     from ray import tune
 
-    from raydnn.launch.adapters import Silence, StackCallback, StackScheduler
+    from raydnn.launch.adapters import Silence, StackCallback, StackScheduler, StackSearcher
+    from raydnn.launch.stack_training import train_stack
 
     for name in ("ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     assert job.search is not None
     metric = job.search.metric
     trainable = tune.with_parameters(
-        _train_stack,
+        train_stack,
         run_uri=run.uri,
         resources=job.resources.model_dump_json(),
         scheduler=job.search.scheduler.name,
         metric=metric,
         rungs=scheduler.rungs if scheduler else (),
+        prepared=prepared,
     )
     bundle = tune.PlacementGroupFactory([per_worker(job.resources)])
     tuner = tune.Tuner(
         tune.with_resources(trainable, bundle),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=StackScheduler(judging),
+            search_alg=StackSearcher(turns),
+            scheduler=StackScheduler(turns),
             num_samples=-1,  # as many as the searcher hands out
             # No more than fit at once: a stack that must start again then always finds its slot, and those
             # that wait for its verdicts cannot hold it up.
-            max_concurrent_trials=slots(job.resources, cluster_nodes()),
+            max_concurrent_trials=room,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -143,7 +160,7 @@ def _tune(
             storage_path=ray_files(run).uri,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[StackCallback(events), Silence()],
+            callbacks=[StackCallback(events, turns), Silence()],
             verbose=0,
         ),
     )
@@ -153,78 +170,36 @@ def _tune(
         raise our_error(error) or error from error
 
 
-def _train_stack(
-    config: dict[str, Any],
-    *,
-    run_uri: str,
-    resources: str,
-    scheduler: str,
-    metric: str,
-    rungs: Sequence[int],
-) -> None:
-    """The Tune trainable: train stack number `config["stack"]`; tell Tune at the rungs and at the end.
-
-    A failure of the training itself is in the store and would only happen again, so Tune is not told of it;
-    Tune starts a stack again when its process dies.
-    """
-    from ray import tune
-
-    from raydnn.launch.device import claim_device
-    from raydnn.train.session import run_stack
-    from raydnn.train.workers import Workers
-
-    run = run_at(locate(run_uri))
-    plan = handed_out(run.run_id, config["stack"])
-
-    def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
-        if epoch not in rungs or not members:
-            return {}
-        # Pairs, because Tune takes nested mappings apart.
-        values = [(member.number, member.history[metric][-1]) for member in members]
-        tune.report({"stack": plan.number, "epoch": epoch, "values": values})
-        return wait_for(run.run_id, plan.number, epoch)
-
-    try:
-        run_stack(
-            run,
-            plan,
-            scheduler=scheduler,
-            judge=judge,
-            workers=Workers(),
-            device=claim_device(Resources.model_validate(json.loads(resources))),
-        )
-    except (ClusterError, StoreError) as error:
-        # It ends the sweep: another start would find the same disk or device.
-        tune.report({"stack": plan.number, "error": error})
-    except Exception:
-        # run_stack has noted the failure and its traceback in the store.
-        return
-
-
-def _noted_verdicts(run: Run) -> set[tuple[str, int]]:
-    """(trial id, epoch) of every verdict in the table of events."""
-    rows = read(run.location, "events").select(["kind", "trial_id", "epoch"]).to_pylist()
-    return {(row["trial_id"], row["epoch"]) for row in rows if row["kind"] in ("stopped", "promoted")}
+def _noted_verdicts(run: Run) -> set[Noted]:
+    """The verdicts in the table of events, and the rungs that were reached."""
+    rows = read(run.location, "events").select(["kind", "trial_id", "bracket", "epoch"]).to_pylist()
+    kinds = ("stopped", "promoted", "rung")
+    return {(row["trial_id"], row["bracket"], row["epoch"]) for row in rows if row["kind"] in kinds}
 
 
 def _replay(
     run: Run,
-    plans: Sequence[Plan],
+    generations: Sequence[Sequence[Plan]],
     done: Set[int],
     scheduler: RayScheduler,
     judging: Judging,
     metric: str,
 ) -> None:
-    """Put the results that are in the store to a fresh scheduler, so that a resumed sweep decides as the first did."""
+    """Put all stacks and their results in the store to a fresh scheduler: it then decides as the first one did."""
     table = read(run.location, "epochs").select(["trial_id", "epoch", metric, *MUST_BE_FINITE])
-    stack_of = {trial_id(number): (plan.number, number) for plan in plans for number, _ in plan.trials}
-    results: dict[tuple[int, int], dict[int, float]] = {}
-    for row in table.to_pylist():
-        if row["epoch"] in scheduler.rungs and all(isfinite(row[loss]) for loss in MUST_BE_FINITE):
-            stack, number = stack_of[row["trial_id"]]
-            results.setdefault((row["epoch"], stack), {})[number] = row[metric]
-    for (epoch, stack), values in sorted(results.items()):
-        plan = next(plan for plan in plans if plan.number == stack)
-        judging.result(stack, epoch, {n: values[n] for n, _ in plan.trials if n in values})
-    for stack in sorted(done):
-        judging.ended(stack)
+    results: dict[tuple[str, int], float] = {
+        (row["trial_id"], row["epoch"]): row[metric]
+        for row in table.to_pylist()
+        if row["epoch"] in scheduler.rungs and all(isfinite(row[loss]) for loss in MUST_BE_FINITE)
+    }
+    for generation in generations:
+        judging.expect(generation)
+        for epoch in scheduler.rungs:
+            for plan in generation:
+                keys = {number: (trial_id(number), epoch) for number, _ in plan.trials}
+                values = {number: results[key] for number, key in keys.items() if key in results}
+                if values:
+                    judging.result(plan.number, epoch, values)
+        for plan in generation:
+            if plan.number in done:
+                judging.ended(plan.number)

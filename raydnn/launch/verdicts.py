@@ -18,19 +18,27 @@ def publish(run_id: str, stack: int, epoch: int, verdicts: Mapping[int, Verdict]
     """Make a stack's verdicts at an epoch known."""
     from ray.experimental.internal_kv import _internal_kv_put
 
-    value = {str(number): [verdict.stop, verdict.rung] for number, verdict in verdicts.items()}
+    value = {str(n): [verdict.stop, verdict.rung, verdict.bracket] for n, verdict in verdicts.items()}
     _internal_kv_put(_key(run_id, stack, epoch), json.dumps(value).encode(), namespace=_NAMESPACE)
 
 
-def wait_for(run_id: str, stack: int, epoch: int) -> dict[int, Verdict]:
-    """Wait until the driver has decided on a stack at an epoch."""
+def give_way(run_id: str, stack: int, epoch: int) -> None:
+    """Ask a stack that waits at an epoch to leave its slot; verdicts that are published later take this back."""
+    from ray.experimental.internal_kv import _internal_kv_put
+
+    _internal_kv_put(_key(run_id, stack, epoch), b"null", namespace=_NAMESPACE)
+
+
+def wait_for(run_id: str, stack: int, epoch: int) -> dict[int, Verdict] | None:
+    """Wait until the driver has decided on a stack at an epoch; None: it is to leave its slot instead."""
     from ray.experimental.internal_kv import _internal_kv_get
 
     pause_seconds = 0.002
     while (value := _internal_kv_get(_key(run_id, stack, epoch), namespace=_NAMESPACE)) is None:
         sleep(pause_seconds)
         pause_seconds = min(2 * pause_seconds, 0.1)
-    return {int(number): Verdict(*verdict) for number, verdict in json.loads(value).items()}
+    verdicts = json.loads(value)
+    return None if verdicts is None else {int(number): Verdict(*of) for number, of in verdicts.items()}
 
 
 def forget(run_id: str) -> None:

@@ -126,7 +126,7 @@ def pull_back(runs: Sequence[Run], dh: Tensor, z: Tensor, h: Tensor) -> Tensor:
     return _joined(parts)
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
+def _joined(parts: list[Tensor]) -> Tensor:
     """The runs' parts as one tensor, which lies in memory as they do, unit by unit or example by example."""
     if len(parts) == 1:
         return parts[0]

@@ -27,23 +27,21 @@ def pack(trials: Sequence[TrialSpec], most: int) -> list[Stack]:
         most: Most trials of a stack.
 
     Returns:
-        Stacks of near equal size within a group, the largest group's first. They depend on nothing but the
-        arguments, so that a sweep has the same stacks on every cluster and after a resume.
+        Stacks of near equal size within a group, those with the most to do first, so that all slots end at about
+        the same time. They depend on nothing but the arguments, so that a sweep has the same stacks on every
+        cluster and after a resume.
     """
     if most < 1:
         raise ValueError(f"a stack of at most {most} trials holds none")
     groups: dict[Hashable, list[tuple[int, TrialSpec]]] = {}
     for number, trial in enumerate(trials):
-        groups.setdefault(_shape(trial), []).append((number, trial))
-    portions = [
-        portion
-        for group in sorted(groups.values(), key=len, reverse=True)
-        for portion in _portions(group, most)
-    ]
+        groups.setdefault(shape_of(trial), []).append((number, trial))
+    portions = [portion for group in groups.values() for portion in _portions(group, most)]
+    portions.sort(key=_work, reverse=True)
     return [Stack(number, tuple(sorted(portion, key=_order))) for number, portion in enumerate(portions)]
 
 
-def _shape(trial: TrialSpec) -> Hashable:
+def shape_of(trial: TrialSpec) -> Hashable:
     """What all trials of a stack share."""
     train = trial.train
     loss = loss_of(trial)
@@ -66,6 +64,12 @@ def _portions(group: list[tuple[int, TrialSpec]], most: int) -> list[list[tuple[
     count = -(-len(group) // most)
     edges = [len(group) * portion // count for portion in range(count + 1)]
     return [group[start:end] for start, end in pairwise(edges)]
+
+
+def _work(portion: list[tuple[int, TrialSpec]]) -> int:
+    """What a stack's training costs, compared with others of the sweep: its trials' epochs by their hidden units."""
+    trial = portion[0][1]
+    return len(portion) * trial.train.epochs * sum(trial.model.hidden_widths)
 
 
 def _order(member: tuple[int, TrialSpec]) -> tuple[str, str, int]:

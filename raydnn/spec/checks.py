@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from raydnn.errors import Problem
+from raydnn.spec.algorithm import Tpe
 from raydnn.spec.fitting import (
     Found,
     activation_fits_hidden_layers,
@@ -25,7 +26,7 @@ from raydnn.spec.fitting import (
 from raydnn.spec.job import Job
 from raydnn.spec.places import Places
 from raydnn.spec.schedule import Performance
-from raydnn.spec.search import Asha
+from raydnn.spec.scheduler import Asha, Bohb, Hyperband, Median, Stopping
 
 
 def cross_field_problems(job: Job | None, where: Places, broken: Set[str] = frozenset()) -> list[Problem]:
@@ -61,18 +62,45 @@ def salvage(data: Any, broken: Set[str]) -> Job | None:
 def epochs_of(job: Job) -> int:
     """A trial's whole budget in epochs: the scheduler's, or else the training's own."""
     scheduler = job.search.scheduler if job.search else None
-    if isinstance(scheduler, Asha) and scheduler.max_epochs is not None:
+    if isinstance(scheduler, Stopping) and scheduler.max_epochs is not None:
         return scheduler.max_epochs
     return job.train.epochs
 
 
 def _rungs_within_budget(job: Job) -> Found:
     scheduler = job.search.scheduler if job.search else None
-    if not isinstance(scheduler, Asha) or scheduler.min_epochs <= epochs_of(job):
+    if not isinstance(scheduler, Stopping):
         return
+    epochs = epochs_of(job)
     budget = "max_epochs" if scheduler.max_epochs is not None else "train.epochs"
-    message = f"min_epochs: {scheduler.min_epochs} is above {budget}: {epochs_of(job)}"
-    yield "search.scheduler.min_epochs", f"{message}; allowed: at most {epochs_of(job)}"
+    if isinstance(scheduler, Asha | Median) and scheduler.min_epochs > epochs:
+        message = f"min_epochs: {scheduler.min_epochs} is above {budget}: {epochs}"
+        yield "search.scheduler.min_epochs", f"{message}; allowed: at most {epochs}"
+    elif isinstance(scheduler, Asha):
+        below = [
+            s for s in range(1, scheduler.brackets) if scheduler.min_epochs * scheduler.eta**s <= epochs - 1
+        ]
+        if len(below) + 1 < scheduler.brackets:
+            message = f"{scheduler.brackets}, but with {budget}: {epochs} the last ones have no rung"
+            yield "search.scheduler.brackets", f"{message}; allowed: at most {len(below) + 1}"
+    if isinstance(scheduler, Hyperband | Bohb) and epochs < scheduler.eta:
+        message = f"{epochs} epochs ({budget}) are too few for a rung of {scheduler.name} with this eta"
+        yield "search.scheduler.eta", f"{scheduler.eta:g}, but {message}; allowed: above 1, at most {epochs}"
+
+
+def _bohb_has_its_model(job: Job) -> Found:
+    if job.search is None or not isinstance(job.search.scheduler, Bohb):
+        return
+    algorithm = job.search.algorithm
+    if not isinstance(algorithm, Tpe):
+        yield (
+            "search.scheduler",
+            f"bohb, but the algorithm is {algorithm.name}; allowed with bohb: algorithm tpe",
+        )
+        return
+    for field in ("batch", "startup"):
+        if getattr(algorithm, field) != Tpe.model_fields[field].default:
+            yield f"search.algorithm.{field}", "bohb proposes a bracket at a time; leave it out"
 
 
 def _search_has_an_end(job: Job) -> Found:
@@ -117,6 +145,7 @@ def _metrics_fit_task(job: Job) -> Found:
 
 CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     _rungs_within_budget: frozenset({"search", "train"}),
+    _bohb_has_its_model: frozenset({"search"}),
     _search_has_an_end: frozenset({"search"}),
     _sweep_in_one_process: frozenset({"search", "resources"}),
     _warm_up_within_training: frozenset({"search", "train", "schedule"}),

@@ -29,6 +29,7 @@ class Member:
     """Norm of the gradient at the last step of the last finished epoch."""
     state: State = "RUNNING"
     stop_reason: str | None = None
+    bracket: int | None = None
     rung: int | None = None
     seconds: float = 0.0
     """Wall seconds of its stack's epochs, shared equally by the members that were trained in them."""

@@ -147,7 +147,7 @@ class Record:
             best_value=best[0] if best else None,
             best_epoch=best[1] if best else None,
             epochs=member.epochs,
-            bracket=None if member.rung is None else 0,
+            bracket=member.bracket,
             rung=member.rung,
             started_at=_time(member.started_at),
             ended_at=_time(member.ended_at),

@@ -5,7 +5,7 @@ An epoch's rows are committed before anyone is told of them: the store is the re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from math import isfinite
@@ -34,7 +34,14 @@ from raydnn.train.workers import Workers
 
 
 def run_stack(
-    run: Run, plan: Plan, *, scheduler: str, judge: Judge, workers: Workers, device: torch.device
+    run: Run,
+    plan: Plan,
+    *,
+    scheduler: str,
+    judge: Judge,
+    workers: Workers,
+    device: torch.device,
+    dataset: Callable[[DataSet, torch.device], Dataset] | None = None,
 ) -> list[Member]:
     """Train one stack to its end, going on from its last checkpoint where there is one.
 
@@ -45,12 +52,14 @@ def run_stack(
         judge: Asked after every epoch, once its rows are committed.
         workers: This process among the data-parallel workers; rank 0 writes.
         device: Where to train.
+        dataset: Gives a data set, flat and on the device; None: it is read here.
 
     Returns:
-        The members as they ended.
+        The members as they ended. Those that still run had to give way at a rung: the stack's state is saved, and
+        it goes on from there when it is trained again.
     """
     keep_freed_memory()
-    session = _Session(run, plan, scheduler, judge, workers, device)
+    session = _Session(run, plan, scheduler, judge, workers, device, dataset or flat_dataset)
     try:
         return session.train()
     except KeyboardInterrupt:
@@ -68,16 +77,24 @@ def run_stack(
 
 
 @lru_cache(maxsize=2)
-def _flat_dataset(spec: DataSet, device: torch.device) -> Dataset:
+def flat_dataset(spec: DataSet, device: torch.device) -> Dataset:
     """A data set, read once a process however many stacks it trains."""
     return flat(load_dataset(spec), device)
 
 
 class _Session:
     def __init__(
-        self, run: Run, plan: Plan, scheduler: str, judge: Judge, workers: Workers, device: torch.device
+        self,
+        run: Run,
+        plan: Plan,
+        scheduler: str,
+        judge: Judge,
+        workers: Workers,
+        device: torch.device,
+        dataset: Callable[[DataSet, torch.device], Dataset],
     ) -> None:
         self.scheduler, self.judge, self.workers, self.device = scheduler, judge, workers, device
+        self.dataset = dataset
         self.record = Record(run, plan.number, workers, workers.count if device.type == "cuda" else 0)
         self.members = [Member(number, spec) for number, spec in plan.trials]
         self.parameters: int | None = None
@@ -88,7 +105,7 @@ class _Session:
         if saved is not None:
             self.members = [Member.from_json(values) for values in saved[1]["members"]]
         running = [member for member in self.members if member.running]
-        dataset = _flat_dataset(running[0].spec.data, self.device)
+        dataset = self.dataset(running[0].spec.data, self.device)
         batch_size = running[0].spec.train.batch_of(len(dataset.train))
         layout = layout_of(running[0].spec, dataset)
         sizes = saved[1]["parts"] if saved else part_sizes(running, layout, batch_size, self.device)
@@ -105,7 +122,10 @@ class _Session:
             done_epochs = facts["epoch"]
             for number, part in enumerate(parts):
                 part.load_state_tensors(_below(number, tensors))
-            parts = self.settle(parts, dataset, done_epochs)
+            left = self.settle(parts, dataset, done_epochs)
+            if left is None:
+                return self.members
+            parts = left
         every = running[0].spec.train.checkpoint_every_epochs
         watched = {part: Diagnostics(part) for part in parts}
         loops = {
@@ -119,9 +139,16 @@ class _Session:
                 layers += watched[part].rows(epoch, dataset.train)
             self.record.commit_layers(layers)
             self.record.commit_epoch(rows)
-            if every and epoch % every == 0:
+            save = every and epoch % every == 0
+            if save:
                 self.save_state(epoch, parts)
-            parts = self.settle(parts, dataset, epoch)
+            left = self.settle(parts, dataset, epoch)
+            if left is None:
+                if not save:
+                    self.save_state(epoch, parts)
+                self.record.finish()
+                return self.members
+            parts = left
             # What a part without members held is free again.
             watched = {part: watched[part] for part in parts}
             loops = {part: loops[part] for part in parts}
@@ -138,20 +165,22 @@ class _Session:
         facts = {"epoch": epoch, "parts": [len(part.members) for part in parts]}
         self.record.save_state(epoch, tensors, facts, self.members)
 
-    def settle(self, parts: Sequence[Stack], dataset: Dataset, epoch: int) -> list[Stack]:
+    def settle(self, parts: Sequence[Stack], dataset: Dataset, epoch: int) -> list[Stack] | None:
         """End the members that are done after an epoch, drop them from their parts, and commit how they stand.
 
         Returns:
-            The parts that have members left.
+            The parts that have members left; None if the stack has to give way, and nothing has changed.
         """
         members = [member for part in parts for member in part.members]
+        broken = {member.number: _non_finite(member) for member in members}
+        verdicts = self.judge(epoch, [member for member in members if not broken[member.number]])
+        if verdicts is None:
+            return None
         for member in members:
-            broken = _non_finite(member)
-            if broken:
-                member.end("DIVERGED", f"{broken} is not finite")
-        verdicts = self.judge(epoch, [member for member in members if member.running])
-        for member in members:
-            self.end_if_done(member, verdicts.get(member.number), epoch)
+            if broken[member.number]:
+                member.end("DIVERGED", f"{broken[member.number]} is not finite")
+            else:
+                self.end_if_done(member, verdicts.get(member.number), epoch)
         for part in parts:
             completed = [p for p, member in enumerate(part.members) if member.state == "COMPLETED"]
             if completed:
@@ -164,9 +193,8 @@ class _Session:
     def end_if_done(self, member: Member, verdict: Verdict | None, epoch: int) -> None:
         """End a member that has trained long enough, or that its scheduler stops."""
         if verdict is not None:
-            member.rung = verdict.rung
-        if not member.running:
-            return
+            member.bracket = verdict.bracket
+            member.rung = member.rung if verdict.rung is None else verdict.rung
         stopping = member.spec.train.early_stopping
         if epoch >= member.spec.train.epochs:
             member.end("COMPLETED", "epochs")

@@ -10,11 +10,17 @@ from raydnn.train.member import Member
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a scheduler decided of one trial at a rung."""
+    """What a scheduler decided of one trial after an epoch."""
 
     stop: bool
-    rung: int
+    rung: int | None = None
+    """The rung that the trial has reached, from 0; None: it has none at this epoch."""
+    bracket: int | None = None
+    """The trials it competes with; None where a scheduler has no brackets."""
 
 
-Judge = Callable[[int, Sequence[Member]], Mapping[int, Verdict]]
-"""(epoch, running members, their losses finite) → trial number → verdict; a trial it does not name goes on."""
+Judge = Callable[[int, Sequence[Member]], Mapping[int, Verdict] | None]
+"""(epoch, running members, their losses finite) → trial number → verdict; a trial it does not name goes on.
+
+None: the verdicts are not known yet and others need the place; the stack has to save its state and leave.
+"""

@@ -100,9 +100,10 @@ def _train(n: int, epochs: int) -> Clock:
         trials = propose(build_space(loaded.job, loaded.places), loaded.job)
         (plan,) = pack(trials, n)
         run = begin(loaded.job, "", "overhead", "sweep", [plan])
-        scheduler = ray_scheduler(search, epochs)
+        scheduler = ray_scheduler(search, epochs, loaded.job.seed)
         assert scheduler is not None
-        judging = Judging(scheduler, search.metric, 1, EventLog(run), set(), lambda *_: None)
+        judging = Judging(scheduler, EventLog(run), set(), lambda *_: None)
+        judging.expect([plan])
         tell = clock.timing("verdicts", judging.result)
 
         def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:

@@ -1,0 +1,80 @@
+"""What a process of a sweep runs: it trains the stacks that Ray Tune gives it, one after the other.
+
+Ray imports this module in the processes it has waiting, so all that training needs is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from ray import tune
+
+from raydnn.data.dataset import Dataset
+from raydnn.errors import ClusterError, StoreError
+from raydnn.launch.device import claim_device
+from raydnn.launch.prepared import Prepared
+from raydnn.launch.stacks import handed_out
+from raydnn.launch.verdicts import wait_for
+from raydnn.spec.data import DataSet
+from raydnn.spec.resources import Resources
+from raydnn.store.files import locate
+from raydnn.store.run import run_at
+from raydnn.train.loop import flat
+from raydnn.train.member import Member
+from raydnn.train.session import flat_dataset, run_stack
+from raydnn.train.verdict import Verdict
+from raydnn.train.workers import Workers
+
+
+def train_stack(
+    config: dict[str, Any],
+    *,
+    run_uri: str,
+    resources: str,
+    scheduler: str,
+    metric: str,
+    rungs: Sequence[int],
+    prepared: Prepared | None,
+) -> None:
+    """The Tune trainable: train stack number `config["stack"]`; tell Tune at the rungs, and if it gives way.
+
+    A failure of the training itself is in the store and would only happen again, so Tune is not told of it;
+    Tune starts a stack again when its process dies.
+    """
+    run = run_at(locate(run_uri))
+    plan = handed_out(run.run_id, config["stack"])
+
+    def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict] | None:
+        if epoch not in rungs or not members:
+            return {}
+        # Pairs, because Tune takes nested mappings apart.
+        values = [(member.number, member.history[metric][-1]) for member in members]
+        tune.report({"stack": plan.number, "epoch": epoch, "values": values})
+        return wait_for(run.run_id, plan.number, epoch)
+
+    def dataset(spec: DataSet, device: torch.device) -> Dataset:
+        if prepared is not None and spec == prepared.spec:
+            return flat(prepared.dataset(), device)
+        return flat_dataset(spec, device)
+
+    try:
+        members = run_stack(
+            run,
+            plan,
+            scheduler=scheduler,
+            judge=judge,
+            workers=Workers(),
+            device=claim_device(Resources.model_validate(json.loads(resources))),
+            dataset=dataset,
+        )
+        if any(member.running for member in members):
+            tune.report({"stack": plan.number, "gives_way": True})
+    except (ClusterError, StoreError) as error:
+        # It ends the sweep: another start would find the same disk or device.
+        tune.report({"stack": plan.number, "error": error})
+    except Exception:
+        # run_stack has noted the failure and its traceback in the store.
+        return

@@ -1,0 +1,127 @@
+"""Whose turn it is to be trained: a stack that waits for others' verdicts gives way where slots are short.
+
+A stack at a rung of a scheduler that lets trials wait for one another (hyperband, bohb) keeps its slot, and its
+members stay in memory, as long as no other stack needs the slot. Else it saves its state, ends its Tune trial, and
+goes on from there in another one once its verdicts are known. Stacks are queued in the order in which they are
+ready. So at any time a stack that nobody has to wait for is in training, whatever the number of slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from raydnn.launch.judging import Judging
+from raydnn.train.verdict import Verdict
+
+
+class Turns:
+    """Hands out the stacks in their turn, and passes on what they report and what is decided of them."""
+
+    def __init__(
+        self,
+        stacks: Sequence[int],
+        slots: int,
+        follow: Callable[[], Sequence[int]],
+        over: Callable[[], bool],
+        give_way: Callable[[int, int], None],
+        publish: Callable[[int, int, Mapping[int, Verdict]], None],
+    ) -> None:
+        """Begin with nothing handed out.
+
+        Args:
+            stacks: The stacks to train now.
+            slots: How many can be trained at once.
+            follow: Called when all that were handed out have ended; gives the next generation's.
+            over: Whether no others follow.
+            give_way: Called with (stack, epoch): it is to leave its slot.
+            publish: Called with (stack, epoch, verdicts).
+        """
+        self.judging: Judging | None = None
+        """Set where a scheduler judges; its `publish` is `answer`."""
+        self._queue = list(stacks)
+        self._slots = slots
+        self._follow, self._over = follow, over
+        self._give_way, self._publish = give_way, publish
+        self._training: set[int] = set()
+        """The stacks that have a slot."""
+        self._waiting: dict[int, int] = {}
+        """Of these, those without their verdicts → the epoch."""
+        self._asked: set[int] = set()
+        """Of these, those that were asked to give way."""
+        self._away: set[int] = set()
+        """The stacks that gave way and still lack their verdicts."""
+        self._resuming: set[int] = set()
+        """The stacks that gave way and have not started again yet."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will be handed out any more, unless a stack that is in training gives way."""
+        return not (self._queue or self._training or self._away) and self._over()
+
+    def next(self) -> int | None:
+        """The next stack to train; None while there is none."""
+        if not (self._queue or self._training or self._away or self._over()):
+            self._queue = list(self._follow())
+        if not self._queue:
+            return None
+        stack = self._queue.pop(0)
+        self._training.add(stack)
+        return stack
+
+    def is_away(self, stack: int) -> bool:
+        """Whether a stack that left its slot will be handed out again."""
+        return stack in self._resuming
+
+    def resumes(self, stack: int) -> bool:
+        """Whether a stack that starts gave way before; asked once a start."""
+        resumes = stack in self._resuming
+        self._resuming.discard(stack)
+        return resumes
+
+    def result(self, stack: int, epoch: int, values: Mapping[int, float]) -> None:
+        """Take a stack's results at a rung."""
+        assert self.judging is not None
+        self._waiting[stack] = epoch
+        self.judging.result(stack, epoch, values)
+        self._make_room()
+
+    def answer(self, stack: int, epoch: int, verdicts: Mapping[int, Verdict]) -> None:
+        """Pass verdicts on; the stack goes on, at once or when it has its turn."""
+        self._publish(stack, epoch, verdicts)
+        if self._waiting.get(stack) == epoch:
+            del self._waiting[stack]
+            self._asked.discard(stack)
+        if stack in self._away:
+            self._away.remove(stack)
+            self._queue.append(stack)
+
+    def gave_way(self, stack: int) -> None:
+        """Note that a stack has left its slot, its state saved."""
+        self._training.discard(stack)
+        self._asked.discard(stack)
+        self._resuming.add(stack)
+        if self._waiting.pop(stack, None) is None:
+            # Its verdicts became known while it was leaving.
+            self._queue.append(stack)
+        else:
+            self._away.add(stack)
+        self._make_room()
+
+    def ended(self, stack: int) -> None:
+        """Note that a stack has left its slot for good."""
+        self._training.discard(stack)
+        self._waiting.pop(stack, None)
+        self._asked.discard(stack)
+        if self.judging is not None:
+            self.judging.ended(stack)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Ask stacks that wait to give way, as many as there are others without a slot."""
+        if self.judging is None or not self.judging.synchronous:
+            return
+        lacking = len(self._queue) - (self._slots - len(self._training)) - len(self._asked)
+        waiting = [stack for stack in sorted(self._waiting) if stack not in self._asked]
+        for stack in waiting[: max(lacking, 0)]:
+            self._asked.add(stack)
+            self._give_way(stack, self._waiting[stack])

@@ -1,0 +1,229 @@
+"""The plan of a job: trials, stacks, rungs, steps, time, memory and disk, without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median_low
+from typing import Any
+
+import torch
+
+from raydnn.data.dataset import Dataset
+from raydnn.data.load import load_dataset
+from raydnn.search import random
+from raydnn.search.algorithms import generations
+from raydnn.search.packing import Stack, pack, shape_of
+from raydnn.search.planning import (
+    Cost,
+    Overhead,
+    Planned,
+    Timetable,
+    generation_sizes,
+    made_up_curves,
+    rung_table,
+    timetable,
+)
+from raydnn.search.stopping import RULES
+from raydnn.space.space import Space
+from raydnn.spec.job import Job
+from raydnn.spec.trial import trial_of_job
+from raydnn.train.footprint import dataset_bytes, footprint
+from raydnn.train.loop import flat
+from raydnn.train.probe import Probed, probe
+
+DRAWS = 9
+"""Made-up results from which the expected time is told."""
+PROCESS_BYTES = 500 * 2**20
+"""Memory of a training process before it has data: Python, torch, Ray."""
+DRIVER_BYTES = 1000 * 2**20
+"""Memory of the command and of Ray's own processes."""
+SWEEP = Overhead(9.0, 5.0, 0.1, 0.02, 3.0)
+TRAIN = Overhead(4.0, 0.0, 0.0, 0.0, 1.0)
+"""Seconds on a machine that imports torch in IMPORT_SECONDS; on another they are longer or shorter in proportion."""
+IMPORT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is expected of a run."""
+
+    trials: int
+    generations: int
+    stacks: int
+    shapes: list[dict[str, Any]]
+    """Of each shape of stack: its stacks, trials, and what one costs."""
+    rungs: list[dict[str, int]]
+    """Epoch of each rung, trials that reach it, that stop there, and that go on."""
+    epochs: int
+    """Epochs that all trials together are expected to be trained."""
+    epochs_at_most: int
+    steps: int
+    """Optimizer steps of stacks, which are those of all their trials at once."""
+    slots: int
+    seconds: float
+    """Wall time from the command to the prompt."""
+    seconds_between: tuple[float, float]
+    """Shortest and longest of the made-up sweeps."""
+    training_seconds: float
+    """The part of it in which stacks are trained."""
+    memory_bytes: int
+    """Of all processes at once."""
+    stack_memory_bytes: int
+    """Of one training process, at most."""
+    disk_bytes: int
+    """Before the run's parts are compacted."""
+    overhead: Overhead
+
+
+def plan_run(
+    job: Job,
+    space: Space | None,
+    slots: int,
+    device: torch.device,
+    import_seconds: float | None,
+    allow: Callable[[int, int], None],
+) -> Plan:
+    """Plan a sweep, or a training.
+
+    Args:
+        job: The job.
+        space: What its sweep searches; None for a training.
+        slots: Stacks that are trained side by side.
+        device: Where they would be trained; the probe runs there.
+        import_seconds: What the import of torch took here; None: as long as on the machine of the constants.
+        allow: Called with the memory of a training process in bytes and the number of those that run at once,
+            before anything is allocated; raises what the user is told where that is too much.
+
+    Raises:
+        DataError: The data cannot be read.
+    """
+    stacks = [list(generation) for generation in _stacks(job, space)]
+    every = [stack for generation in stacks for stack in generation]
+    groups: dict[Hashable, list[Stack]] = {}
+    for stack in every:
+        groups.setdefault(shape_of(stack.trials[0][1]), []).append(stack)
+    at_once = min(slots, max(map(len, stacks)))
+    probed, data_bytes = _probe(groups.values(), device, lambda memory: allow(memory, at_once))
+    shapes = {key: number for number, key in enumerate(groups)}
+    planned = [
+        [
+            Planned(
+                shapes[shape_of(stack.trials[0][1])],
+                tuple(number for number, _ in stack.trials),
+                stack.trials[0][1].train.epochs,
+            )
+            for stack in generation
+        ]
+        for generation in stacks
+    ]
+    overhead = _on_this_machine(SWEEP if job.search else TRAIN, import_seconds)
+    expected, stops, between = _expected(job, planned, [each.cost for each in probed], slots, overhead)
+    total = sum(len(stack.trials) for stack in every)
+    largest = max(each.memory_bytes for each in probed)
+    completed = (total - len(stops)) * max(each.weights_bytes for each in probed)
+    saved = at_once * 2 * max(each.checkpoint_bytes for each in probed)
+    rows = expected.stack_epochs * max(each.rows_bytes for each in probed)
+    process = PROCESS_BYTES + data_bytes + largest
+    return Plan(
+        trials=total,
+        generations=len(stacks),
+        stacks=len(every),
+        shapes=[_shape_row(group, each) for group, each in zip(groups.values(), probed, strict=True)],
+        rungs=rung_table(stops, total),
+        epochs=expected.epochs,
+        epochs_at_most=sum(trial.train.epochs for stack in every for _, trial in stack.trials),
+        steps=sum(expected.epochs_of_shape[number] * each.steps for number, each in enumerate(probed)),
+        slots=slots,
+        seconds=expected.wall_seconds,
+        seconds_between=between,
+        training_seconds=expected.training_seconds,
+        memory_bytes=DRIVER_BYTES + at_once * process,
+        stack_memory_bytes=process,
+        disk_bytes=completed + saved + rows,
+        overhead=overhead,
+    )
+
+
+def _stacks(job: Job, space: Space | None) -> Iterator[list[Stack]]:
+    """The stacks of each generation; trials that depend on results are drawn from the space instead."""
+    if space is None or job.search is None:
+        yield [Stack(0, ((0, trial_of_job(job)),))]
+        return
+    coming = generations(space, job)
+    first = coming.propose()
+    sizes = [len(first)]
+    trials = first
+    if not coming.over:
+        later = getattr(job.search.algorithm, "batch", len(first))
+        sizes = generation_sizes(coming.expected, len(first), later)
+        trials = first + random.propose(space, job)[len(first) :]
+    stacks = begun = 0
+    for size in sizes:
+        packed = pack(trials[begun : begun + size], job.search.stack)
+        yield [
+            Stack(stacks + stack.number, tuple((begun + number, trial) for number, trial in stack.trials))
+            for stack in packed
+        ]
+        stacks, begun = stacks + len(packed), begun + size
+
+
+def _probe(
+    groups: Collection[Sequence[Stack]], device: torch.device, allow: Callable[[int], None]
+) -> tuple[list[Probed], int]:
+    """What a stack of each shape costs, and the memory of the largest data set."""
+    datasets: dict[Hashable, Dataset] = {}
+    probed = []
+    for group in groups:
+        largest = max(group, key=lambda stack: len(stack.trials))
+        trials = [trial for _, trial in largest.trials]
+        data = trials[0].data
+        if data not in datasets:
+            datasets[data] = flat(load_dataset(data), device)
+        dataset = datasets[data]
+        allow(PROCESS_BYTES + dataset_bytes(dataset) + footprint(trials, dataset))
+        probed.append(probe(largest, dataset, device))
+    return probed, max(map(dataset_bytes, datasets.values()))
+
+
+def _expected(
+    job: Job, planned: list[list[Planned]], costs: list[Cost], slots: int, overhead: Overhead
+) -> tuple[Timetable, Mapping[int, int], tuple[float, float]]:
+    """The timetable of median length among those of several made-up sweeps, with what stops in it."""
+    order = [trial for generation in planned for stack in generation for trial in stack.trials]
+    epochs = max(stack.epochs for generation in planned for stack in generation)
+
+    def sweep(seed: int) -> tuple[Timetable, Mapping[int, int]]:
+        stops: Mapping[int, int] = {}
+        if job.search is not None:
+            curves = made_up_curves(order, epochs, seed)
+            stops = RULES[job.search.scheduler.name](job.search.scheduler, curves, epochs)
+        return timetable(planned, stops, costs, slots, overhead), stops
+
+    sweeps = [sweep(seed) for seed in range(DRAWS)]
+    walls = [each.wall_seconds for each, _ in sweeps]
+    middle = walls.index(median_low(walls))
+    return *sweeps[middle], (min(walls), max(walls))
+
+
+def _on_this_machine(overhead: Overhead, import_seconds: float | None) -> Overhead:
+    ratio = 1.0 if import_seconds is None else import_seconds / IMPORT_SECONDS
+    return replace(overhead, **{name: round(seconds * ratio, 2) for name, seconds in vars(overhead).items()})
+
+
+def _shape_row(group: Sequence[Stack], probed: Probed) -> dict[str, Any]:
+    largest = max(len(stack.trials) for stack in group)
+    spec = group[0].trials[0][1]
+    return {
+        "model": spec.model.name,
+        "widths": list(spec.model.hidden_widths),
+        "batch_size": spec.train.batch_size or "full",
+        "stacks": len(group),
+        "trials": sum(len(stack.trials) for stack in group),
+        "largest": largest,
+        "parameters": probed.parameters,
+        "steps_per_epoch": probed.steps,
+        "epoch_seconds": probed.cost.epoch.at(largest),
+        "epoch_seconds_alone": probed.cost.epoch.at(1),
+        "memory_bytes": probed.memory_bytes,
+    }

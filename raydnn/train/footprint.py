@@ -1,0 +1,105 @@
+"""What a stack takes: an estimate of its memory and of its checkpoints, made from shapes before anything is allocated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import prod
+
+from raydnn.data.dataset import Dataset, Split
+from raydnn.nn.models import MODELS
+from raydnn.optim.optimizers import OPTIMIZERS
+from raydnn.optim.schedules import with_cycled_momentum
+from raydnn.spec.fitting import loss_of
+from raydnn.spec.trial import TrialSpec
+from raydnn.train.evaluation import CHUNK
+
+FLOAT_BYTES = 4
+"""Bytes of a float32."""
+STEP_COPIES = 3
+"""Matrices (N, P) of a step besides parameters and optimizer: the gradients, the dense layers' products, and what an
+optimizer computes with."""
+LAYER_COPIES = 4
+"""Numbers that a step keeps for each hidden unit and example: before and after the activation, and the gradients of
+both."""
+MORE_COPIES = 2
+"""And for dropout's masks, or a normalization."""
+SAVED_COPIES = 2
+"""What is saved exists twice more while it is written: tensor by tensor, and as one file."""
+
+
+def stack_bytes(trials: Sequence[TrialSpec], features: int, outputs: int, examples: int) -> int:
+    """Most memory that training a stack takes, without its process and its data set.
+
+    4 bytes · [N·P · (parameters 1, step 3, optimizer's buffers, best 0 or 1)
+    + max(batch's activations, evaluation's activations, checkpoint 2 · N·P · (1 + buffers, best))]
+
+    Args:
+        trials: The stack's N trials.
+        features: Inputs of the network.
+        outputs: Units of its output layer.
+        examples: Training examples: what a batch of them all holds.
+    """
+    first = trials[0]
+    n, parameters = len(trials), _parameters(first, features, outputs)
+    kept = saved_numbers(trials, features, outputs)
+    batch = min(first.train.batch_of(examples), examples)
+    shared = len({trial.seed for trial in trials}) == 1
+    inputs = batch * features * (1 if shared else n)
+    hidden = first.model.hidden_widths
+    masked = any(trial.regularization.dropout for trial in trials)
+    copies = LAYER_COPIES + MORE_COPIES * (masked + (first.normalization.name != "none"))
+    step = inputs + n * batch * (sum(hidden) * copies + LAYER_COPIES * outputs)
+    evaluation = CHUNK["cpu"] * (features + n * LAYER_COPIES * max((*hidden, outputs)))
+    return FLOAT_BYTES * (kept + n * parameters * STEP_COPIES + max(step, evaluation, SAVED_COPIES * kept))
+
+
+def footprint(trials: Sequence[TrialSpec], dataset: Dataset) -> int:
+    """`stack_bytes` with the features, outputs and examples of a data set."""
+    outputs = loss_of(trials[0]).units(dataset.task, dataset.outputs)
+    return stack_bytes(trials, prod(dataset.features), outputs, len(dataset.train))
+
+
+def checkpoint_bytes(trials: Sequence[TrialSpec], features: int, outputs: int) -> int:
+    """What the state of a stack takes that is saved to go on from."""
+    return FLOAT_BYTES * saved_numbers(trials, features, outputs)
+
+
+def member_bytes(trial: TrialSpec, features: int, outputs: int) -> int:
+    """What the weights of one finished trial take."""
+    return FLOAT_BYTES * _parameters(trial, features, outputs)
+
+
+def dataset_bytes(dataset: Dataset) -> int:
+    """What a data set takes in memory."""
+    splits = (dataset.train, dataset.validation, dataset.test)
+    return sum(_split_bytes(split) for split in splits if split is not None)
+
+
+def saved_numbers(trials: Sequence[TrialSpec], features: int, outputs: int) -> int:
+    """Numbers of parameters, optimizers and best weights of a stack."""
+    parameters = _parameters(trials[0], features, outputs)
+    best = any(t.train.early_stopping and t.train.early_stopping.restore_best for t in trials)
+    return parameters * (len(trials) * (1 + best) + _buffers(trials))
+
+
+def _buffers(trials: Sequence[TrialSpec]) -> int:
+    """Buffers (P,) that the optimizers keep; one that a member needs, all members with its optimizer have."""
+    optimizers = [with_cycled_momentum(trial.optimizer, trial.schedule) for trial in trials]
+    used = {
+        (optimizer.name, buffer)
+        for optimizer in optimizers
+        for field, buffer in OPTIMIZERS[optimizer.name].buffers_if
+        if getattr(optimizer, field)
+    }
+    kept = Counter(name for name, _ in used)
+    return sum(len(OPTIMIZERS[o.name].buffers) + kept[o.name] for o in optimizers)
+
+
+def _parameters(trial: TrialSpec, features: int, outputs: int) -> int:
+    return MODELS[trial.model.name].layout(trial, features, outputs).size
+
+
+def _split_bytes(split: Split) -> int:
+    tensors = (split.inputs, split.targets, split.weights)
+    return sum(prod(tensor.shape) * tensor.element_size() for tensor in tensors if tensor is not None)

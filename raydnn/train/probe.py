@@ -1,0 +1,150 @@
+"""The probe: a few steps of a stack, timed in this process, from which the time of a sweep is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import torch
+
+from raydnn.data.dataset import Dataset, Split
+from raydnn.search.packing import Stack as Plan
+from raydnn.search.planning import Cost, Line
+from raydnn.store.run import Run, create_run
+from raydnn.train.diagnostics import Diagnostics
+from raydnn.train.epoch import train_epoch
+from raydnn.train.evaluation import CHUNK, evaluate
+from raydnn.train.footprint import checkpoint_bytes, footprint, member_bytes
+from raydnn.train.loop import steps_per_epoch
+from raydnn.train.member import Member
+from raydnn.train.record import Record
+from raydnn.train.stack import Stack
+from raydnn.train.workers import Workers
+
+MEASURED_SECONDS = 0.2
+"""Steps are timed for about so long, three times over."""
+FEWER = 8
+"""A stack is timed whole and with one in so many of its members."""
+EVALUATED = 4 * CHUNK["cpu"]
+"""Most validation examples that are evaluated."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the stacks of a shape cost and take, as the largest of them does."""
+
+    cost: Cost
+    steps: int
+    """Steps an epoch."""
+    parameters: int
+    """Of one trial."""
+    memory_bytes: int
+    """Most memory of the stack, by estimate."""
+    checkpoint_bytes: int
+    """State of the stack, to go on from."""
+    weights_bytes: int
+    """A finished trial's checkpoint."""
+    rows_bytes: int
+    """An epoch's file of rows."""
+
+
+def probe(plan: Plan, dataset: Dataset, device: torch.device) -> Probed:
+    """Time a stack's start, steps, evaluation and commits; nothing of it stays.
+
+    Args:
+        plan: The stack.
+        dataset: Its data, flat and on `device`.
+        device: Where it would be trained.
+    """
+    begun = _now(device)
+    stack = Stack([Member(number, spec) for number, spec in plan.trials], dataset, Workers(), device)
+    start_seconds = _now(device) - begun
+    trials = [spec for _, spec in plan.trials]
+    features = prod(dataset.features)
+    with TemporaryDirectory() as folder:
+        run = create_run(folder, "probe", "", {"metric": "validation_loss", "mode": "min"})
+        record = Record(run, 0, Workers(), 0)
+        many = len(trials), _epoch_seconds(stack, dataset, record)
+        rows_bytes = _rows_bytes(run)
+        end_seconds = _seconds(lambda: _save_member(record, stack), device)
+        stack.keep(range(0, len(trials), FEWER))
+        few = len(stack.members), _epoch_seconds(stack, dataset, record)
+    return Probed(
+        Cost(start_seconds, Line.through(few, many), end_seconds),
+        steps_per_epoch(stack, dataset),
+        stack.layout.size,
+        footprint(trials, dataset),
+        checkpoint_bytes(trials, features, stack.outputs),
+        member_bytes(trials[0], features, stack.outputs),
+        rows_bytes,
+    )
+
+
+def _epoch_seconds(stack: Stack, dataset: Dataset, record: Record) -> float:
+    """An epoch of a stack, from a part of its steps and of the evaluation."""
+    device = stack.device
+    steps = steps_per_epoch(stack, dataset)
+    training = _training_seconds(stack, dataset.train, 1)
+    measured = max(1, min(steps, round(MEASURED_SECONDS / training)))
+    training = median(_training_seconds(stack, dataset.train, measured) for _ in range(3)) / measured * steps
+    part = _first(dataset.validation, EVALUATED)
+    evaluation = _seconds(lambda: evaluate(stack, part), device) * len(dataset.validation) / len(part)
+    recording = _seconds(lambda: _record_epoch(stack, dataset, record), device)
+    return training + evaluation + recording
+
+
+def _training_seconds(stack: Stack, split: Split, steps: int) -> float:
+    """Some steps, with a learning rate of 0."""
+    size = stack.members[0].spec.train.step_of(len(split))
+    rates = torch.zeros(2, steps, len(stack.members), dtype=torch.float64, device=stack.device)
+    part = _first(split, steps * size)
+    begun = _now(stack.device)
+    train_epoch(stack, part, 1, rates)
+    return _now(stack.device) - begun
+
+
+def _record_epoch(stack: Stack, dataset: Dataset, record: Record) -> None:
+    """What a session does after an epoch."""
+    diagnostics = Diagnostics(stack)
+    diagnostics.before_last_step(stack.gradients.clone())
+    record.commit_layers(diagnostics.rows(1, dataset.train))
+    zeros = dict.fromkeys(("train_loss", "validation_loss", "lr", "grad_norm", "seconds"), 0.0)
+    rows = [{"trial_id": member.trial_id, "epoch": 1, "step": 1, **zeros} for member in stack.members]
+    record.commit_epoch(rows)
+    if stack.members[0].spec.train.checkpoint_every_epochs:
+        record.save_state(1, stack.state_tensors(), {"epoch": 1}, stack.members)
+        record.finish()
+
+
+def _save_member(record: Record, stack: Stack) -> None:
+    record.save_member(stack.members[0], stack.member_parameters(0), {})
+    record.finish()
+
+
+def _rows_bytes(run: Run) -> int:
+    folder = Path(run.local_path("epochs"))
+    return max(path.stat().st_size for path in folder.glob("*.parquet"))
+
+
+def _first(split: Split, count: int) -> Split:
+    weights = None if split.weights is None else split.weights[:count]
+    return Split(split.inputs[:count], split.targets[:count], weights)
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of some work, the second time that it is done."""
+    work()
+    begun = _now(device)
+    work()
+    return _now(device) - begun
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return perf_counter()
