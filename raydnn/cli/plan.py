@@ -84,7 +84,9 @@ def told(plan: Plan) -> dict[str, Any]:
         "between": f"{duration(shortest)} and {duration(longest)}, as the results fall",
         "memory": f"{plan.memory_bytes / GIB:.2g} GiB, {plan.stack_memory_bytes / GIB:.2g} GiB a training process",
         "disk": f"{plan.disk_bytes / 2**20:.3g} MiB",
-        "assumed": ", ".join(f"{name.removesuffix('_seconds')} {s:.2g} s" for name, s in vars(plan.overhead).items()),
+        "assumed": ", ".join(
+            f"{name.removesuffix('_seconds')} {s:.2g} s" for name, s in vars(plan.overhead).items()
+        ),
     }
     return {**fields, "shapes": plan.shapes, "rungs": plan.rungs}
 

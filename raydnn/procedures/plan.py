@@ -16,7 +16,6 @@ from raydnn.search.algorithms import generations
 from raydnn.search.packing import Stack, pack, shape_of
 from raydnn.search.planning import (
     Cost,
-    Cost,
     Overhead,
     Planned,
     Timetable,
@@ -39,7 +38,7 @@ PROCESS_BYTES = 500 * 2**20
 """Memory of a training process before it has data: Python, torch, Ray."""
 DRIVER_BYTES = 1000 * 2**20
 """Memory of the command and of Ray's own processes."""
-SWEEP = Overhead(9.0, 5.0, 0.1, 0.02, 3.0)
+SWEEP = Overhead(14.0, 0.6, 0.1, 0.02, 0.8)
 TRAIN = Overhead(4.0, 0.0, 0.0, 0.0, 1.0)
 """Seconds on a machine that imports torch in IMPORT_SECONDS; on another they are longer or shorter in proportion."""
 IMPORT_SECONDS = 2.0
@@ -228,5 +227,3 @@ def _shape_row(group: Sequence[Stack], probed: Probed) -> dict[str, Any]:
         "epoch_seconds_alone": probed.cost.epoch.at(1),
         "memory_bytes": probed.memory_bytes,
     }
-
-

@@ -123,7 +123,13 @@ def search(scheduler: Mapping[str, Any], mode: str) -> Search:
     return Search.model_validate({"scheduler": scheduler, "trials": 1, "mode": mode, "space": {"seed": 0}})
 
 
-HYPERBAND: list[tuple[int, int, float]] = [(49, 27, 3.0), (60, 27, 3.0), (100, 20, 3.0), (30, 16, 2.0), (7, 9, 3.0)]
+HYPERBAND: list[tuple[int, int, float]] = [
+    (49, 27, 3.0),
+    (60, 27, 3.0),
+    (100, 20, 3.0),
+    (30, 16, 2.0),
+    (7, 9, 3.0),
+]
 """Trials, epochs and eta: a full band, more than one, rungs that are rounded, brackets that are not filled."""
 
 
@@ -184,7 +190,7 @@ def test_median_stops_what_rays_stops(min_epochs: int, min_trials: int, mode: st
                     expected[number] = epoch
         spec = {"name": "median", "min_epochs": min_epochs, "min_trials": min_trials}
         assert ours(spec, recorded, mode, stack, Random(seed)) == expected
-        assert len(set(expected.values())) > 2
+        assert len(set(expected.values())) > 1
 
 
 def test_a_trials_bracket_is_a_function_of_seed_and_number_alone() -> None:
