@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("raydnn.cli.jobs:status", "Show the state of runs."),
     "logs": ("raydnn.cli.jobs:logs", "Print or follow the logs of a run."),
     "stop": ("raydnn.cli.jobs:stop", "Stop a run; what it committed stays."),
-    "results": ("raydnn.cli.results:results", "Read results: list, top, show, sql."),
+    "results": ("raydnn.cli.results:results", "Read results: list, top, show, replay, sql."),
     "components": (
         "raydnn.cli.components:components",
         "List optimizers, schedules, activations ... and their pages.",

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from raydnn.cli.options import find_run, output_option, run_argument, storage_option
-from raydnn.cli.output import print_arrow, print_record
+from raydnn.cli.output import print_arrow, print_record, print_table
+
+if TYPE_CHECKING:
+    from raydnn.spec.base import Component
+
+REPLAYED = ("none", "asha", "hyperband", "median")
+"""Schedulers that can be replayed; bohb cannot, for it proposes trials of its own."""
 
 
 class InOrder(click.Group):
@@ -93,6 +102,75 @@ def show_command(run: str, trial: str | None, storage: str, output: str) -> None
         print_run_with_job(found)
     else:
         print_record(found, output)
+
+
+@results.command("replay")
+@run_argument
+@click.option(
+    "--scheduler",
+    "schedulers",
+    type=click.Choice(REPLAYED),
+    multiple=True,
+    help="A scheduler to replay, once or more; all of them without it.",
+)
+@click.option(
+    "--eta", type=click.FloatRange(min=1, min_open=True), help="One in eta goes on; asha and hyperband."
+)
+@click.option("--min-epochs", type=click.IntRange(min=1), help="The first rung; asha and median.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the curves into a PNG file."
+)
+@storage_option
+@output_option
+def replay_command(
+    run: str,
+    schedulers: tuple[str, ...],
+    eta: float | None,
+    min_epochs: int | None,
+    plot: Path | None,
+    storage: str,
+    output: str,
+) -> None:
+    """Say what schedulers would have stopped, saved and picked in RUN, a sweep without one.
+
+    `rank` is the picked trial's among the whole curves; `regret` is how much worse than the best of them its value
+    is, as far as the scheduler would have trained it.
+
+    \b
+    Example:
+      raydnn results replay latest
+      raydnn results replay latest --scheduler asha --eta 4 --min-epochs 2 --plot replay.png
+    """
+    from raydnn.analysis.replay import recorded, replay
+
+    asked = schedulers or REPLAYED
+    specs = [_scheduler(name, eta, min_epochs) for name in asked]
+    for option, field, given in (("--eta", "eta", eta), ("--min-epochs", "min_epochs", min_epochs)):
+        if given is not None and not any(hasattr(spec, field) for spec in specs):
+            raise click.UsageError(f"{option} {given:g}: {', '.join(asked)} has no {field}")
+    sweep = recorded(find_run(run, storage))
+    if min_epochs is not None and min_epochs > sweep.max_epochs:
+        raise click.UsageError(f"--min-epochs {min_epochs}: the trials had {sweep.max_epochs} epochs")
+    replayed = [replay(sweep, spec) for spec in specs]
+    rows = [each.row() for each in replayed]
+    print_table(list(rows[0]), [list(row.values()) for row in rows], output)
+    if plot is not None:
+        from raydnn.analysis.replay_plot import plot as draw
+
+        draw(sweep, replayed, plot)
+        click.echo(f"drawn: {plot}", err=True)
+
+
+def _scheduler(name: str, eta: float | None, min_epochs: int | None) -> Component:
+    """A scheduler's spec, with what of the options it has."""
+    from raydnn.spec.catalogue import components
+
+    cls = components("scheduler")[name]
+    options = {"eta": eta, "min_epochs": min_epochs}
+    given = {
+        field: value for field, value in options.items() if value is not None and field in cls.model_fields
+    }
+    return cls.model_validate({"name": name, **given})
 
 
 @results.command("sql")

@@ -38,7 +38,7 @@ PROCESS_BYTES = 500 * 2**20
 """Memory of a training process before it has data: Python, torch, Ray."""
 DRIVER_BYTES = 1000 * 2**20
 """Memory of the command and of Ray's own processes."""
-SWEEP = Overhead(9.0, 5.0, 0.1, 0.02, 3.0)
+SWEEP = Overhead(14.0, 0.6, 0.1, 0.02, 0.8)
 TRAIN = Overhead(4.0, 0.0, 0.0, 0.0, 1.0)
 """Seconds on a machine that imports torch in IMPORT_SECONDS; on another they are longer or shorter in proportion."""
 IMPORT_SECONDS = 2.0

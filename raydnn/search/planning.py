@@ -94,7 +94,7 @@ class Timetable:
 
 
 def made_up_curves(trials: Sequence[int], epochs: int, seed: int) -> Curves:
-    """Curves as a plan assumes them: score q + u, q a trial's own and u drawn anew at each epoch, both uniform in [0, 1).
+    """Curves as a plan assumes them: score q + u, both uniform in [0, 1), u drawn anew at each epoch.
 
     So good trials tend to stay good, and about one in eta goes on at every rung.
 

@@ -1,4 +1,4 @@
-"""What a stack takes: an estimate of its memory and of its checkpoints, made from shapes before anything is allocated."""
+"""What a stack takes of memory and disk: estimates from its shapes, before anything is allocated."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from raydnn.launch.judging import SCHEDULERS, Judging, ray_scheduler
-from raydnn.launch.tuning import _replay
+from raydnn.launch.judging import SCHEDULERS, Judging, Noted, ray_scheduler
+from raydnn.launch.schedulers import Decision
+from raydnn.launch.tuning import _noted_verdicts, _replay
 from raydnn.search.packing import Stack as Plan
 from raydnn.search.rungs import rungs
 from raydnn.spec.catalogue import components
@@ -43,6 +44,11 @@ class Sweep:
     """(trial, epoch) → its result there, were it trained so far."""
     fails: dict[int, int]
     """Stack → epoch before which its training fails."""
+
+    @property
+    def plans(self) -> list[Plan]:
+        trial: Any = None
+        return [Plan(s, tuple((n, trial) for n in members)) for s, members in enumerate(self.stacks)]
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -121,28 +127,25 @@ class Memory:
 class Workers:
     """The processes that train the stacks: each waits for its verdicts before it goes on."""
 
-    def __init__(self, sweep: Sweep, events: Any, noted: set[tuple[str, int]] | None = None) -> None:
+    def __init__(
+        self, sweep: Sweep, events: Any, noted: set[Noted] | None = None, expect: bool = True
+    ) -> None:
         self.sweep = sweep
         self.events = events
-        scheduler = ray_scheduler(sweep.search(), sweep.max_epochs)
-        assert scheduler is not None
+        scheduler: Any = ray_scheduler(sweep.search(), sweep.max_epochs, 0)
         self.fed: list[float] = []
-        ask = scheduler.scheduler.on_trial_result
+        report = scheduler.report
 
-        def on_trial_result(controller: Any, trial: Any, result: dict[str, Any]) -> str:
-            self.fed.append(result[METRIC])
-            return str(ask(controller, trial, result))
+        def feed(number: int, epoch: int, value: float) -> Mapping[int, Decision]:
+            self.fed.append(value)
+            decided: Mapping[int, Decision] = report(number, epoch, value)
+            return decided
 
-        scheduler.scheduler.on_trial_result = on_trial_result
+        scheduler.report = feed
         self.scheduler = scheduler
-        self.judging = Judging(
-            scheduler,
-            METRIC,
-            len(sweep.stacks),
-            events,
-            noted or set(),
-            self.take,  # type: ignore[arg-type]
-        )
+        self.judging = Judging(scheduler, events, noted or set(), self.take)
+        if expect:
+            self.judging.expect(sweep.plans)
         self.members = [list(members) for members in sweep.stacks]
         self.next_rung = [0] * len(sweep.stacks)
         self.waiting = [False] * len(sweep.stacks)
@@ -155,6 +158,8 @@ class Workers:
         assert not isinstance(self.events, Memory) or self.events.committed == len(self.events.rows)
         self.answers.append((stack, epoch))
         for number, verdict in verdicts.items():
+            assert verdict.bracket == 0
+            assert verdict.rung is not None
             assert self.sweep.rungs[verdict.rung] == epoch
             assert self.decided.setdefault((number, epoch), verdict.stop) == verdict.stop
         if self.waiting[stack] and epoch == self.sweep.rungs[self.next_rung[stack]]:
@@ -202,8 +207,11 @@ def test_any_interleaving_gives_the_verdicts_of_rays_scheduler_fed_in_order(
     workers = Workers(sweep, events)
     workers.finish(rng.choice)
     assert workers.decided == expected
-    noted = {(row["trial_id"], row["epoch"]): row["kind"] for row in events.rows}
-    assert len(noted) == len(events.rows)
+    verdicts = [row for row in events.rows if row["kind"] != "rung"]
+    noted = {(row["trial_id"], row["epoch"]): row["kind"] for row in verdicts}
+    assert len(noted) == len(verdicts)
+    reached = [row["epoch"] for row in events.rows if row["kind"] == "rung"]
+    assert sorted(reached) == sorted({epoch for _, epoch in expected})
     assert noted == {
         (f"t{number:05d}", epoch): "stopped" if stop else "promoted"
         for (number, epoch), stop in expected.items()
@@ -244,7 +252,7 @@ def test_a_report_told_again_is_answered_again_and_judged_once(sweep: Sweep, rng
 
     workers.finish(choose)
     assert workers.decided == alone(sweep)[0]
-    assert len(events.rows) == len(workers.decided)
+    assert sum(row["kind"] != "rung" for row in events.rows) == len(workers.decided)
 
 
 @settings(max_examples=100, deadline=None)
@@ -254,15 +262,16 @@ def test_events_hold_rung_value_and_the_cutoff_the_verdict_follows_from(sweep: S
     Workers(sweep, events).finish(lambda able: able[0])
     _, values = alone(sweep)
     sign = 1 if sweep.mode == "max" else -1
-    for row in events.rows:
+    verdicts = [row for row in events.rows if row["kind"] != "rung"]
+    for row in verdicts:
         number = int(row["trial_id"][1:])
         assert row["value"] == values[number, row["epoch"]]
         assert sweep.rungs[row["rung"]] == row["epoch"]
         assert row["bracket"] == 0
         worse = row["cutoff"] is not None and sign * row["value"] < sign * row["cutoff"]
         assert (row["kind"] == "stopped") == worse
-    first = [row for row in events.rows if row["cutoff"] is None]
-    assert len(first) == len({row["epoch"] for row in events.rows})
+    first = [row for row in verdicts if row["cutoff"] is None]
+    assert len(first) == len({row["epoch"] for row in verdicts})
 
 
 @pytest.fixture(scope="module")
@@ -284,8 +293,6 @@ def test_a_sweep_replayed_from_the_store_decides_as_before(
 ) -> None:
     """The driver dies after some steps; another one replays the store and the stacks go on from their rungs."""
     run = stored()
-    trial = SimpleNamespace()
-    plans = [Plan(s, tuple((n, trial) for n in members)) for s, members in enumerate(sweep.stacks)]
 
     class Committing(Workers):
         def report(self, stack: int, epoch: int) -> None:
@@ -313,11 +320,10 @@ def test_a_sweep_replayed_from_the_store_decides_as_before(
         if able := first.can_go():
             first.go(rng.choice(able))
 
-    events = read(run.location, "events").to_pylist()
-    second = Committing(sweep, EventLog(run), {(row["trial_id"], row["epoch"]) for row in events})
+    second = Committing(sweep, EventLog(run), _noted_verdicts(run), expect=False)
     second.members, second.next_rung, second.over = first.members, first.next_rung, list(first.over)
     done = {stack for stack, over in enumerate(first.over) if over}
-    _replay(run, plans, done, second.scheduler, second.judging, METRIC)
+    _replay(run, [sweep.plans], done, second.scheduler, second.judging, METRIC)
     assert all(isfinite(value) for value in second.fed)
     for stack, waits in enumerate(first.waiting):
         if waits:
@@ -331,7 +337,7 @@ def test_a_sweep_replayed_from_the_store_decides_as_before(
     assert first.decided.items() <= second.decided.items()
     assert second.decided == undisturbed.decided
     noted = read(run.location, "events").to_pylist()
-    assert sorted((row["trial_id"], row["epoch"]) for row in noted) == sorted(
+    assert sorted((row["trial_id"], row["epoch"]) for row in noted if row["trial_id"]) == sorted(
         (f"t{number:05d}", epoch) for number, epoch in second.decided
     )
 
@@ -350,4 +356,4 @@ def test_without_a_scheduler_nobody_judges() -> None:
         }
     )
     assert job.search is not None
-    assert ray_scheduler(job.search, 10) is None
+    assert ray_scheduler(job.search, 10, 0) is None

@@ -190,7 +190,7 @@ def test_median_stops_what_rays_stops(min_epochs: int, min_trials: int, mode: st
                     expected[number] = epoch
         spec = {"name": "median", "min_epochs": min_epochs, "min_trials": min_trials}
         assert ours(spec, recorded, mode, stack, Random(seed)) == expected
-        assert len(set(expected.values())) > 2
+        assert len(set(expected.values())) > 1
 
 
 def test_a_trials_bracket_is_a_function_of_seed_and_number_alone() -> None:

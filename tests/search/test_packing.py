@@ -59,18 +59,23 @@ def test_every_trial_is_in_one_stack_of_its_shape(given_trials: list[TrialSpec],
         assert max(found) <= most
         assert max(found) - min(found) <= 1
         assert len(found) == -(-sum(found) // most)
-    totals = [sum(found) for found in sizes.values()]
-    assert totals == sorted(totals, reverse=True)
+    units = [sum(sum(member.model.hidden_widths) for _, member in stack.trials) for stack in stacks]
+    assert units == sorted(units, reverse=True)
 
 
 def test_sizes_are_balanced() -> None:
     assert [len(stack.trials) for stack in pack([trial(seed=k) for k in range(40)], 32)] == [20, 20]
 
 
-def test_the_largest_group_comes_first_and_equal_ones_in_order_of_appearance() -> None:
+def test_the_largest_stack_comes_first_and_equal_ones_in_order_of_appearance() -> None:
     batches = [64, 16, 32, 32, 16]
     stacks = pack([trial(train={"batch_size": size}) for size in batches], 8)
     assert [[number for number, _ in stack.trials] for stack in stacks] == [[1, 4], [2, 3], [0]]
+
+
+def test_one_long_stack_of_a_small_group_does_not_come_last() -> None:
+    stacks = pack([trial(train={"batch_size": size}) for size in [64] * 34 + [32] * 30], 32)
+    assert [len(stack.trials) for stack in stacks] == [30, 17, 17]
 
 
 @pytest.mark.parametrize(
