@@ -26,6 +26,8 @@ class Progress:
     """Trial id → state."""
     epochs: set[tuple[str, int]] = field(default_factory=set)
     """(trial id, epoch) of every epoch trained."""
+    highest_rungs: dict[str, int] = field(default_factory=dict)
+    """Trial id → highest rung at which it has been judged, from 0, as of its row of `trials`."""
     best: tuple[float, str] | None = None
     """Best value of the run's metric and the trial that had it."""
     _seen: dict[str, int] = field(default_factory=dict)
@@ -36,8 +38,11 @@ class Progress:
         Returns:
             The rows of `epochs` that are new, oldest first.
         """
-        for part in self._new_parts("trials", ["trial_id", "state"]):
-            self.states |= dict(zip(part["trial_id"].to_pylist(), part["state"].to_pylist(), strict=True))
+        for part in self._new_parts("trials", ["trial_id", "state", "rung"]):
+            for row in part.to_pylist():
+                self.states[row["trial_id"]] = row["state"]
+                if row["rung"] is not None:
+                    self.highest_rungs[row["trial_id"]] = row["rung"]
         rows = []
         for part in self._new_parts("epochs", None):
             for row in part.to_pylist():
@@ -51,6 +56,11 @@ class Progress:
     def count(self) -> Mapping[str, int]:
         """State → number of trials."""
         return Counter(self.states.values())
+
+    def rungs(self) -> list[int]:
+        """How many trials have been judged at each rung, the lowest first."""
+        highest = max(self.highest_rungs.values(), default=-1)
+        return [sum(own >= rung for own in self.highest_rungs.values()) for rung in range(highest + 1)]
 
     def _rank(self, row: dict[str, Any]) -> None:
         value = row[self.run.metric]

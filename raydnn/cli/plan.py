@@ -82,6 +82,7 @@ def told(plan: Plan) -> dict[str, Any]:
         "steps": f"about {plan.steps}, each of a whole stack",
         "time": f"about {duration(plan.seconds)}, of which training {duration(plan.training_seconds)}",
         "between": f"{duration(shortest)} and {duration(longest)}, as the results fall",
+        "load": f"{plan.load:.2g} (1: nothing else runs here)",
         "memory": f"{plan.memory_bytes / GIB:.2g} GiB, {plan.stack_memory_bytes / GIB:.2g} GiB a training process",
         "disk": f"{plan.disk_bytes / 2**20:.3g} MiB",
         "assumed": ", ".join(
@@ -99,16 +100,16 @@ def duration(seconds: float) -> str:
 
 
 def _import_torch() -> float | None:
-    """Seconds of torch's import; None where it was imported before."""
+    """CPU seconds of torch's import; None where it was imported before."""
     import sys
-    from time import perf_counter
+    from time import thread_time
 
     if "torch" in sys.modules:
         return None
-    begun = perf_counter()
+    begun = thread_time()
     import torch  # noqa: F401
 
-    return perf_counter() - begun
+    return thread_time() - begun
 
 
 def _check_memory(job: Job, process_bytes: int, at_once: int) -> None:

@@ -95,12 +95,12 @@ class SweepLine:
 
     def _line(self, progress: Progress) -> str:
         states = progress.count()
-        running = states.get("RUNNING", 0)
         ended = sum(states.get(state, 0) for state in ENDED)
         seconds = monotonic() - self._begun_seconds
         rate = (len(progress.epochs) - (self._begun_epochs or 0)) / seconds if seconds > 0 else 0.0
         parts = [
-            f"trials {ended}/{self._trials} ended, {running} running",
+            f"trials {ended}/{self._trials} ended{_counts(states)}",
+            *_rungs(progress),
             f"epochs {len(progress.epochs)} of at most {self._epochs}",
         ]
         if progress.best is not None:
@@ -116,3 +116,15 @@ class SweepLine:
         ended = {trial for trial, state in progress.states.items() if state in ENDED}
         trained = sum(trial not in ended for trial, _ in progress.epochs)
         return ((self._trials - len(ended)) * self._epochs / self._trials - trained) / rate
+
+
+def _counts(states: Mapping[str, int]) -> str:
+    """` (3 stopped, 1 failed), 8 running`: how trials ended, and how many are under way."""
+    ends = ", ".join(f"{states[state]} {state.lower()}" for state in ENDED if states.get(state))
+    return f"{f' ({ends})' if ends else ''}, {states.get('RUNNING', 0)} running"
+
+
+def _rungs(progress: Progress) -> list[str]:
+    """`rungs 64 20 8`: how many trials have been judged at each of them."""
+    reached = progress.rungs()
+    return [f"rungs {' '.join(map(str, reached))}"] if reached else []

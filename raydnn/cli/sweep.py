@@ -20,6 +20,7 @@ def sweep(launch: Launch) -> None:
       raydnn sweep --resume digits-asha-20260101-120000-1a2b
     """
     from raydnn.analysis.tables import top
+    from raydnn.cli.course import print_course
     from raydnn.cli.progress import SweepLine, following
     from raydnn.cli.trials import print_top
     from raydnn.data.load import load_dataset
@@ -62,8 +63,8 @@ def sweep(launch: Launch) -> None:
         raise RaydnnError(
             f"no trial of {run.run_id} came to an end; `raydnn logs {run.uri} --errors` shows why"
         )
+    print_course(run, epochs)
     click.echo(
-        f"\nParquet: {run.uri}/trials/*.parquet\n"
         f"next: raydnn results show {run.uri} {best['trial_id'][0]}\n"
         f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
         err=True,

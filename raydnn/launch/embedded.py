@@ -39,7 +39,7 @@ def idle_processes_used() -> Iterator[None]:
     import ray
     from ray.tune.execution import tune_controller
 
-    class ActorClasses(tune_controller._ActorClassCache):  # type: ignore[misc]  # Ray has no types for it
+    class ActorClasses(tune_controller._ActorClassCache):
         def get(self, trainable: type) -> Any:
             return self._cache.setdefault(trainable, ray.remote(trainable))
 

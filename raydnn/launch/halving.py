@@ -6,6 +6,7 @@ trials of a stack can be told one by one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,8 @@ class RayHalving:
     def __init__(self, spec: Hyperband | Bohb, mode: str, max_epochs: int, seed: int) -> None:
         from ray.tune.schedulers import HyperBandForBOHB, HyperBandScheduler
 
+        # It tells of every bracket that it leaves out.
+        logging.getLogger("ray.tune.schedulers").setLevel(logging.ERROR)
         make = HyperBandForBOHB if isinstance(spec, Bohb) else HyperBandScheduler
         self._scheduler: Any = make(
             time_attr="epoch",

@@ -14,6 +14,7 @@ from raydnn.search.packing import pack
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
+from raydnn.train.member import trial_id
 
 _NAMESPACE = b"raydnn-stacks"
 _COLUMNS = ["number", "state", "best_value", "epochs", "config_hash", "seed"]
@@ -65,8 +66,10 @@ class Stacks:
             return []
         mark(run, self._last, **DIED)
         rows = _rows(run)
+        at = _at_rungs(run) if self._source.by_rung else {}
+        numbers = [number for plan in self._last for number, _ in plan.trials]
         self._source.learn(
-            {number: _result(rows[number]) for plan in self._last for number, _ in plan.trials}
+            {number: _result(rows[number], at.get(trial_id(number), {})) for number in numbers}
         )
         self._propose()
         commit_pending(run, [plan for plan in self._last if not _is_in(rows, plan, run)])
@@ -116,9 +119,19 @@ def _rows(run: Run) -> dict[int, dict[str, Any]]:
     return {row["number"]: row for row in rows}
 
 
-def _result(row: Mapping[str, Any]) -> Result:
+def _at_rungs(run: Run) -> dict[str, dict[int, float]]:
+    """Trial id → rung in epochs → the value that was judged there."""
+    found: dict[str, dict[int, float]] = {}
+    for row in read(run.location, "events").select(["kind", "trial_id", "epoch", "value"]).to_pylist():
+        if row["kind"] in ("stopped", "promoted"):
+            found.setdefault(row["trial_id"], {})[row["epoch"]] = row["value"]
+    return found
+
+
+def _result(row: Mapping[str, Any], at: Mapping[int, float]) -> Result:
     trained = row["state"] in ("COMPLETED", "STOPPED")
-    return Result(row["best_value"] if trained else None, row["epochs"] or 0, row["state"] == "COMPLETED")
+    value = row["best_value"] if trained else None
+    return Result(value, row["epochs"] or 0, row["state"] == "COMPLETED", at)
 
 
 def _is_in(rows: Mapping[int, Mapping[str, Any]], plan: Plan, run: Run) -> bool:

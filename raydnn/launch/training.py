@@ -50,7 +50,7 @@ def train_run(run: Run, trial: TrialSpec, resources: Resources, address: str | N
         prepare_environment(verbose)
         _fit(run, config, resources, workers=0)
         return
-    with ray_running(address, verbose):
+    with ray_running(address, verbose, resources.workers * resources.cpus_per_worker):
         slots(resources, cluster_nodes())
         _fit(run, config, resources, workers=resources.workers)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median_low
+from time import perf_counter, thread_time
 from typing import Any
 
 import torch
@@ -38,10 +39,11 @@ PROCESS_BYTES = 500 * 2**20
 """Memory of a training process before it has data: Python, torch, Ray."""
 DRIVER_BYTES = 1000 * 2**20
 """Memory of the command and of Ray's own processes."""
-SWEEP = Overhead(14.0, 0.6, 0.1, 0.02, 0.8)
-TRAIN = Overhead(4.0, 0.0, 0.0, 0.0, 1.0)
-"""Seconds on a machine that imports torch in IMPORT_SECONDS; on another they are longer or shorter in proportion."""
-IMPORT_SECONDS = 2.0
+SWEEP = Overhead(9.0, 0.4, 0.06, 0.02, 0.5)
+TRAIN = Overhead(3.0, 0.0, 0.0, 0.0, 0.3)
+"""Seconds on a free machine that imports torch in IMPORT_SECONDS; on another they are longer or shorter in
+proportion."""
+IMPORT_SECONDS = 1.2
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,10 @@ class Plan:
     steps: int
     """Optimizer steps of stacks, which are those of all their trials at once."""
     slots: int
+    load: float
+    """Wall seconds for each second of work while the probe ran: above 1 where others use the machine, too."""
     seconds: float
-    """Wall time from the command to the prompt."""
+    """Wall time from the command to the prompt, at this load."""
     seconds_between: tuple[float, float]
     """Shortest and longest of the made-up sweeps."""
     training_seconds: float
@@ -91,7 +95,7 @@ def plan_run(
         space: What its sweep searches; None for a training.
         slots: Stacks that are trained side by side.
         device: Where they would be trained; the probe runs there.
-        import_seconds: What the import of torch took here; None: as long as on the machine of the constants.
+        import_seconds: CPU seconds of torch's import here; None: as many as on the machine of the constants.
         allow: Called with the memory of a training process in bytes and the number of those that run at once,
             before anything is allocated; raises what the user is told where that is too much.
 
@@ -104,7 +108,9 @@ def plan_run(
     for stack in every:
         groups.setdefault(shape_of(stack.trials[0][1]), []).append(stack)
     at_once = min(slots, max(map(len, stacks)))
+    begun, begun_cpu = perf_counter(), thread_time()
     probed, data_bytes = _probe(groups.values(), device, lambda memory: allow(memory, at_once))
+    load = max(1.0, (perf_counter() - begun) / (thread_time() - begun_cpu)) if device.type == "cpu" else 1.0
     shapes = {key: number for number, key in enumerate(groups)}
     planned = [
         [
@@ -135,9 +141,10 @@ def plan_run(
         epochs_at_most=sum(trial.train.epochs for stack in every for _, trial in stack.trials),
         steps=sum(expected.epochs_of_shape[number] * each.steps for number, each in enumerate(probed)),
         slots=slots,
-        seconds=expected.wall_seconds,
-        seconds_between=between,
-        training_seconds=expected.training_seconds,
+        load=load,
+        seconds=load * expected.wall_seconds,
+        seconds_between=(load * between[0], load * between[1]),
+        training_seconds=load * expected.training_seconds,
         memory_bytes=DRIVER_BYTES + at_once * process,
         stack_memory_bytes=process,
         disk_bytes=completed + saved + rows,
@@ -223,7 +230,7 @@ def _shape_row(group: Sequence[Stack], probed: Probed) -> dict[str, Any]:
         "largest": largest,
         "parameters": probed.parameters,
         "steps_per_epoch": probed.steps,
-        "epoch_seconds": probed.cost.epoch.at(largest),
-        "epoch_seconds_alone": probed.cost.epoch.at(1),
+        "epoch_seconds": probed.cost.epoch_seconds(largest),
+        "epoch_seconds_alone": probed.cost.epoch_seconds(1),
         "memory_bytes": probed.memory_bytes,
     }

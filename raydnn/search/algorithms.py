@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from raydnn.search import grid, random, sobol
+from raydnn.search.bohb import BohbSearcher
 from raydnn.search.cmaes import CmaEsSearcher
 from raydnn.search.evolution import EvolutionSearcher
 from raydnn.search.generations import Generations, Learning, UpFront
@@ -14,7 +15,10 @@ from raydnn.search.pso import PsoSearcher
 from raydnn.search.searcher import Searcher
 from raydnn.search.tpe import TpeSearcher
 from raydnn.space.space import Space
+from raydnn.spec.algorithm import Tpe
+from raydnn.spec.checks import epochs_of
 from raydnn.spec.job import Job
+from raydnn.spec.scheduler import Bohb
 from raydnn.spec.trial import TrialSpec
 
 UP_FRONT: Mapping[str, Callable[[Space, Job], list[TrialSpec]]] = {
@@ -42,6 +46,10 @@ def generations(space: Space, job: Job) -> Generations:
     algorithm = job.search.algorithm
     if algorithm.name in UP_FRONT:
         return UpFront(UP_FRONT[algorithm.name](space, job))
+    scheduler = job.search.scheduler
+    if isinstance(scheduler, Bohb):
+        assert isinstance(algorithm, Tpe)
+        return Learning(space, job, BohbSearcher(space, job.seed, algorithm, scheduler, epochs_of(job)))
     return Learning(space, job, LEARNING[algorithm.name](space, job.seed, algorithm))
 
 

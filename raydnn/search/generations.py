@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
@@ -26,6 +26,8 @@ class Result:
     epochs: int
     finished: bool
     """Whether it was trained to its end."""
+    at: Mapping[int, float] = field(default_factory=dict)
+    """Rung in epochs → value there; only where `Generations.by_rung` asks for it."""
 
 
 class Generations(Protocol):
@@ -39,6 +41,10 @@ class Generations(Protocol):
     def expected(self) -> int:
         """Number of all trials, also of those that are not proposed yet."""
 
+    @property
+    def by_rung(self) -> bool:
+        """Whether `learn` needs the results at the rungs."""
+
     def propose(self) -> list[TrialSpec]:
         """The next generation's new trials; none when the sweep is over."""
 
@@ -48,6 +54,8 @@ class Generations(Protocol):
 
 class UpFront:
     """One generation, which nothing is learned from."""
+
+    by_rung = False
 
     def __init__(self, trials: Iterable[TrialSpec]) -> None:
         self._trials = list(trials)
@@ -84,6 +92,7 @@ class Learning:
         self._space, self._job, self._searcher = space, job, searcher
         self._sign = 1.0 if job.search.direction == "min" else -1.0
         self._trials = job.search.trials
+        self.by_rung = job.search.scheduler.name == "bohb"
         self._numbers: dict[tuple[str, int], int] = {}
         self._results: dict[int, Result] = {}
         self._asked = 0
@@ -157,5 +166,10 @@ class Learning:
         result = self._results[proposal.number]
         score = None if result.value is None else self._sign * result.value
         return Evaluation(
-            proposal.asked, proposal.assignment, score, result.epochs, result.finished and score is not None
+            proposal.asked,
+            proposal.assignment,
+            score,
+            result.epochs,
+            result.finished and score is not None,
+            {epochs: self._sign * value for epochs, value in result.at.items()},
         )

@@ -41,10 +41,19 @@ class Cost:
 
     start_seconds: float
     """Before the first epoch, besides the start of its process."""
-    epoch: Line
-    """An epoch: its steps, the evaluation, and the commit."""
+    part: Line
+    """An epoch of a part of the stack: its steps and the evaluation."""
+    parts: int
+    """Parts that are trained in turn."""
+    recording: Line
+    """Commit and checkpoint of the whole stack after an epoch."""
     end_seconds: float
     """After the last one, for each trial that was trained to the end."""
+
+    def epoch_seconds(self, trials: int) -> float:
+        """Seconds of an epoch of a stack that has some number of trials left, spread over its parts."""
+        parts = min(self.parts, trials)
+        return parts * self.part.fixed_seconds + trials * self.part.each_seconds + self.recording.at(trials)
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,7 @@ def timetable(
             now = max(free[slot], begin) + start + cost.start_seconds
             used[slot] = True
             for epoch in range(1, stack.epochs + 1):
-                now += cost.epoch.at(alive)
+                now += cost.epoch_seconds(alive)
                 epochs += alive
                 of_shape[stack.shape] += 1
                 if epoch in judged:

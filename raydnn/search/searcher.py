@@ -10,8 +10,8 @@ least as many trials as can be trained at once, and one smaller than `search.sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +31,8 @@ class Evaluation:
     epochs: int
     finished: bool
     """Whether it was trained to its end; False: a scheduler stopped it, or it diverged or failed."""
+    at: Mapping[int, float] = field(default_factory=dict)
+    """Rung in epochs → score at this very epoch, where the sweep's scheduler makes use of it."""
 
     @property
     def rank(self) -> tuple[int, int, float]:

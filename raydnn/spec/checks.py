@@ -83,7 +83,10 @@ def _rungs_within_budget(job: Job) -> Found:
         if len(below) + 1 < scheduler.brackets:
             message = f"{scheduler.brackets}, but with {budget}: {epochs} the last ones have no rung"
             yield "search.scheduler.brackets", f"{message}; allowed: at most {len(below) + 1}"
-    if isinstance(scheduler, Hyperband | Bohb) and epochs < scheduler.eta:
+    if isinstance(scheduler, Hyperband | Bohb) and epochs < 2:
+        message = f"{epochs}, but a rung of {scheduler.name} needs at least 2 epochs; allowed: at least 2"
+        yield "search.scheduler.max_epochs" if budget == "max_epochs" else budget, message
+    elif isinstance(scheduler, Hyperband | Bohb) and epochs < scheduler.eta:
         message = f"{epochs} epochs ({budget}) are too few for a rung of {scheduler.name} with this eta"
         yield "search.scheduler.eta", f"{scheduler.eta:g}, but {message}; allowed: above 1, at most {epochs}"
 

@@ -1,4 +1,7 @@
-"""The probe: a few steps of a stack, timed in this process, from which the time of a sweep is told."""
+"""The probe: a few steps of a stack, timed in this process, from which the time of a sweep is told.
+
+On a CPU it counts the seconds of this thread, which do not depend on what else the machine does.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from math import prod
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, thread_time
 
 import torch
 
@@ -22,8 +25,9 @@ from raydnn.train.evaluation import CHUNK, evaluate
 from raydnn.train.footprint import checkpoint_bytes, footprint, member_bytes
 from raydnn.train.loop import steps_per_epoch
 from raydnn.train.member import Member
+from raydnn.train.parts import part_sizes
 from raydnn.train.record import Record
-from raydnn.train.stack import Stack
+from raydnn.train.stack import Stack, layout_of
 from raydnn.train.workers import Workers
 
 MEASURED_SECONDS = 0.2
@@ -61,41 +65,47 @@ def probe(plan: Plan, dataset: Dataset, device: torch.device) -> Probed:
         dataset: Its data, flat and on `device`.
         device: Where it would be trained.
     """
+    members = [Member(number, spec) for number, spec in plan.trials]
+    first = members[0].spec
+    layout = layout_of(first, dataset)
+    sizes = part_sizes(members, layout, first.train.batch_of(len(dataset.train)), device)
     begun = _now(device)
-    stack = Stack([Member(number, spec) for number, spec in plan.trials], dataset, Workers(), device)
-    start_seconds = _now(device) - begun
-    trials = [spec for _, spec in plan.trials]
-    features = prod(dataset.features)
+    stack = Stack(members[: max(sizes)], dataset, Workers(), device)
+    start_seconds = (_now(device) - begun) * len(sizes)
     with TemporaryDirectory() as folder:
         run = create_run(folder, "probe", "", {"metric": "validation_loss", "mode": "min"})
         record = Record(run, 0, Workers(), 0)
-        many = len(trials), _epoch_seconds(stack, dataset, record)
+        many = _measure(stack, dataset, record)
         rows_bytes = _rows_bytes(run)
         end_seconds = _seconds(lambda: _save_member(record, stack), device)
-        stack.keep(range(0, len(trials), FEWER))
-        few = len(stack.members), _epoch_seconds(stack, dataset, record)
+        stack.keep(range(0, max(sizes), FEWER))
+        few = _measure(stack, dataset, record)
+    trials = [member.spec for member in members]
+    features = prod(dataset.features)
+    part, recording = (Line.through(*pair) for pair in zip(few, many, strict=True))
     return Probed(
-        Cost(start_seconds, Line.through(few, many), end_seconds),
+        Cost(start_seconds, part, len(sizes), recording, end_seconds),
         steps_per_epoch(stack, dataset),
-        stack.layout.size,
+        layout.count,
         footprint(trials, dataset),
         checkpoint_bytes(trials, features, stack.outputs),
-        member_bytes(trials[0], features, stack.outputs),
+        member_bytes(first, features, stack.outputs),
         rows_bytes,
     )
 
 
-def _epoch_seconds(stack: Stack, dataset: Dataset, record: Record) -> float:
-    """An epoch of a stack, from a part of its steps and of the evaluation."""
+def _measure(stack: Stack, dataset: Dataset, record: Record) -> list[tuple[int, float]]:
+    """Members and seconds: of an epoch, from a part of its steps and of the evaluation; and of its recording."""
     device = stack.device
     steps = steps_per_epoch(stack, dataset)
     training = _training_seconds(stack, dataset.train, 1)
-    measured = max(1, min(steps, round(MEASURED_SECONDS / training)))
+    measured = max(1, min(steps, round(MEASURED_SECONDS / max(training, 1e-4))))
     training = median(_training_seconds(stack, dataset.train, measured) for _ in range(3)) / measured * steps
     part = _first(dataset.validation, EVALUATED)
     evaluation = _seconds(lambda: evaluate(stack, part), device) * len(dataset.validation) / len(part)
     recording = _seconds(lambda: _record_epoch(stack, dataset, record), device)
-    return training + evaluation + recording
+    members = len(stack.members)
+    return [(members, training + evaluation), (members, recording)]
 
 
 def _training_seconds(stack: Stack, split: Split, steps: int) -> float:
@@ -137,14 +147,18 @@ def _first(split: Split, count: int) -> Split:
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of some work, the second time that it is done."""
+    """Seconds of some work, the median of three times after a first one."""
     work()
-    begun = _now(device)
-    work()
-    return _now(device) - begun
+    found = []
+    for _ in range(3):
+        begun = _now(device)
+        work()
+        found.append(_now(device) - begun)
+    return median(found)
 
 
 def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type == "cpu":
+        return thread_time()
+    torch.cuda.synchronize(device)
     return perf_counter()

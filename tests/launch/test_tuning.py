@@ -94,6 +94,8 @@ def undisturbed(begin: Callable[..., Any], left_over: Callable[..., Any]) -> Ite
     command.wait_for_commits(1)
     started = command.descendants()
     assert any(title.startswith("ray::ImplicitFunc") for title in started.values())
+    needless = ("autoscaler/_private/monitor.py", "dashboard/dashboard.py", "log_monitor.py")
+    assert not [title for title in started.values() if any(name in title for name in needless)]
     listening = command.listening()
     assert len(listening) > 5
     assert set(listening) <= LOOPBACK

@@ -317,6 +317,32 @@ CASES: dict[str, Bad] = {
         "job.yaml:7: search.scheduler.min_epochs: min_epochs: 20 is above train.epochs: 10; "
         "allowed: at most 10",
     ),
+    "more brackets than rungs": bad(
+        GOOD + SEARCH + "  scheduler: {name: asha, max_epochs: 27, brackets: 4}\n",
+        "job.yaml:7: search.scheduler.brackets: 4, but with max_epochs: 27 the last ones have no rung; "
+        "allowed: at most 3",
+    ),
+    "hyperband without a rung": bad(
+        GOOD + SEARCH + "  scheduler: {name: hyperband, max_epochs: 2}\n",
+        "job.yaml:7: search.scheduler.eta: 3, but 2 epochs (max_epochs) are too few for a rung of hyperband "
+        "with this eta; allowed: above 1, at most 2",
+    ),
+    "one epoch under bohb": bad(
+        GOOD + SEARCH + "  algorithm: tpe\n  scheduler: {name: bohb, max_epochs: 1}\n",
+        "job.yaml:8: search.scheduler.max_epochs: 1, but a rung of bohb needs at least 2 epochs; allowed: at least 2",
+    ),
+    "median after the training": bad(
+        GOOD + SEARCH + "  scheduler: {name: median, min_epochs: 11}\n",
+        "job.yaml:7: search.scheduler.min_epochs: min_epochs: 11 is above train.epochs: 10; allowed: at most 10",
+    ),
+    "bohb without tpe": bad(
+        GOOD + SEARCH + "  scheduler: bohb\n",
+        "job.yaml:7: search.scheduler: bohb, but the algorithm is random; allowed with bohb: algorithm tpe",
+    ),
+    "bohb with a batch": bad(
+        GOOD + SEARCH + "  algorithm: {name: tpe, batch: 4}\n  scheduler: bohb\n",
+        "job.yaml:7: search.algorithm.batch: bohb proposes a bracket at a time; leave it out",
+    ),
     "eta of 1": bad(
         GOOD + SEARCH + "  scheduler: {name: asha, eta: 1}\n",
         "job.yaml:7: search.scheduler.eta: 1; allowed: float, above 1",

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from raydnn.search.rungs import hyperband_brackets
 from raydnn.space.space import build_space
+from raydnn.spec.catalogue import components
 from raydnn.spec.load import load_job, require_sweep, require_training
-from raydnn.spec.search import Asha
+from raydnn.spec.scheduler import Asha, Bohb, Hyperband
 from raydnn.spec.trial import trial_of_job
 
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -17,8 +19,9 @@ FILES = sorted(JOBS.glob("*.yaml"))
 
 def test_the_files_are_there() -> None:
     expected = {"digits", "digits-asha", "fashion-mlp", "fashion-asha", "full-space"}
+    schedulers = {"digits-hyperband", "digits-bohb", "digits-median"}
     comparisons = {"activations", "initialization", "optimizers", "schedules"}
-    assert expected | comparisons <= {path.stem for path in FILES}
+    assert expected | schedulers | comparisons <= {path.stem for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -69,3 +72,23 @@ def test_the_demo_sweep_has_64_trials_under_asha() -> None:
     assert search.algorithm.name == "random"
     assert {"optimizer", "schedule", "activation", "init", "regularization.dropout"} <= set(search.space)
     assert search.space["train.batch_size"] == "choice(32, 64)"
+
+
+def test_each_scheduler_has_a_sweep_of_its_own() -> None:
+    names = set()
+    for path in FILES:
+        search = load_job(path).job.search
+        names.add(search.scheduler.name if search else "none")
+    assert names == set(components("scheduler"))
+
+
+def test_the_hyperband_sweep_is_one_band_and_the_bohb_sweep_two() -> None:
+    for name, trials in (("hyperband", 49), ("bohb", 17 * 2)):
+        search = load_job(JOBS / f"digits-{name}.yaml").job.search
+        assert search is not None
+        scheduler = search.scheduler
+        assert isinstance(scheduler, Hyperband | Bohb)
+        assert scheduler.max_epochs is not None
+        brackets = hyperband_brackets(scheduler.max_epochs, scheduler.eta)
+        assert trials % sum(bracket.trials for bracket in brackets) == 0
+        assert search.trials == trials

@@ -1,0 +1,48 @@
+"""The estimate of a stack's memory against what a process really takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+MEASURE = """
+import json, resource, sys, tempfile, torch
+from raydnn.data.load import load_dataset
+from raydnn.spec.job import Training
+from raydnn.spec.trial import TrialSpec
+from raydnn.store.files import locate
+from raydnn.train.checkpoint import save_checkpoint
+from raydnn.train.footprint import footprint
+from raydnn.train.loop import flat, train
+from raydnn.train.member import Member
+from raydnn.train.stack import Stack
+from raydnn.train.workers import Workers
+
+CPU = torch.device("cpu")
+torch.set_num_threads(1)
+count, fields = json.loads(sys.argv[1])
+trial = TrialSpec.from_training(Training.model_validate(fields))
+dataset = flat(load_dataset(trial.data), CPU)
+
+def peak(trial, count):
+    stack = Stack([Member(number, trial) for number in range(count)], dataset, Workers(), CPU)
+    for _ in train(stack, dataset, 1):
+        with tempfile.TemporaryDirectory() as folder:
+            save_checkpoint(locate(folder) / "state", stack.state_tensors(), {})
+        break
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+tiny = trial.model_copy(update={"model": trial.model.model_copy(update={"widths": (2,)})})
+base = peak(tiny, 1)
+print(json.dumps([peak(trial, count) - base, footprint([trial] * count, dataset)]))
+"""
+
+
+def test_the_estimate_is_near_the_measured_peak() -> None:
+    fields = {"model": {"widths": [256, 256]}, "optimizer": "adam", "train": {"batch_size": 512}}
+    given = json.dumps([32, {"data": "digits", **fields}])
+    done = subprocess.run([sys.executable, "-c", MEASURE, given], capture_output=True, text=True, check=True)
+    measured, estimated = json.loads(done.stdout)
+    assert measured > 100 * 2**20
+    assert measured / 1.5 < estimated < measured * 1.5
