@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from time import monotonic, sleep
 from typing import Any
+
+PATIENCE_SECONDS = 10.0
+"""Longest wait for processes that may never come; the sweep then goes on without them."""
 
 
 @contextmanager
@@ -43,12 +47,26 @@ def idle_processes_used() -> Iterator[None]:
         def get(self, trainable: type) -> Any:
             return self._cache.setdefault(trainable, ray.remote(trainable))
 
+    _await_processes()
     original = tune_controller._ActorClassCache
     tune_controller._ActorClassCache = ActorClasses
     try:
         yield
     finally:
         tune_controller._ActorClassCache = original
+
+
+def _await_processes() -> None:
+    """Wait until the processes that Ray starts ahead, one a core, are there: for actors it would start others."""
+    import ray
+    from ray._private.state import workers
+
+    if not ray.is_initialized():
+        return
+    cores = int(ray.cluster_resources().get("CPU", 0))
+    end = monotonic() + PATIENCE_SECONDS
+    while len(workers()) < cores and monotonic() < end:
+        sleep(0.05)
 
 
 def _start_nothing(_node: Any, **_options: Any) -> None:

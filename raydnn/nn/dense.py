@@ -24,16 +24,17 @@ class Dense(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(parameters["weight"])
         self.bias = nn.Parameter(parameters["bias"]) if "bias" in parameters else None
+        # The same memory for the passes by hand: a module looks its parameters up slowly.
+        self._weight = parameters["weight"]
+        self._bias = parameters["bias"].unsqueeze(2) if "bias" in parameters else None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute y."""
-        return self.units(inputs.mT).mT
+        return _units(self.weight, None if self.bias is None else self.bias.unsqueeze(2), inputs.mT).mT
 
     def units(self, inputs: Tensor) -> Tensor:
-        """Compute y unit by unit, (N, fan_out, B), of inputs (N, fan_in, B)."""
-        if self.bias is None:
-            return torch.bmm(self.weight, inputs)
-        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, inputs)
+        """Compute y unit by unit, (N, fan_out, B), of inputs (N, fan_in, B), for `backward` instead of autograd."""
+        return _units(self._weight, self._bias, inputs)
 
     def backward(self, inputs: Tensor, of_units: Tensor, gradients: Mapping[str, Tensor], add: bool) -> None:
         """Give the parameters their gradients: dW = dy·xᵀ, db = Σ dy.
@@ -44,17 +45,21 @@ class Dense(nn.Module):
             gradients: Where those of `weight` and `bias` go, in place.
             add: Whether to add to what is there, instead of replacing it.
         """
-        if add or len(inputs) > 1:
+        if add or inputs.shape[0] > 1:
             # Batched products into rows of the stack's matrix, which are apart, would be done one by one.
             put(torch.bmm(of_units, inputs.mT), gradients["weight"], add)
         else:
             torch.bmm(of_units, inputs.mT, out=gradients["weight"])
-        if self.bias is not None:
+        if self._bias is not None:
             put(of_units.sum(dim=2), gradients["bias"], add)
 
     def of_inputs(self, of_units: Tensor) -> Tensor:
         """The gradient dx = Wᵀdy of the inputs (N, fan_in, B)."""
-        return torch.bmm(self.weight.mT, of_units)
+        return torch.bmm(self._weight.mT, of_units)
+
+
+def _units(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
+    return torch.bmm(weight, inputs) if bias is None else torch.baddbmm(bias, weight, inputs)
 
 
 def put(gradient: Tensor, place: Tensor, add: bool) -> None:

@@ -43,7 +43,7 @@ class Run:
 
     def of(self, stacked: Tensor) -> Tensor:
         """This run's rows of a tensor with leading member dimension, as a view."""
-        whole = len(stacked) == self.stop - self.start
+        whole = stacked.shape[0] == self.stop - self.start
         return stacked if whole else stacked[self.start : self.stop]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, cycle, repeat
 from statistics import median_low
 from time import perf_counter, thread_time
 from typing import Any
@@ -25,9 +26,12 @@ from raydnn.search.planning import (
     rung_table,
     timetable,
 )
+from raydnn.search.rungs import hyperband_brackets
 from raydnn.search.stopping import RULES
 from raydnn.space.space import Space
+from raydnn.spec.checks import epochs_of
 from raydnn.spec.job import Job
+from raydnn.spec.scheduler import Bohb
 from raydnn.spec.trial import trial_of_job
 from raydnn.train.footprint import dataset_bytes, footprint
 from raydnn.train.loop import flat
@@ -162,8 +166,7 @@ def _stacks(job: Job, space: Space | None) -> Iterator[list[Stack]]:
     sizes = [len(first)]
     trials = first
     if not coming.over:
-        later = getattr(job.search.algorithm, "batch", len(first))
-        sizes = generation_sizes(coming.expected, len(first), later)
+        sizes = generation_sizes(coming.expected, _batches(job, len(first)))
         trials = first + random.propose(space, job)[len(first) :]
     stacks = begun = 0
     for size in sizes:
@@ -173,6 +176,16 @@ def _stacks(job: Job, space: Space | None) -> Iterator[list[Stack]]:
             for stack in packed
         ]
         stacks, begun = stacks + len(packed), begun + size
+
+
+def _batches(job: Job, first: int) -> Iterator[int]:
+    """Trials that an algorithm that learns proposes at a time, of which `first` come first."""
+    assert job.search is not None
+    scheduler = job.search.scheduler
+    if isinstance(scheduler, Bohb):
+        brackets = hyperband_brackets(epochs_of(job), scheduler.eta)
+        return cycle(bracket.trials for bracket in reversed(brackets))
+    return chain([first], repeat(getattr(job.search.algorithm, "batch", first)))
 
 
 def _probe(

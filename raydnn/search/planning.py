@@ -7,7 +7,7 @@ lower ones were judged there, as in a sweep; only the results are made up. Pure 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -177,9 +177,16 @@ def rung_table(stops: Mapping[int, int], trials: int) -> list[dict[str, int]]:
     return rows
 
 
-def generation_sizes(trials: int, first: int, later: int) -> list[int]:
-    """Trials of each generation of an algorithm that learns."""
-    sizes = [min(first, trials)]
-    while (left := trials - sum(sizes)) > 0:
-        sizes.append(min(later, left))
+def generation_sizes(trials: int, batches: Iterable[int]) -> list[int]:
+    """Trials of each generation of an algorithm that learns.
+
+    Args:
+        trials: All of them.
+        batches: How many it proposes at a time, at least as many in all.
+    """
+    sizes: list[int] = []
+    for batch in batches:
+        sizes.append(min(batch, trials - sum(sizes)))
+        if sum(sizes) == trials:
+            break
     return sizes

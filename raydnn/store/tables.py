@@ -139,7 +139,7 @@ EVENTS = (
     Column("run_id", STRING, "the run"),
     Column("sequence", INT64, "order of the events, from 1"),
     Column("at", TIMESTAMP, "when it happened"),
-    Column("kind", STRING, "started, rung, stopped, promoted, failed, retried, ..."),
+    Column("kind", STRING, "started, rung, stopped, promoted, paused, resumed, failed, retried"),
     Column("trial_id", STRING, "the trial it is about"),
     Column("epoch", INT32, "the epoch it is about"),
     Column("bracket", INT32, "the scheduler's bracket"),

@@ -63,13 +63,15 @@ def train_epoch(
     grad_norm = loss_sum
     stack.optimizer.plan(table[0], table[1])
     for start in range(0, n, step_size):
-        batches = torch.split(orders[..., start : start + step_size], batch_size, dim=-1)
-        examples = sum(rows.shape[-1] for rows in batches)
+        stop = min(start + step_size, n)
+        batches = [
+            orders[..., first : min(first + batch_size, stop)] for first in range(start, stop, batch_size)
+        ]
         for number, rows in enumerate(batches):
             share = None if shares is None else shares[start // batch_size + number]
             batch = make_batch(stack, split, rows, share, noise)
             outputs, losses = backpropagate(
-                stack, batch, noise, examples=examples, first=number == 0, last=number == len(batches) - 1
+                stack, batch, noise, examples=stop - start, first=number == 0, last=number == len(batches) - 1
             )
             loss_sum += losses
             if stack.has_accuracy:

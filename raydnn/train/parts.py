@@ -8,12 +8,15 @@ shapes, never the time; a member's numbers are the same in any part.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 
+from raydnn.data.dataset import Dataset
 from raydnn.nn.layout import Layout
 from raydnn.train.member import Member
+from raydnn.train.stack import Stack, layout_of
+from raydnn.train.workers import Workers
 
 CACHE_BYTES = 5 << 20
 """What the members of a part may go through in a step on a CPU: parameters and a batch's activations.
@@ -24,6 +27,28 @@ members of 20 kB from 64 at once on.
 
 MOST_FUSED = 128
 """Most members of a part on a CPU; more gain nothing."""
+
+
+def cut(
+    members: Sequence[Member],
+    dataset: Dataset,
+    workers: Workers,
+    device: torch.device,
+    sizes: Sequence[int] | None = None,
+) -> list[Stack]:
+    """Make the parts of a stack.
+
+    Args:
+        members: The stack's members; they share shapes.
+        dataset: The data, flat and on `device`.
+        workers: This process among the data-parallel workers.
+        device: Where they are trained.
+        sizes: Sizes of the parts; None: those of the rule.
+    """
+    first = members[0].spec
+    batch_size = first.train.batch_of(len(dataset.train))
+    edges = accumulate(sizes or part_sizes(members, layout_of(first, dataset), batch_size, device), initial=0)
+    return [Stack(members[start:end], dataset, workers, device) for start, end in pairwise(edges)]
 
 
 def part_sizes(members: Sequence[Member], layout: Layout, batch_size: int, device: torch.device) -> list[int]:

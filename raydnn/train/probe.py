@@ -80,6 +80,7 @@ def probe(plan: Plan, dataset: Dataset, device: torch.device) -> Probed:
         end_seconds = _seconds(lambda: _save_member(record, stack), device)
         stack.keep(range(0, max(sizes), FEWER))
         few = _measure(stack, dataset, record)
+        record.close()
     trials = [member.spec for member in members]
     features = prod(dataset.features)
     part, recording = (Line.through(*pair) for pair in zip(few, many, strict=True))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate, pairwise
 from math import isfinite
 
 import torch
@@ -25,9 +24,9 @@ from raydnn.train.evaluation import evaluate
 from raydnn.train.loop import flat, train
 from raydnn.train.member import MUST_BE_FINITE, Member, State
 from raydnn.train.memory import keep_freed_memory
-from raydnn.train.parts import part_sizes
+from raydnn.train.parts import cut
 from raydnn.train.record import Record
-from raydnn.train.stack import Stack, layout_of
+from raydnn.train.stack import Stack
 from raydnn.train.statistics import set_exact_statistics
 from raydnn.train.verdict import Judge, Verdict
 from raydnn.train.workers import Workers
@@ -106,14 +105,9 @@ class _Session:
             self.members = [Member.from_json(values) for values in saved[1]["members"]]
         running = [member for member in self.members if member.running]
         dataset = self.dataset(running[0].spec.data, self.device)
-        batch_size = running[0].spec.train.batch_of(len(dataset.train))
-        layout = layout_of(running[0].spec, dataset)
-        sizes = saved[1]["parts"] if saved else part_sizes(running, layout, batch_size, self.device)
-        edges = [0, *accumulate(sizes)]
-        parts = [
-            Stack(running[start:end], dataset, self.workers, self.device) for start, end in pairwise(edges)
-        ]
-        self.parameters = layout.count
+        sizes = saved[1]["parts"] if saved else None
+        parts = cut(running, dataset, self.workers, self.device, sizes)
+        self.parameters = parts[0].layout.count
         self.strategy = "fused" if len(parts) == 1 and parts[0].fused else "in turn"
         self.commit_trials()
         done_epochs = 0

@@ -24,7 +24,8 @@ from raydnn.spec.load import load_job
 from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.train.loop import flat, train
 from raydnn.train.member import Member
-from raydnn.train.stack import Stack
+from raydnn.train.memory import keep_freed_memory
+from raydnn.train.parts import cut
 from raydnn.train.workers import Workers
 
 REFERENCE_JOB = ROOT / "jobs" / "fashion-mlp.yaml"
@@ -112,10 +113,10 @@ def raydnn_loop(trials: Sequence[TrialSpec], dataset: Dataset, device: torch.dev
         device: Where to train.
     """
     there = without_validation(dataset).to(device)
-    stacks = [
-        Stack([Member(number, trial) for number, trial in plan.trials], there, Workers(), device)
-        for plan in pack(trials, len(trials))
-    ]
+    # A setting of the whole process: the peers in it gain by it, too.
+    keep_freed_memory()
+    members = [[Member(number, trial) for number, trial in plan.trials] for plan in pack(trials, len(trials))]
+    stacks = [part for stack in members for part in cut(stack, there, Workers(), device)]
     epochs = [train(stack, there, 1) for stack in stacks]
     return lambda: timed(lambda: [next(each) for each in epochs])
 

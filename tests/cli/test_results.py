@@ -183,3 +183,40 @@ def test_top_is_quick_and_needs_neither_torch_nor_ray(storage: Path) -> None:
         if times[-1] < 1:
             break
     assert min(times) < 1
+
+
+def test_replay_compares_schedulers(cli, tmp_path: Path) -> None:
+    search = {"trials": 4, "space": {"optimizer.lr": "uniform(0, 1)"}}
+    job = {"name": "demo", "data": "digits", "optimizer": "sgd", "search": search}
+    resolved = {"metric": "validation_loss", "mode": "min", "command": "sweep", "job": job}
+    run = create_run(str(tmp_path), NEW, "", resolved)
+    spec = TrialSpec.from_training(
+        TrialSpec.model_validate({"data": "digits", "optimizer": "sgd", "train": {"epochs": 3}})
+    )
+    commit_trials(run, 0, 1, [trial_row(run, f"t{n:05d}", n, spec, state="COMPLETED") for n in range(4)])
+    for epoch in (1, 2, 3):
+        rows = [
+            {"trial_id": f"t{n:05d}", "epoch": epoch, "train_loss": 1.0, "validation_loss": loss / epoch}
+            for n, loss in enumerate(LOSSES)
+        ]
+        commit_epochs(run, 0, 1, rows)
+    place = str(tmp_path / NEW)
+    outcome = cli("results", "replay", place, "-o", "json", "--plot", str(tmp_path / "replay.png"))
+    assert outcome.code == 0, outcome.err
+    rows = {row["scheduler"]: row for row in json.loads(outcome.out)}
+    assert list(rows) == ["none", "asha", "hyperband", "median"]
+    assert (rows["none"]["epochs"], rows["none"]["regret"], rows["none"]["picked"]) == (12, 0, "t00001")
+    # 0.25 is worse than all but the best third of 0.5 and 0.125; 2.0 is, too
+    assert (rows["asha"]["stopped_at"], rows["asha"]["epochs"]) == ("2 at 1", 8)
+    assert (tmp_path / "replay.png").is_file()
+    later = cli("results", "replay", place, "--scheduler", "asha", "--min-epochs", "2", "-o", "json")
+    assert json.loads(later.out)[0]["stopped_at"] == "2 at 2"
+    for arguments, told in [
+        (["--scheduler", "none", "--eta", "2"], "none has no eta"),
+        (["--min-epochs", "4"], "the trials had 3 epochs"),
+        (["--eta", "1"], "--eta"),
+        (["--plot", str(tmp_path / "replay.pdf")], ".png"),
+    ]:
+        outcome = cli("results", "replay", place, *arguments)
+        assert outcome.code == 2
+        assert told in outcome.err

@@ -154,20 +154,20 @@ def test_asha_stops_what_rays_stops(brackets: int, mode: str) -> None:
     for seed, stack in ((0, 1), (1, 8)):
         recorded = curves(40, 27, Random(seed))
         np.random.seed(seed)
-        alone = ASHAScheduler("epoch", "loss", mode, 27, 1, 3, brackets)
+        alone: Any = ASHAScheduler("epoch", "loss", mode, 27, 1, 3, brackets)
         spec = {"name": "asha", "eta": 3.0, "brackets": brackets}
         judged: Any = ray_scheduler(search(spec, mode), 27, 0)
         judged.begin(range(40))
         trials = [Trial("t", trial_id=str(n), stub=True) for n in recorded]
         for number, trial in enumerate(trials):
-            alone.on_trial_add(None, trial)  # type: ignore[arg-type]
+            alone.on_trial_add(None, trial)
             # Ray draws a trial's bracket; here both must have the same.
             alone._trial_info[str(number)] = alone._brackets[judged._bracket[number]]
         expected = dict.fromkeys(recorded, 27)
         for epoch in range(1, 27):
             for number, trial in enumerate(trials):
                 result = {"epoch": epoch, "loss": recorded[number][epoch - 1]}
-                if expected[number] == 27 and alone.on_trial_result(None, trial, result) == "STOP":  # type: ignore[arg-type]
+                if expected[number] == 27 and alone.on_trial_result(None, trial, result) == "STOP":
                     expected[number] = epoch
         assert ours(spec, recorded, mode, stack, Random(seed)) == expected
         assert set(judged._bracket.values()) == set(range(brackets))
@@ -202,10 +202,11 @@ def test_a_trials_bracket_is_a_function_of_seed_and_number_alone() -> None:
             scheduler.begin(generation)
         return dict(scheduler._bracket)
 
-    before = np.random.get_state()[1]
+    before: Any = np.random.get_state()
     assert drawn(0, [range(50)]) == drawn(0, [range(20), range(20, 50)])
     assert drawn(0, [range(50)]) != drawn(1, [range(50)])
-    assert np.array_equal(before, np.random.get_state()[1])
+    after: Any = np.random.get_state()
+    assert np.array_equal(before[1], after[1])
 
 
 def test_a_generation_fills_brackets_of_its_own() -> None:

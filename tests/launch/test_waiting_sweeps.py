@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 from collections import defaultdict
 from collections.abc import Callable
@@ -81,20 +82,22 @@ def check(run: Path, sizes: tuple[int, ...]) -> None:
                 assert trials[trial_id]["epochs"] > epoch
 
 
-def test_a_killed_hyperband_sweep_whose_brackets_span_more_stacks_than_slots(
-    raydnn: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_hyperband_sweep_whose_brackets_span_more_stacks_than_slots(
+    raydnn: Callable[..., Any], tmp_path: Path, killed: bool
 ) -> None:
-    """Six stacks on the machine's few slots: they give way at rungs, before and after the driver is killed."""
+    """Six stacks on one slot: they give way at rungs, before and after the driver is killed."""
     run = tmp_path / "run"
     path = job(tmp_path, "random", "hyperband")
-    # One slot, or two on a machine of four cores: fewer than the stacks of the largest bracket.
-    command = raydnn(
-        run, "sweep", path, f"storage={tmp_path}", "--run-id", "run", "resources.cpus_per_worker=2"
-    )
-    command.wait_for_commits(4)
-    command.process.send_signal(signal.SIGKILL)
-    assert command.end()[0] == -signal.SIGKILL
-    code, output = raydnn(run, "sweep", "--resume", str(run)).end()
+    whole_machine = f"resources.cpus_per_worker={os.cpu_count()}"
+    options = [f"storage={tmp_path}", "--run-id", "run", whole_machine]
+    command = raydnn(run, "sweep", path, *options)
+    if killed:
+        command.wait_for_commits(4)
+        command.process.send_signal(signal.SIGKILL)
+        assert command.end()[0] == -signal.SIGKILL
+        command = raydnn(run, "sweep", "--resume", str(run))
+    code, output = command.end()
     assert code == 0, output
     kinds = [row["kind"] for row in rows(run, "events")]
     assert kinds.count("paused") >= 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain, cycle, repeat
+
 import pytest
 
 from raydnn.search.planning import (
@@ -93,8 +95,9 @@ def test_the_rungs_count_who_arrives_and_who_goes_on() -> None:
 
 
 def test_generations_hold_all_trials() -> None:
-    assert generation_sizes(50, 16, 8) == [16, 8, 8, 8, 8, 2]
-    assert generation_sizes(10, 16, 8) == [10]
+    assert generation_sizes(50, chain([16], repeat(8))) == [16, 8, 8, 8, 8, 2]
+    assert generation_sizes(10, repeat(16)) == [10]
+    assert generation_sizes(30, cycle([16, 10, 7])) == [16, 10, 4]
 
 
 def test_made_up_curves_depend_on_the_seed_alone() -> None:

@@ -236,6 +236,40 @@ def test_a_diverged_member_ends_at_once_and_is_never_judged(make_trial: MakeTria
         assert found == [pytest.approx(row, rel=1e-6) for row in expected]
 
 
+@pytest.mark.parametrize("every", [0, 1, 2])
+def test_a_stack_that_gives_way_goes_on_as_if_it_had_not(
+    make_trial: MakeTrial, new_run: NewRun, every: int
+) -> None:
+    """It leaves at rungs, where a member has diverged or is to stop, and again as soon as it is back."""
+    train = {"epochs": 4, "checkpoint_every_epochs": every}
+    wild = make_trial(loss="mse", activation="linear", optimizer={"name": "sgd", "lr": 1e6}, train=train)
+    trials = [wild, *(make_trial(loss="mse", seed=seed, train=train) for seed in range(3))]
+
+    def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
+        rung = epoch - 1 if epoch in (1, 3) else None
+        return {m.number: Verdict(rung is not None and m.number == epoch, rung, 5) for m in members}
+
+    calls: list[int] = []
+
+    def impatient(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict] | None:
+        calls.append(epoch)
+        return None if epoch in (1, 3) and calls.count(epoch) < 3 else judge(epoch, members)
+
+    calm, run = new_run("calm"), new_run()
+    expected = _run(calm, trials, judge)
+    members = _run(run, trials, impatient)
+    while any(member.running for member in members):
+        members = _run(run, trials, impatient)
+    assert calls == [1, 1, 1, 2, 3, 3, 3, 4]
+    assert [member.state for member in members] == ["DIVERGED", "STOPPED", "COMPLETED", "STOPPED"]
+    columns = ["state", "epochs", "rung", "bracket", "best_value", "m_final_train_loss", "stop_reason"]
+    for number in range(4):
+        assert str(members[number].history) == str(expected[number].history)
+        rows = [_trials(each)[number] for each in (run, calm)]
+        assert str([rows[0][name] for name in columns]) == str([rows[1][name] for name in columns])
+        assert len(_epochs(run, number)) == members[number].epochs
+
+
 def test_a_stack_of_diverged_members_only_ends(make_trial: MakeTrial, new_run: NewRun) -> None:
     wild = make_trial(loss="mse", activation="linear", optimizer={"name": "sgd", "lr": 1e6})
     members = _run(new_run(), [wild, wild])
