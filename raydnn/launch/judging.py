@@ -72,6 +72,8 @@ class Judging:
         self._ended: list[bool] = []
         self._to_drop: set[int] = set()
         """Stacks that have ended, while the scheduler still counts on their trials."""
+        self._first = 0
+        """All stacks below this one have ended."""
         self._waiting: dict[tuple[int, int], Mapping[int, float]] = {}
         """(epoch, stack) → trial → result, not heard yet."""
         self._heard: set[tuple[int, int]] = set()
@@ -129,7 +131,7 @@ class Judging:
         )
         return own and all(
             (epoch, lower) in self._heard or (self._ended[lower] and (epoch, lower) not in self._waiting)
-            for lower in range(stack)
+            for lower in range(self._first, stack)
         )
 
     def _hear(self, epoch: int, stack: int, values: Mapping[int, float]) -> None:
@@ -154,8 +156,19 @@ class Judging:
                     decided.update(self._scheduler.end(number))
                 self._members[stack] = []
                 self._take(decided)
+                self._forget(stack)
                 return True
         return False
+
+    def _forget(self, stack: int) -> None:
+        """Let go of what is known of a stack that has ended, for a sweep may have very many."""
+        for epoch in self._scheduler.rungs:
+            self._heard.discard((epoch, stack))
+            self._verdicts.pop((stack, epoch), None)
+        while (
+            self._first < len(self._ended) and self._ended[self._first] and self._first not in self._to_drop
+        ):
+            self._first += 1
 
     def _take(self, decided: Mapping[int, Decision]) -> None:
         """Note decisions, and publish the verdicts of the stacks that lack none."""

@@ -257,7 +257,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
 NAMES = iter(range(1_000_000))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(sweeps(fails=False), st.integers(1, 3), st.integers(0, 25), st.randoms(use_true_random=False))
 def test_a_sweep_whose_driver_dies_decides_as_one_that_was_not_disturbed(
     storage: str, sweep: Sweep, slots: int, steps: int, rng: Random
