@@ -54,10 +54,17 @@ def plot(sweep: Recorded, replayed: Sequence[Replayed], path: Path) -> None:
         if each.picked is not None:
             panel.legend(title="picked", fontsize=8)
     panels[0].set_ylabel(sweep.metric)
-    values = [value for curve in sweep.curves.values() for value in curve]
-    if sweep.mode == "min" and min(values) > 0 and max(values) > 20 * min(values):
-        panels[0].set_yscale("log")
+    panels[0].set_ylim(*_limits(sweep))
     try:
         figure.savefig(path)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error}") from error
+
+
+def _limits(sweep: Recorded) -> tuple[float, float]:
+    """Values between which the curves are drawn: all but the worst tenth, and a margin."""
+    values = sorted(sweep.sign * value for curve in sweep.curves.values() for value in curve)
+    best, worst = values[0], values[int(0.9 * (len(values) - 1))]
+    margin = 0.05 * (worst - best) or 1.0
+    low, high = sorted((sweep.sign * (best - margin), sweep.sign * (worst + margin)))
+    return low, high

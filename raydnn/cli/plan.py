@@ -89,7 +89,7 @@ def told(plan: Plan) -> dict[str, Any]:
             f"{name.removesuffix('_seconds')} {s:.2g} s" for name, s in vars(plan.overhead).items()
         ),
     }
-    return {**fields, "shapes": plan.shapes, "rungs": plan.rungs}
+    return {**fields, "shapes": plan.shapes, **({"rungs": plan.rungs} if plan.rungs else {})}
 
 
 def duration(seconds: float) -> str:

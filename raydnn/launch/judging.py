@@ -156,15 +156,14 @@ class Judging:
                     decided.update(self._scheduler.end(number))
                 self._members[stack] = []
                 self._take(decided)
-                self._forget(stack)
+                self._pass(stack)
                 return True
         return False
 
-    def _forget(self, stack: int) -> None:
-        """Let go of what is known of a stack that has ended, for a sweep may have very many."""
+    def _pass(self, stack: int) -> None:
+        """Nobody has to wait for a stack that has ended; its verdicts are kept, should they be asked for again."""
         for epoch in self._scheduler.rungs:
             self._heard.discard((epoch, stack))
-            self._verdicts.pop((stack, epoch), None)
         while (
             self._first < len(self._ended) and self._ended[self._first] and self._first not in self._to_drop
         ):

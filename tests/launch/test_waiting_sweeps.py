@@ -112,7 +112,12 @@ def test_a_bohb_sweep_proposes_a_bracket_at_a_time(raydnn: Callable[..., Any], t
     code, output = raydnn(run, "sweep", path, f"storage={tmp_path}", "--run-id", "run").end()
     assert code == 0, output
     check(run, SIZES)
-    assert {row["number"] for row in rows(run, "trials") if row["bracket"] == 0} == set(range(9))
+    first = {row["number"]: row["bracket"] for row in rows(run, "trials") if row["number"] < 9}
+    assert set(first.values()) <= {
+        0,
+        None,
+    }  # one that diverges before its first rung never hears of its bracket
+    assert {row["bracket"] for row in rows(run, "trials") if row["number"] >= 9} == {1, 2}
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_names_a_job_file_may_use() -> None:
     assert {*schedules.split(), "one_cycle", "wsd"} <= set(components("schedule"))
     assert {"none", "value", "norm", "per_layer"} <= set(components("clip"))
     assert list(components("algorithm"))[:3] == ["random", "grid", "sobol"]
-    assert list(components("scheduler")) == ["none", "asha"]
+    assert list(components("scheduler")) == ["none", "asha", "hyperband", "bohb", "median"]
     assert {"perceptron", "mlp", "residual_mlp"} <= set(components("model"))
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 MEASURE = """
-import json, resource, sys, tempfile, torch
+import json, re, sys, tempfile, torch
 from raydnn.data.load import load_dataset
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
@@ -31,7 +31,8 @@ def peak(trial, count):
         with tempfile.TemporaryDirectory() as folder:
             save_checkpoint(locate(folder) / "state", stack.state_tensors(), {})
         break
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # not ru_maxrss, which a child takes over from the process that starts it
+    return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) * 1024
 
 tiny = trial.model_copy(update={"model": trial.model.model_copy(update={"widths": (2,)})})
 base = peak(tiny, 1)
