@@ -34,17 +34,19 @@ def sweep(launch: Launch) -> None:
     from raydnn.space.space import build_space
     from raydnn.spec.load import Places, require_sweep
     from raydnn.store.run import new_run_id
+    from raydnn.train.footprint import fitting
 
     given, run = begun_or_resumed("sweep", launch, require_sweep)
     check_place(launch.address, given.job.resources)
     search = given.job.search
     assert search is not None
     space = build_space(given.job, given.loaded.places if given.loaded else Places({}))
-    stacks = Stacks(generations(space, given.job), search.stack)
+    dataset = load_dataset(given.job.data)
+    fits = fitting(search.stack_memory_gib, dataset)
+    stacks = Stacks(generations(space, given.job), search.stack, fits)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
-    prepared = None
+    prepared = prepare(given.job.data, dataset)
     if run is None:
-        prepared = prepare(trials[0].data, load_dataset(trials[0].data))
         new_id = launch.run_id or new_run_id(given.job.name)
         run = begin(given.job, given.text, new_id, "sweep", stacks.plans, space.tree(), stacks.expected)
     first = "" if stacks.over else f", the first {len(trials)}"

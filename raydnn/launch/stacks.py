@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raydnn.errors import StoreError
@@ -27,18 +27,24 @@ class Stacks:
     earlier generations, so a resumed sweep proposes what it had proposed before.
     """
 
-    def __init__(self, generations: Generations, most: int) -> None:
+    def __init__(
+        self,
+        generations: Generations,
+        most: int,
+        fitting: Callable[[Sequence[TrialSpec]], int] | None = None,
+    ) -> None:
         """Begin with the first generation.
 
         Args:
             generations: The trials of the sweep.
             most: Most trials of a stack.
+            fitting: Of trials of one shape, how many fit into memory at once; None: any number.
         """
         self.plans: list[Plan] = []
         """The list grows in place."""
         self.generations: list[Sequence[Plan]] = []
         """The same stacks, generation by generation."""
-        self._source, self._most = generations, most
+        self._source, self._most, self._fitting = generations, most, fitting
         self._trials = 0
         self._last: list[Plan] = []
         self._propose()
@@ -79,7 +85,7 @@ class Stacks:
         trials = self._source.propose()
         self._last = [
             Plan(len(self.plans) + plan.number, tuple((self._trials + n, trial) for n, trial in plan.trials))
-            for plan in pack(trials, self._most)
+            for plan in pack(trials, self._most, self._fitting)
         ]
         self.plans += self._last
         self.generations.append(self._last)

@@ -32,8 +32,8 @@ from raydnn.space.space import Space
 from raydnn.spec.checks import epochs_of
 from raydnn.spec.job import Job
 from raydnn.spec.scheduler import Bohb
-from raydnn.spec.trial import trial_of_job
-from raydnn.train.footprint import dataset_bytes, footprint
+from raydnn.spec.trial import TrialSpec, trial_of_job
+from raydnn.train.footprint import dataset_bytes, fitting, footprint
 from raydnn.train.loop import flat
 from raydnn.train.probe import Probed, probe
 
@@ -106,7 +106,10 @@ def plan_run(
     Raises:
         DataError: The data cannot be read.
     """
-    stacks = [list(generation) for generation in _stacks(job, space)]
+    fits = None
+    if job.search is not None:
+        fits = fitting(job.search.stack_memory_gib, load_dataset(job.data))
+    stacks = [list(generation) for generation in _stacks(job, space, fits)]
     every = [stack for generation in stacks for stack in generation]
     groups: dict[Hashable, list[Stack]] = {}
     for stack in every:
@@ -156,7 +159,9 @@ def plan_run(
     )
 
 
-def _stacks(job: Job, space: Space | None) -> Iterator[list[Stack]]:
+def _stacks(
+    job: Job, space: Space | None, fits: Callable[[Sequence[TrialSpec]], int] | None
+) -> Iterator[list[Stack]]:
     """The stacks of each generation; trials that depend on results are drawn from the space instead."""
     if space is None or job.search is None:
         yield [Stack(0, ((0, trial_of_job(job)),))]
@@ -170,7 +175,7 @@ def _stacks(job: Job, space: Space | None) -> Iterator[list[Stack]]:
         trials = first + random.propose(space, job)[len(first) :]
     stacks = begun = 0
     for size in sizes:
-        packed = pack(trials[begun : begun + size], job.search.stack)
+        packed = pack(trials[begun : begun + size], job.search.stack, fits)
         yield [
             Stack(stacks + stack.number, tuple((begun + number, trial) for number, trial in stack.trials))
             for stack in packed

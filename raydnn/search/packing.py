@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,12 +19,15 @@ class Stack:
     """Number and configuration of each, equal optimizers side by side, and equal activations within them."""
 
 
-def pack(trials: Sequence[TrialSpec], most: int) -> list[Stack]:
+def pack(
+    trials: Sequence[TrialSpec], most: int, fitting: Callable[[Sequence[TrialSpec]], int] | None = None
+) -> list[Stack]:
     """Group trials whose tensors have the same shapes and whose loops have the same steps.
 
     Args:
         trials: The trials, numbered by their position.
         most: Most trials of a stack.
+        fitting: Of trials of one shape, how many fit into memory at once; None: any number.
 
     Returns:
         Stacks of near equal size within a group, those with the most to do first, so that all slots end at about
@@ -36,7 +39,10 @@ def pack(trials: Sequence[TrialSpec], most: int) -> list[Stack]:
     groups: dict[Hashable, list[tuple[int, TrialSpec]]] = {}
     for number, trial in enumerate(trials):
         groups.setdefault(shape_of(trial), []).append((number, trial))
-    portions = [portion for group in groups.values() for portion in _portions(group, most)]
+    portions = []
+    for group in groups.values():
+        fit = most if fitting is None else min(most, fitting([trial for _, trial in group]))
+        portions += _portions(group, fit)
     portions.sort(key=_work, reverse=True)
     return [Stack(number, tuple(sorted(portion, key=_order))) for number, portion in enumerate(portions)]
 

@@ -29,6 +29,9 @@ class Search(Spec):
     metric: Metric = parameter("validation_loss", "column of `epochs` that ranks trials")
     mode: Mode | None = parameter(None, "direction that is better; null: the metric's own")
     stack: int = parameter(32, "most trials that are trained in one stack", ge=1)
+    stack_memory_gib: float = parameter(
+        4.0, "most memory a stack may take, by estimate; larger trials have smaller stacks", gt=0
+    )
     space: dict[str, Any] = parameter(..., "dotted field → domain")
 
     @property

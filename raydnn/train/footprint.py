@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 from raydnn.data.dataset import Dataset, Split
@@ -58,6 +58,22 @@ def footprint(trials: Sequence[TrialSpec], dataset: Dataset) -> int:
     """`stack_bytes` with the features, outputs and examples of a data set."""
     outputs = loss_of(trials[0]).units(dataset.task, dataset.outputs)
     return stack_bytes(trials, prod(dataset.features), outputs, len(dataset.train))
+
+
+def fitting(memory_gib: float, dataset: Dataset) -> Callable[[Sequence[TrialSpec]], int]:
+    """How many trials of one shape fit into memory in one stack, at least 1, judged by the largest of them.
+
+    Args:
+        memory_gib: The memory, in GiB; it does not depend on the machine, so that a sweep has the same stacks on
+            every cluster.
+        dataset: What they are trained on.
+    """
+
+    def most(trials: Sequence[TrialSpec]) -> int:
+        largest = max(footprint([trial], dataset) for trial in trials)
+        return max(int(memory_gib * 2**30) // largest, 1)
+
+    return most
 
 
 def checkpoint_bytes(trials: Sequence[TrialSpec], features: int, outputs: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -147,3 +148,15 @@ def test_members_of_a_module_share_class_and_arguments() -> None:
     alike = [module("a:Net", width=8), module("a:Net", width=8)]
     others = [module("a:Net", width=9), module("a:Other", width=8), module("a:Net")]
     assert [len(stack.trials) for stack in pack([*alike, *others], 8)] == [2, 1, 1, 1]
+
+
+def test_trials_that_need_more_memory_have_smaller_stacks() -> None:
+    trials = [trial(seed=k, model={"widths": [width]}) for width in (8, 64) for k in range(12)]
+
+    def fitting(group: Sequence[TrialSpec]) -> int:
+        assert len({member.model for member in group}) == 1
+        return {(8,): 100, (64,): 5}[group[0].model.hidden_widths]
+
+    sizes = {stack.trials[0][1].model.hidden_widths: len(stack.trials) for stack in pack(trials, 12, fitting)}
+    assert sizes == {(8,): 12, (64,): 4}
+    assert sum(len(stack.trials) for stack in pack(trials, 12, fitting)) == 24

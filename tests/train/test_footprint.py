@@ -5,6 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+
+import torch
+
+from raydnn.data.load import load_dataset
+from raydnn.spec.trial import TrialSpec
+from raydnn.train.footprint import fitting, footprint
+from raydnn.train.loop import flat
 
 MEASURE = """
 import json, re, sys, tempfile, torch
@@ -47,3 +55,13 @@ def test_the_estimate_is_near_the_measured_peak() -> None:
     measured, estimated = json.loads(done.stdout)
     assert measured > 100 * 2**20
     assert measured / 1.5 < estimated < measured * 1.5
+
+
+def test_a_stack_is_cut_to_the_memory_it_may_take(make_trial: Callable[..., TrialSpec]) -> None:
+    small, large = (make_trial(model={"widths": [width, width]}) for width in (8, 1024))
+    dataset = flat(load_dataset(small.data), torch.device("cpu"))
+    for trial in (small, large):
+        most = fitting(0.25, dataset)([trial] * 3)
+        assert footprint([trial] * most, dataset) <= 0.25 * 2**30 < footprint([trial] * 2 * most, dataset)
+    assert fitting(0.25, dataset)([small, large]) == fitting(0.25, dataset)([large])
+    assert fitting(1e-9, dataset)([large]) == 1
