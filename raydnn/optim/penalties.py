@@ -46,7 +46,7 @@ def penalties(specs: Sequence[Regularization], shapes: Shapes, device: torch.dev
     l2 = torch.zeros_like(l1)
     limits = {name: torch.full((len(specs), 1, 1), inf) for name in weights}
     for row, spec in enumerate(specs):
-        for name in _chosen(spec, list(weights)):
+        for name in chosen(spec, list(weights)):
             l1[row, weights[name]] = spec.l1 + spec.elastic_net * spec.elastic_net_beta
             l2[row, weights[name]] = spec.l2 + spec.elastic_net * (1 - spec.elastic_net_beta)
             limits[name][row] = inf if spec.max_norm is None else spec.max_norm
@@ -78,7 +78,7 @@ def constrain(found: Penalties, weights: Mapping[str, Tensor]) -> None:
         weights[name].mul_(torch.where(norm > limit, limit / norm, 1.0))
 
 
-def _chosen(spec: Regularization, weights: Sequence[str]) -> list[str]:
+def chosen(spec: Regularization, weights: Sequence[str]) -> list[str]:
     """The weights that a member's penalties act on."""
     layers = [name.removesuffix(".weight") for name in weights]
     for layer in spec.layers or ():

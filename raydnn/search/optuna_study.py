@@ -60,7 +60,10 @@ class _Known:
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> Any:
         from optuna.distributions import FloatDistribution
 
-        return self._note(name, FloatDistribution(low, high, log=log))
+        answer = self._note(name, FloatDistribution(low, high, log=log))
+        # A draw from the tails of a normal distribution, which `suggest` cuts off, stands at the cut.
+        self.params[name] = min(max(answer, low), high)
+        return self.params[name]
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> Any:
         from optuna.distributions import IntDistribution

@@ -38,8 +38,16 @@ class Regularization(Spec):
         gt=0,
         search="uniform(1, 5)",
     )
+    prune: float = parameter(
+        0.0,
+        "share of each layer's weights, the smallest in magnitude, set to 0 when training has ended; "
+        "the test metrics are the pruned network's",
+        ge=0,
+        lt=1,
+    )
     layers: Annotated[tuple[str, ...], ListOrTuple] | None = parameter(
-        None, "layers whose weights l1, l2, elastic_net and max_norm act on, such as layers.0; null: all"
+        None,
+        "layers whose weights l1, l2, elastic_net, max_norm and prune act on, such as layers.0; null: all",
     )
     label_smoothing: float = parameter(
         0.0,

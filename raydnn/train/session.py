@@ -15,6 +15,7 @@ from torch import Tensor
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
 from raydnn.errors import StoreError
+from raydnn.optim.pruning import prune
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.data import DataSet
 from raydnn.store.run import Run
@@ -205,6 +206,9 @@ class _Session:
             stopping = stack.members[position].spec.train.early_stopping
             if stopping is not None and stopping.restore_best:
                 stack.restore_best(position)
+        for position in positions:
+            row = stack.parameters[position : position + 1]
+            prune([stack.members[position].spec.regularization], stack.layout.views(row))
         set_exact_statistics(stack, dataset.train, positions)
         loss, accuracy = evaluate(stack, dataset.test) if dataset.test is not None else (None, None)
         for position in positions:

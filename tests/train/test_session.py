@@ -372,3 +372,18 @@ def test_other_workers_write_nothing(
     plan = Plan(0, ((0, make_trial()),))
     run_stack(run, plan, scheduler="none", judge=_go_on, workers=Workers(1, 2), device=CPU)
     assert sorted(path for path in run.local_path().rglob("*")) == before
+
+
+def test_a_finished_network_is_pruned_before_it_is_tested(make_trial: MakeTrial, new_run: NewRun) -> None:
+    run = new_run()
+    plain, pruned = make_trial(), make_trial(regularization={"prune": 0.6})
+    _run(run, [plain, pruned])
+    rows = _trials(run)
+    assert rows[0]["m_final_validation_loss"] == rows[1]["m_final_validation_loss"]
+    for number, trial in enumerate((plain, pruned)):
+        tensors, _ = load_checkpoint(run.location / "checkpoints" / f"t{number:05d}")
+        zeros = {n: int((t == 0).sum()) for n, t in tensors.items() if n.endswith("weight")}
+        sizes = {n: t.numel() for n, t in tensors.items() if n.endswith("weight")}
+        assert zeros == {n: int(trial.regularization.prune * size) for n, size in sizes.items()}
+        loss, _ = _test_metrics(trial, {n: t for n, t in tensors.items() if n.startswith("layers")})
+        assert rows[number]["m_test_loss"] == pytest.approx(loss, rel=1e-5)
