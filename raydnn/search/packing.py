@@ -60,6 +60,7 @@ def shape_of(trial: TrialSpec) -> Hashable:
         loss.units(trial.data.task, 0),
         train.batch_size,
         train.accumulate,
+        train.precision,
         train.epochs,
         train.checkpoint_every_epochs,
     )

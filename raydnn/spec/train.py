@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -28,6 +28,9 @@ BatchSize = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"enum": [FULL, None]}]}),
 ]
 """Examples a batch; `full` is kept as None."""
+
+
+Precision = Literal["float32", "bfloat16"]
 
 
 class EarlyStopping(Spec):
@@ -61,6 +64,10 @@ class Train(Spec):
         ge=1,
     )
     augmentation: Augmentation = parameter(Augmentation(), "augmentation of training images")
+    precision: Precision = parameter(
+        "float32",
+        "precision of the network's products; with bfloat16 parameters, gradients and losses stay float32",
+    )
     clip: Clip = parameter(NoClip(), "gradient clipping")
     class_weights: ClassWeights = parameter(
         EqualWeights(), "weights of the classes in the training loss: none, balanced, or a list"

@@ -36,7 +36,8 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
     size = CHUNK[stack.device.type]
     for start in range(0, len(targets), size):
         answers = targets[start : start + size]
-        outputs = stack.module(inputs[start : start + size])
+        with stack.in_precision():
+            outputs = stack.module(inputs[start : start + size]).float()
         loss += stack.objective.evaluation(outputs, answers).sum(dim=1)
         if has_accuracy:
             correct += hits(stack.task, outputs, answers).sum(dim=1)

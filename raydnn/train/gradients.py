@@ -53,7 +53,9 @@ def _by_autograd(
 ) -> tuple[Tensor, Tensor]:
     workers = stack.workers
     with workers.delaying(stack.shared_module, not last):
-        outputs = stack.shared_module(batch.inputs, noise, batch.size)
+        with stack.in_precision():
+            outputs = stack.shared_module(batch.inputs, noise, batch.size)
+        outputs = outputs.float()
         losses = _losses(stack, outputs, batch).sum(dim=1)
         # Gradients are averaged over the workers, whose shares of a batch may differ in size.
         (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]

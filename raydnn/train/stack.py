@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from math import prod
 
 import torch
@@ -56,6 +57,8 @@ class Stack:
         """Running averages (N, S) of the normalization layers, a row a member like the parameters."""
         optimizers = [with_cycled_momentum(m.spec.optimizer, m.spec.schedule) for m in members]
         self.optimizer = StackOptimizer(optimizers, self.layout.shapes, device, self.parameters.dtype)
+        self.lowered = first.train.precision != "float32"
+        """Whether the network computes in bfloat16."""
         self.best: Tensor | None = None
         """Parameters (N, P) at each member's best epoch, where early stopping restores them."""
         if any(m.spec.train.early_stopping and m.spec.train.early_stopping.restore_best for m in members):
@@ -80,8 +83,12 @@ class Stack:
         self.weights = self.layout.views(self.parameters)
         self._gradient_views = self.layout.views(self.gradients)
         self.backprop = None
-        if self.workers.count == 1 and isinstance(self.module, Mlp):
+        if self.workers.count == 1 and not self.lowered and isinstance(self.module, Mlp):
             self.backprop = Backprop(self.module, self._gradient_views)
+
+    def in_precision(self) -> AbstractContextManager[None]:
+        """Where the network is to compute in the members' precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.lowered)
 
     @property
     def fused(self) -> bool:
