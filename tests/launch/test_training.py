@@ -15,7 +15,7 @@ from raydnn.store.read import load
 JOB = """
 name: one
 data: {name: digits, validation_fraction: 0.2, test_fraction: 0.2, scaling: unit}
-model: {name: mlp, widths: [64]}
+model: {name: mlp, widths: [128]}
 optimizer: {name: adamw, lr: 0.002}
 schedule: {name: cosine, warmup_epochs: 1}
 train: {epochs: 16, batch_size: 4}
@@ -94,7 +94,7 @@ def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_space(
     begin: Callable[..., Any], raydnn: Callable[..., Any], undisturbed: Path
 ) -> None:
     """The checkpoint of the first epoch does not fit; the epoch's rows do, and stay readable."""
-    command = begin("full", limit_bytes=48 * 1024)
+    command = begin("full", limit_bytes=80 * 1024)
     code, output = command.end()
     assert code == 5, output
     assert "tensors.safetensors cannot be written: File too large" in output
