@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from raydnn.nn.activations import SELU_ALPHA, SELU_SCALE
 from raydnn.nn.noise import Noise
 from raydnn.spec.trial import TrialSpec
 
-SELU_FLOOR = -1.0507009873554805 * 1.6732632423543772
+SELU_FLOOR = -SELU_SCALE * SELU_ALPHA
 """What SELU tends to for small inputs, −λα."""
 
 

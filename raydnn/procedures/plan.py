@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import chain, cycle, repeat
 from statistics import median_low
 from time import perf_counter, thread_time
@@ -30,6 +31,7 @@ from raydnn.search.rungs import hyperband_brackets
 from raydnn.search.stopping import RULES
 from raydnn.space.space import Space
 from raydnn.spec.checks import epochs_of
+from raydnn.spec.data import DataSet
 from raydnn.spec.job import Job
 from raydnn.spec.scheduler import Bohb
 from raydnn.spec.trial import TrialSpec, trial_of_job
@@ -106,9 +108,14 @@ def plan_run(
     Raises:
         DataError: The data cannot be read.
     """
+
+    @cache
+    def read(data: DataSet) -> Dataset:
+        return flat(load_dataset(data), device)
+
     fits = None
     if job.search is not None:
-        fits = fitting(job.search.stack_memory_gib, load_dataset(job.data))
+        fits = fitting(job.search.stack_memory_gib, read(job.data))
     stacks = [list(generation) for generation in _stacks(job, space, fits)]
     every = [stack for generation in stacks for stack in generation]
     groups: dict[Hashable, list[Stack]] = {}
@@ -116,7 +123,7 @@ def plan_run(
         groups.setdefault(shape_of(stack.trials[0][1]), []).append(stack)
     at_once = min(slots, max(map(len, stacks)))
     begun, begun_cpu = perf_counter(), thread_time()
-    probed, data_bytes = _probe(groups.values(), device, lambda memory: allow(memory, at_once))
+    probed, data_bytes = _probe(groups.values(), read, device, lambda memory: allow(memory, at_once))
     load = max(1.0, (perf_counter() - begun) / (thread_time() - begun_cpu)) if device.type == "cpu" else 1.0
     shapes = {key: number for number, key in enumerate(groups)}
     planned = [
@@ -194,21 +201,22 @@ def _batches(job: Job, first: int) -> Iterator[int]:
 
 
 def _probe(
-    groups: Collection[Sequence[Stack]], device: torch.device, allow: Callable[[int], None]
+    groups: Collection[Sequence[Stack]],
+    read: Callable[[DataSet], Dataset],
+    device: torch.device,
+    allow: Callable[[int], None],
 ) -> tuple[list[Probed], int]:
     """What a stack of each shape costs, and the memory of the largest data set."""
-    datasets: dict[Hashable, Dataset] = {}
+    largest_bytes = 0
     probed = []
     for group in groups:
         largest = max(group, key=lambda stack: len(stack.trials))
         trials = [trial for _, trial in largest.trials]
-        data = trials[0].data
-        if data not in datasets:
-            datasets[data] = flat(load_dataset(data), device)
-        dataset = datasets[data]
+        dataset = read(trials[0].data)
+        largest_bytes = max(largest_bytes, dataset_bytes(dataset))
         allow(PROCESS_BYTES + dataset_bytes(dataset) + footprint(trials, dataset))
         probed.append(probe(largest, dataset, device))
-    return probed, max(map(dataset_bytes, datasets.values()))
+    return probed, largest_bytes
 
 
 def _expected(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.trial import TrialSpec
@@ -66,10 +66,16 @@ def shape_of(trial: TrialSpec) -> Hashable:
     )
 
 
+def balanced(n: int, most: int) -> list[int]:
+    """The sizes of the fewest portions of at most `most` that n things fall into, at most one apart."""
+    count = -(-n // most)
+    edges = [n * portion // count for portion in range(count + 1)]
+    return [end - start for start, end in pairwise(edges)]
+
+
 def _portions(group: list[tuple[int, TrialSpec]], most: int) -> list[list[tuple[int, TrialSpec]]]:
     """Cut a group into the fewest portions of at most `most`, their sizes at most one apart."""
-    count = -(-len(group) // most)
-    edges = [len(group) * portion // count for portion in range(count + 1)]
+    edges = accumulate(balanced(len(group), most), initial=0)
     return [group[start:end] for start, end in pairwise(edges)]
 
 

@@ -14,6 +14,7 @@ import torch
 
 from raydnn.data.dataset import Dataset
 from raydnn.nn.layout import Layout
+from raydnn.search.packing import balanced
 from raydnn.train.member import Member
 from raydnn.train.stack import Stack, layout_of
 from raydnn.train.workers import Workers
@@ -69,6 +70,4 @@ def part_sizes(members: Sequence[Member], layout: Layout, batch_size: int, devic
         units = sum(shape[0] for shape in layout.shapes.values() if len(shape) == 2)
         member_bytes = 4 * (layout.size + 2 * units * batch_size)
         most = min(max(CACHE_BYTES // member_bytes, 1), MOST_FUSED)
-    parts = -(-n // most)
-    edges = [n * part // parts for part in range(parts + 1)]
-    return [end - start for start, end in pairwise(edges)]
+    return balanced(n, most)

@@ -7,12 +7,12 @@ from math import ceil, prod
 
 from raydnn.data.augment import check_images
 from raydnn.data.load import load_dataset
-from raydnn.nn.models import MODELS
 from raydnn.nn.module import told_strategy
 from raydnn.nn.objective import class_weights
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.model import UserModule
 from raydnn.spec.trial import TrialSpec
+from raydnn.train.stack import layout_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def summarize(trial: TrialSpec) -> Summary:
     check_images(trial.train.augmentation, dataset.features)
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
     inputs = prod(dataset.features)
-    layout = MODELS[trial.model.name].layout(trial, inputs, outputs)
+    layout = layout_of(trial, dataset)
     strategy = told_strategy(trial.model, inputs, outputs) if isinstance(trial.model, UserModule) else ""
     if dataset.class_counts is not None:
         class_weights(trial, dataset.class_counts)
