@@ -11,7 +11,7 @@ from raydnn.nn.activations import activate
 from raydnn.nn.dense import Dense
 from raydnn.nn.dropout import Dropout, Terms
 from raydnn.nn.noise import Noise
-from raydnn.nn.normalization import NormLayer
+from raydnn.nn.normalization import NormLayer, normalize
 from raydnn.optim.runs import Run
 
 
@@ -60,21 +60,15 @@ class Hidden(Dense):
         """
         tail = self.tail
         if tail.normalizes_before:
-            z = self._normalize(z, noise, batch_size)
+            z = normalize(self.norm, z, noise, batch_size)
         if skip is not None:
             z = z + skip
         hidden = activate(tail.activations, z, noise, batch_size, self.alpha)
         if not tail.normalizes_before:
-            hidden = self._normalize(hidden, noise, batch_size)
+            hidden = normalize(self.norm, hidden, noise, batch_size)
         dropped = None if noise is None else self.dropped(noise, batch_size)
         return hidden if dropped is None else dropped.of(hidden)
 
     def dropped(self, noise: Noise, batch_size: int) -> Terms | None:
         """What dropout does to this layer's activations in training."""
         return self.tail.dropout.of_hidden(self.weight.shape[1], noise, batch_size, self.tail.is_last)
-
-    def _normalize(self, z: Tensor, noise: Noise | None, batch_size: int) -> Tensor:
-        if self.norm is None:
-            return z
-        normalized: Tensor = self.norm(z) if noise is None else self.norm(z, batch_size, noise.workers)
-        return normalized

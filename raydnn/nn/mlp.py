@@ -12,7 +12,7 @@ from raydnn.nn.dropout import Dropout
 from raydnn.nn.hidden import Hidden, Tail
 from raydnn.nn.layout import Layout
 from raydnn.nn.noise import Noise
-from raydnn.nn.normalization import NormLayer, norm_layout
+from raydnn.nn.normalization import NormLayer, norm_layout, normalize
 from raydnn.optim.runs import find_runs
 from raydnn.spec.activation import Prelu
 from raydnn.spec.model import ResidualMlp
@@ -127,12 +127,7 @@ class Mlp(nn.Module):
     def begin(self, inputs: Tensor, noise: Noise | None, batch_size: int) -> Tensor:
         """What the first layer gets (N, B, features): the inputs, normalized and dropped where asked for."""
         hidden = inputs.expand(self.members, *inputs.shape[-2:])
-        if self.input_norm is not None:
-            hidden = (
-                self.input_norm(hidden)
-                if noise is None
-                else self.input_norm(hidden, batch_size, noise.workers)
-            )
+        hidden = normalize(self.input_norm, hidden, noise, batch_size)
         return hidden if noise is None else self.dropout.of_inputs(hidden, noise, batch_size)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from raydnn.nn.layout import Layout
+from raydnn.nn.noise import Noise
 from raydnn.optim.runs import find_runs
 from raydnn.spec.trial import TrialSpec
 
@@ -108,6 +109,14 @@ class NormLayer(nn.Module):
             workers: Number of data-parallel workers.
         """
         return self._normalize(z, self, batch_size, workers)
+
+
+def normalize(norm: NormLayer | None, z: Tensor, noise: Noise | None, batch_size: int) -> Tensor:
+    """Apply a normalization, where there is one: by the batch in training, by running averages where noise is None."""
+    if norm is None:
+        return z
+    normalized: Tensor = norm(z) if noise is None else norm(z, batch_size, noise.workers)
+    return normalized
 
 
 def norm_layout(prefix: str, width: int, running: bool) -> Layout:
