@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from raydnn.data.dataset import Dataset, Split
+from raydnn.data.drawing import draw
 from raydnn.data.raw import Arrays
 from raydnn.data.scaling import ScalingState, fit
 from raydnn.data.sources import SOURCES
@@ -67,21 +68,16 @@ def _first(arrays: Arrays, count: int) -> tuple[Arrays, Arrays]:
 
 def _draw(arrays: Arrays, fraction: float, seed: int, task: Task, field: str) -> tuple[Arrays, Arrays]:
     """Return the examples not drawn and those drawn, class by class where there are classes."""
-    from sklearn.model_selection import train_test_split
-
-    targets = arrays.targets
+    n = len(arrays.targets)
     try:
-        kept, drawn = train_test_split(
-            np.arange(len(targets)),
-            test_size=fraction,
-            random_state=seed,
-            stratify=targets if task in ("classification", "binary") else None,
+        kept, drawn = draw(
+            n, fraction, seed, arrays.targets if task in ("classification", "binary") else None
         )
     except ValueError as error:
         raise _job_error(
-            field, f"{fraction} is given and cannot be drawn from {len(targets)} examples: {error}"
+            field, f"{fraction} is given and cannot be drawn from {n} examples: {error}"
         ) from None
-    return _take(arrays, np.sort(kept)), _take(arrays, np.sort(drawn))
+    return _take(arrays, kept), _take(arrays, drawn)
 
 
 def _take(arrays: Arrays, rows: NDArray[np.int64] | slice) -> Arrays:

@@ -117,7 +117,7 @@ def test_a_drawn_test_part_beside_one_of_its_own_is_refused(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("targets", "reason"),
-    [([0, 0, 0, 1], "1 member"), ([0, 1, 0, 1], "number of classes")],
+    [([0, 0, 0, 1], "class 1 has one example only"), ([0, 1, 0, 1], "2 classes, and fewer examples")],
     ids=["a single example", "too small a share"],
 )
 def test_a_share_that_cannot_be_drawn_class_by_class_is_refused(
