@@ -1,4 +1,7 @@
-"""Activations: functions of the pre-activation z (n, B, H) of n members; parameters are shaped (n, 1, 1)."""
+"""Activations: functions of the pre-activation z (n, B, H) of n members; parameters are shaped (n, 1, 1).
+
+A parameter that is 1 in all of them is left out.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from raydnn.nn.noise import Noise
-from raydnn.optim.runs import Run
+from raydnn.optim.runs import Run, parts_of
+
+_aten = torch.ops.aten
 
 
 def linear(z: Tensor) -> Tensor:
@@ -22,19 +27,31 @@ def heaviside(z: Tensor) -> Tensor:
     return (z >= 0).to(z.dtype)
 
 
-def leaky_relu(z: Tensor, alpha: Tensor) -> Tensor:
+def leaky_relu(z: Tensor, alpha: Tensor | float = 1.0) -> Tensor:
     """f(z) = z for z > 0, else αz."""
     return torch.where(z > 0, z, alpha * z)
 
 
-def rrelu(z: Tensor, lower: Tensor, upper: Tensor, share: Tensor | float) -> Tensor:
+def rrelu(
+    z: Tensor, share: Tensor | float, lower: Tensor | float = 1.0, upper: Tensor | float = 1.0
+) -> Tensor:
     """f(z) = z for z > 0, else az, a = lower + share·(upper − lower); the share is uniform noise, or 1/2."""
     return torch.where(z > 0, z, (lower + share * (upper - lower)) * z)
 
 
-def elu(z: Tensor, alpha: Tensor) -> Tensor:
+def elu(z: Tensor, alpha: Tensor | None = None) -> Tensor:
     """f(z) = z for z > 0, else α(e^z − 1); the exponential is only taken below zero, so nothing overflows."""
-    return torch.where(z > 0, z, alpha * torch.expm1(z.clamp(max=0)))
+    h = functional.elu(z)
+    return h if alpha is None else torch.where(z > 0, h, alpha * h)
+
+
+def elu_pullback(dh: Tensor, z: Tensor, h: Tensor, alpha: Tensor | None = None) -> Tensor:
+    """dz = dh for z > 0, else (h + α)·dh."""
+    return (
+        _aten.elu_backward(dh, 1, 1, 1, True, h)
+        if alpha is None
+        else torch.where(z > 0, dh, dh * (h + alpha))
+    )
 
 
 def softmax(z: Tensor) -> Tensor:
@@ -86,9 +103,8 @@ def activate(
     if noise is not None and any(run.name == "rrelu" for run in runs):
         shares = noise.uniform(batch_size, z.shape[-1], "rrelu")
     parts = []
-    for run in runs:
-        of_run = run.of(z)
-        parameters: dict[str, Tensor | float] = dict(run.columns(z))
+    for run, of_run in zip(runs, parts_of(runs, z), strict=True):
+        parameters: dict[str, Tensor | float] = dict(_columns(run, z))
         if run.name == "prelu" and alpha is not None:
             parameters["alpha"] = run.of(alpha).unsqueeze(1)
         if run.name == "rrelu":
@@ -99,14 +115,13 @@ def activate(
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
-_aten = torch.ops.aten
 DERIVATIVES: dict[str, Callable[..., Tensor]] = {
     "linear": lambda dh, _z, _h: dh,
     "sigmoid": lambda dh, _z, h: _aten.sigmoid_backward(dh, h),
     "tanh": lambda dh, _z, h: _aten.tanh_backward(dh, h),
     "relu": lambda dh, _z, h: _aten.threshold_backward(dh, h, 0),
-    "leaky_relu": lambda dh, z, _h, alpha: torch.where(z > 0, dh, alpha * dh),
-    "elu": lambda dh, z, h, alpha: torch.where(z > 0, dh, dh * (h + alpha)),
+    "leaky_relu": lambda dh, z, _h, alpha=1.0: torch.where(z > 0, dh, alpha * dh),
+    "elu": elu_pullback,
     "selu": lambda dh, _z, h: _aten.elu_backward(dh, SELU_ALPHA, SELU_SCALE, 1, True, h),
     "softplus": lambda dh, z, _h: _aten.softplus_backward(dh, z, 1, 20),
     "gelu": lambda dh, z, _h: _aten.gelu_backward(dh, z),
@@ -122,8 +137,13 @@ def pull_back(runs: Sequence[Run], dh: Tensor, z: Tensor, h: Tensor) -> Tensor:
     Raises:
         KeyError: An activation has no pullback in `DERIVATIVES`.
     """
-    parts = [DERIVATIVES[run.name](run.of(dh), run.of(z), run.of(h), **run.columns(z)) for run in runs]
-    return _joined(parts)
+    members = zip(runs, parts_of(runs, dh), parts_of(runs, z), parts_of(runs, h), strict=True)
+    return _joined([DERIVATIVES[run.name](*tensors, **_columns(run, z)) for run, *tensors in members])
+
+
+def _columns(run: Run, z: Tensor) -> dict[str, Tensor]:
+    """A run's parameters, without those that are 1."""
+    return {name: column for name, column in run.columns(z).items() if name not in run.ones}
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -28,6 +28,8 @@ class Run:
     """Parameter → vector (stop − start,), float64 so that 1 − β loses nothing; booleans stay boolean."""
     used: frozenset[str]
     """Parameters that differ from zero in some member; the others can be skipped."""
+    ones: frozenset[str]
+    """Parameters that are 1 in every member, where nothing needs to be multiplied."""
     settings: dict[str, Any]
     """Parameters that are no numbers, such as a choice by name; equal in all members."""
 
@@ -45,6 +47,13 @@ class Run:
         """This run's rows of a tensor with leading member dimension, as a view."""
         whole = stacked.shape[0] == self.stop - self.start
         return stacked if whole else stacked[self.start : self.stop]
+
+
+def parts_of(runs: Sequence[Run], stacked: Tensor) -> Sequence[Tensor]:
+    """Each run's rows of a tensor with leading member dimension, as views; one call for all of them."""
+    if len(runs) == 1:
+        return (stacked,)
+    return torch.unsafe_split_with_sizes(stacked, [run.stop - run.start for run in runs])
 
 
 def find_runs(components: Sequence[Component], device: torch.device) -> list[Run]:
@@ -74,7 +83,7 @@ def _make_run(
     name: str, settings: dict[str, Any], start: int, specs: list[Component], device: torch.device
 ) -> Run:
     vectors: dict[str, Tensor] = {}
-    used = set()
+    used, ones = set(), set()
     for parameter in type(specs[0]).model_fields:
         if parameter == "name" or parameter in settings:
             continue
@@ -83,4 +92,6 @@ def _make_run(
         vectors[parameter] = torch.tensor(values, dtype=dtype, device=device)
         if any(values):
             used.add(parameter)
-    return Run(name, start, start + len(specs), vectors, frozenset(used), settings)
+        if dtype is torch.float64 and all(value == 1 for value in values):
+            ones.add(parameter)
+    return Run(name, start, start + len(specs), vectors, frozenset(used), frozenset(ones), settings)

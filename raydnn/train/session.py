@@ -24,8 +24,8 @@ from raydnn.train.early_stopping import has_converged, should_stop
 from raydnn.train.evaluation import evaluate
 from raydnn.train.loop import flat, train
 from raydnn.train.member import MUST_BE_FINITE, Member, State
-from raydnn.train.memory import keep_freed_memory
 from raydnn.train.parts import cut
+from raydnn.train.process import prepare_process
 from raydnn.train.record import Record
 from raydnn.train.stack import Stack
 from raydnn.train.statistics import set_exact_statistics
@@ -58,7 +58,7 @@ def run_stack(
         The members as they ended. Those that still run had to give way at a rung: the stack's state is saved, and
         it goes on from there when it is trained again.
     """
-    keep_freed_memory()
+    prepare_process()
     session = _Session(run, plan, scheduler, judge, workers, device, dataset or flat_dataset)
     try:
         return session.train()

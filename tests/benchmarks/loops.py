@@ -24,7 +24,7 @@ from raydnn.spec.load import load_job
 from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.train.loop import flat, train
 from raydnn.train.member import Member
-from raydnn.train.memory import keep_freed_memory
+from raydnn.train.process import prepare_process
 from raydnn.train.parts import cut
 from raydnn.train.workers import Workers
 
@@ -114,7 +114,7 @@ def raydnn_loop(trials: Sequence[TrialSpec], dataset: Dataset, device: torch.dev
     """
     there = without_validation(dataset).to(device)
     # A setting of the whole process: the peers in it gain by it, too.
-    keep_freed_memory()
+    prepare_process()
     members = [[Member(number, trial) for number, trial in plan.trials] for plan in pack(trials, len(trials))]
     stacks = [part for stack in members for part in cut(stack, there, Workers(), device)]
     epochs = [train(stack, there, 1) for stack in stacks]
