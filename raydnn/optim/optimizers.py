@@ -7,8 +7,9 @@ row never touches another's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from raydnn.optim.adam import (
@@ -31,9 +32,11 @@ from raydnn.optim.adaptive import (
     rmsprop,
     rmsprop_coefficients,
 )
+from raydnn.optim.fused import fused_adam, fused_adamw, fused_coefficients
 from raydnn.optim.muon import muon, muon_coefficients
 from raydnn.optim.sgd import lion, lion_coefficients, sgd, sgd_coefficients
 from raydnn.optim.step import Coefficients, Plan, State, Step
+from raydnn.spec.base import Component
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,13 @@ class Family:
     """Hyperparameter and buffer (n, P) that is kept only where some member's hyperparameter is not zero."""
     columns: tuple[str, ...] = ()
     """Names of columns (n, 1), float64."""
+    exact: bool = False
+    """Whether the coefficients stay float64, instead of being rounded to the parameters' precision."""
+
+    def remembered(self, spec: Component) -> tuple[str, ...]:
+        """Names of all that one optimizer keeps, by its hyperparameters."""
+        kept = (buffer for name, buffer in self.buffers_if if getattr(spec, name))
+        return (*self.buffers, *kept, *self.columns)
 
 
 OPTIMIZERS: dict[str, Family] = {
@@ -71,3 +81,14 @@ OPTIMIZERS: dict[str, Family] = {
     "muon": Family(muon_coefficients, muon, buffers=("mean", "square")),
 }
 """Name → implementation; the names are those of raydnn.spec.optimizer."""
+
+ON_CPU: dict[str, Family] = {
+    "adam": replace(OPTIMIZERS["adam"], coefficients=fused_coefficients, update=fused_adam, exact=True),
+    "adamw": replace(OPTIMIZERS["adamw"], coefficients=fused_coefficients, update=fused_adamw, exact=True),
+}
+"""Those that a CPU has a kernel of its own for; they remember the same."""
+
+
+def family_of(name: str, device: torch.device) -> Family:
+    """An optimizer's implementation on a device."""
+    return ON_CPU.get(name, OPTIMIZERS[name]) if device.type == "cpu" else OPTIMIZERS[name]

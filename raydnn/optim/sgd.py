@@ -9,13 +9,17 @@ from raydnn.optim.step import Coefficients, Plan, State, Step, add_l2, decay, sh
 
 
 def sgd_coefficients(plan: Plan) -> Coefficients:
-    """−η, μ, λ, and what a gradient adds to the velocity: 1 − d, but 1 at the first step and without momentum."""
-    momentum = plan["momentum"]
+    """−η, μ, λ, and what a gradient adds to the velocity: 1 − d, but 1 at the first step and without momentum.
+
+    With Nesterov's momentum −η is multiplied by μ for the velocity, and 0 without it for the gradient.
+    """
+    momentum, nesterov = plan["momentum"], plan["nesterov"]
     return {
         "minus_lr": -plan.lr,
+        "minus_lr_velocity": -plan.lr * torch.where(nesterov, momentum, 1.0),
+        "minus_lr_ahead": -plan.lr * nesterov,
         "momentum": momentum,
         "undamped": torch.where((plan.number == 1) | (momentum == 0), 1.0, 1 - plan["dampening"]),
-        "nesterov": plan["nesterov"],
         "weight_decay": plan["weight_decay"],
     }
 
@@ -34,11 +38,9 @@ def sgd(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None
         velocity.addcmul_(gradients, step["undamped"])
     else:
         velocity.add_(gradients)
-    direction = velocity
     if "nesterov" in step.used:
-        ahead = gradients.addcmul_(velocity, step["momentum"])
-        direction = torch.where(step["nesterov"], ahead, velocity)
-    parameters.addcmul_(direction, step["minus_lr"])
+        parameters.addcmul_(gradients, step["minus_lr_ahead"])
+    parameters.addcmul_(velocity, step["minus_lr_velocity"])
 
 
 def lion_coefficients(plan: Plan) -> Coefficients:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from raydnn.optim.optimizers import OPTIMIZERS
+from raydnn.optim.optimizers import family_of
 from raydnn.optim.runs import Run, find_runs
 from raydnn.optim.shapes import Shapes, in_matrices
 from raydnn.optim.step import Coefficients, Plan, Step
@@ -42,6 +42,7 @@ class StackOptimizer:
     def _arrange(self, old: Sequence[tuple[list[int], dict[str, Tensor]]]) -> None:
         """Build the runs and their buffers; `old` gives, in order, new positions and the buffers they had."""
         self.runs = find_runs(self._specs, self._device)
+        self._families = [family_of(run.name, self._device) for run in self.runs]
         self._decayed = [self._decayed_by(run) for run in self.runs]
         self._states = []
         for run in self.runs:
@@ -54,7 +55,7 @@ class StackOptimizer:
             self._states.append(state)
 
     def _begin(self, run: Run) -> dict[str, Tensor]:
-        family, rows = OPTIMIZERS[run.name], run.stop - run.start
+        family, rows = family_of(run.name, self._device), run.stop - run.start
         names = [*family.buffers, *(buffer for name, buffer in family.buffers_if if name in run.used)]
         state = {
             name: torch.zeros(rows, len(self._weights), dtype=self._dtype, device=self._device)
@@ -79,21 +80,21 @@ class StackOptimizer:
         """
         count = torch.arange(1, len(lr) + 1, dtype=torch.float64, device=self._device).view(-1, 1, 1)
         self._planned = []
-        for run, state in zip(self.runs, self._states, strict=True):
+        for run, family, state in zip(self.runs, self._families, self._states, strict=True):
             hyper = {name: vector.unsqueeze(1) for name, vector in run.vectors.items()}
             cycled = momentum_field(hyper)
             members = slice(run.start, run.stop)
             if momentum is not None and cycled is not None:
                 hyper[cycled] = momentum[:, members].unsqueeze(2)
             plan = Plan(lr[:, members].unsqueeze(2), run.of(self.steps) + count, hyper, state)
-            self._planned.append(self._each_step(OPTIMIZERS[run.name].coefficients(plan), len(lr)))
+            self._planned.append(self._each_step(family.coefficients(plan), len(lr), family.exact))
         self.steps += len(lr)
         self._next = 0
 
-    def _each_step(self, found: Coefficients, steps: int) -> list[Coefficients]:
-        """Split coefficients into those of each step, rounded once to the parameters' precision."""
+    def _each_step(self, found: Coefficients, steps: int, exact: bool) -> list[Coefficients]:
+        """Split coefficients into those of each step, rounded once to the parameters' precision unless `exact`."""
         rounded = {
-            name: column if column.dtype == torch.bool else column.to(self._dtype)
+            name: column if exact or column.dtype == torch.bool else column.to(self._dtype)
             for name, column in found.items()
         }
         each = {
@@ -109,11 +110,11 @@ class StackOptimizer:
             parameters: (N, P).
             gradients: (N, P); they are overwritten.
         """
-        for run, state, planned, decayed in zip(
-            self.runs, self._states, self._planned, self._decayed, strict=True
+        for run, family, state, planned, decayed in zip(
+            self.runs, self._families, self._states, self._planned, self._decayed, strict=True
         ):
             step = Step(planned[self._next], run.used, decayed, self._shapes)
-            OPTIMIZERS[run.name].update(run.of(parameters), run.of(gradients), state, step)
+            family.update(run.of(parameters), run.of(gradients), state, step)
         self._next += 1
 
     def keep(self, kept: Sequence[int]) -> None:
@@ -128,6 +129,15 @@ class StackOptimizer:
                 position += len(local)
         self._specs = [self._specs[p] for p in kept]
         self.steps = self.steps[list(kept)]
+        self._arrange(old)
+
+    def change(self, specs: Sequence[Component]) -> None:
+        """Give the members other hyperparameters of the optimizers that they have; what they remember stays."""
+        old = [
+            (list(range(run.start, run.stop)), state)
+            for run, state in zip(self.runs, self._states, strict=True)
+        ]
+        self._specs = list(specs)
         self._arrange(old)
 
     def state_tensors(self) -> dict[str, Tensor]:

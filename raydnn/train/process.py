@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -10,14 +12,19 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 _GIBIBYTE = 1 << 30
 
 
-def prepare_process() -> None:
-    """Make a process fit for training.
+@contextmanager
+def fit_for_training() -> Iterator[None]:
+    """The time in which a process trains.
 
     Numbers below 1e-38 count as 0, as on a GPU: processors take thirty times as long for each, and an adaptive
     optimizer has many of them once a network is trained well. And freed memory is kept for the next step.
     """
-    torch.set_flush_denormal(True)
     _keep_freed_memory()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def _keep_freed_memory() -> None:

@@ -24,8 +24,8 @@ from raydnn.spec.load import load_job
 from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.train.loop import flat, train
 from raydnn.train.member import Member
-from raydnn.train.process import prepare_process
 from raydnn.train.parts import cut
+from raydnn.train.process import fit_for_training
 from raydnn.train.workers import Workers
 
 REFERENCE_JOB = ROOT / "jobs" / "fashion-mlp.yaml"
@@ -113,12 +113,17 @@ def raydnn_loop(trials: Sequence[TrialSpec], dataset: Dataset, device: torch.dev
         device: Where to train.
     """
     there = without_validation(dataset).to(device)
-    # A setting of the whole process: the peers in it gain by it, too.
-    prepare_process()
     members = [[Member(number, trial) for number, trial in plan.trials] for plan in pack(trials, len(trials))]
     stacks = [part for stack in members for part in cut(stack, there, Workers(), device)]
     epochs = [train(stack, there, 1) for stack in stacks]
-    return lambda: timed(lambda: [next(each) for each in epochs])
+
+    def one_epoch() -> None:
+        # Freed memory stays with the process afterwards as well: the peers in it gain by that, too.
+        with fit_for_training():
+            for each in epochs:
+                next(each)
+
+    return lambda: timed(one_epoch)
 
 
 def plain_loop(work: Work) -> Loop:

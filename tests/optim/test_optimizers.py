@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from raydnn.optim.optimizers import OPTIMIZERS
+from raydnn.optim.optimizers import ON_CPU, OPTIMIZERS
 from raydnn.optim.shapes import places, row_size
 from raydnn.optim.stacked import StackOptimizer
 from raydnn.spec.adaptive import Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RAdam, RmsProp
@@ -318,6 +318,15 @@ def test_one_stack_of_many_settings_follows_torch_on_a_quadratic(name: str) -> N
 @pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize("name", CASES)
 def test_one_stack_of_many_settings_follows_torch_on_a_network(name: str) -> None:
+    _assert_follows_torch(CASES[name], _network())
+
+
+@pytest.mark.usefixtures("double_precision")
+@pytest.mark.parametrize("name", ON_CPU)
+def test_optimizers_with_a_kernel_for_the_cpu_follow_torch_without_it_as_well(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(ON_CPU, name)
     _assert_follows_torch(CASES[name], _network())
 
 
