@@ -31,6 +31,8 @@ class Course:
     """State → number of trials, in the order of a trial's life; states that no trial has are left out."""
     rungs: list[dict[str, int]]
     """Epoch of each rung, trials that came to it, and trials that went on."""
+    exploits: dict[int, int]
+    """Epoch → trials that copied another one after it."""
     epochs: int
     """Epochs that all trials together were trained."""
     seconds: float
@@ -41,18 +43,17 @@ class Course:
 
 def course(run: Run) -> Course:
     """Read the course of a sweep, over or still going."""
-    trials = read(run.location, "trials").select(["state", "started_at"]).to_pylist()
+    trials = read(run.location, "trials", ["state", "started_at"]).to_pylist()
     states = Counter(row["state"] for row in trials)
     columns = ["trial_id", "committed_at", run.metric]
-    epochs = sorted(
-        read(run.location, "epochs").select(columns).to_pylist(), key=lambda row: row["committed_at"]
-    )
+    epochs = sorted(read(run.location, "epochs", columns).to_pylist(), key=lambda row: row["committed_at"])
     started = min((row["started_at"] for row in trials if row["started_at"]), default=None)
     begun = min((time for time in (started, *(row["committed_at"] for row in epochs)) if time), default=None)
     ages = [(row["committed_at"] - begun).total_seconds() for row in epochs]
     return Course(
         {state: states[state] for state in STATES if states[state]},
         _rungs(run),
+        _exploits(run),
         len(epochs),
         max(ages, default=0.0),
         _improvements(epochs, ages, run),
@@ -73,11 +74,16 @@ def best_at(improvements: Sequence[Improvement], seconds: float, points: int) ->
 
 
 def _rungs(run: Run) -> list[dict[str, int]]:
-    rows = read(run.location, "events").select(["kind", "epoch", "rung"]).to_pylist()
+    rows = read(run.location, "events", ["kind", "epoch", "rung"]).to_pylist()
     verdicts = [row for row in rows if row["kind"] in ("stopped", "promoted") and row["rung"] is not None]
     came = Counter(row["epoch"] for row in verdicts)
     went_on = Counter(row["epoch"] for row in verdicts if row["kind"] == "promoted")
     return [{"epoch": epoch, "trials": came[epoch], "go_on": went_on[epoch]} for epoch in sorted(came)]
+
+
+def _exploits(run: Run) -> dict[int, int]:
+    rows = read(run.location, "events", ["kind", "epoch"]).to_pylist()
+    return dict(sorted(Counter(row["epoch"] for row in rows if row["kind"] == "exploited").items()))
 
 
 def _improvements(epochs: Sequence[Mapping[str, Any]], ages: Sequence[float], run: Run) -> list[Improvement]:

@@ -38,13 +38,14 @@ class Progress:
         Returns:
             The rows of `epochs` that are new, oldest first.
         """
-        for part in self._new_parts("trials", ["trial_id", "state", "rung"]):
+        first = not self._seen
+        for part in self._new_parts("trials", ["trial_id", "state", "rung"], first):
             for row in part.to_pylist():
                 self.states[row["trial_id"]] = row["state"]
                 if row["rung"] is not None:
                     self.highest_rungs[row["trial_id"]] = row["rung"]
         rows = []
-        for part in self._new_parts("epochs", None):
+        for part in self._new_parts("epochs", None, first):
             for row in part.to_pylist():
                 key = (row["trial_id"], row["epoch"])
                 if key not in self.epochs:
@@ -70,12 +71,13 @@ class Progress:
         if self.best is None or sign * value < sign * self.best[0]:
             self.best = (value, row["trial_id"])
 
-    def _new_parts(self, table: str, columns: list[str] | None) -> list[pa.Table]:
-        """The files of a table that have appeared or changed; compacted ones hold nothing new."""
+    def _new_parts(self, table: str, columns: list[str] | None, first: bool) -> list[pa.Table]:
+        """The files of a table that have appeared or changed; after the first look compacted ones hold nothing new."""
         found = []
         for entry in part_entries(self.run.location, table):
             name = f"{table}/{entry.name}"
-            if entry.name.startswith(COMPACT_PREFIX) or self._seen.get(name) == entry.modified_ns:
+            known = entry.name.startswith(COMPACT_PREFIX) and not first
+            if known or self._seen.get(name) == entry.modified_ns:
                 continue
             part = _read(self.run.location / table / entry.name, columns)
             if part is not None:

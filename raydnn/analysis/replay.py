@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import isfinite
+from statistics import fmean
 
 from raydnn.errors import UsageError
 from raydnn.search.algorithms import UP_FRONT
@@ -26,7 +27,8 @@ class Recorded:
     metric: str
     mode: str
     curves: dict[int, list[float]]
-    """Trial → the metric after each epoch, as far as it and the losses are finite; in the order of judging."""
+    """Trial → the metric after each epoch, as far as it and the losses are finite; in the order of judging. Where a
+    configuration has several seeds, its first trial has their mean, by which a scheduler judges them."""
     finished: frozenset[int]
     """Trials that were trained to their ends; the others diverged or failed there."""
     max_epochs: int
@@ -85,25 +87,29 @@ def recorded(run: Run) -> Recorded:
         raise UsageError(f"run {run.run_id} is a {resolved['command']}; only a sweep can be replayed")
     job = Job.model_validate(resolved["job"])
     assert job.search is not None
-    columns = ["number", "state", "config_json", "seed"]
-    trials = sorted(read(run.location, "trials").select(columns).to_pylist(), key=lambda row: row["number"])
+    columns = ["number", "state", "config_json", "seed", "stage"]
+    every = sorted(read(run.location, "trials", columns).to_pylist(), key=lambda row: row["number"])
+    trials = [row for row in every if row["stage"] != "confirm"]
     states = {row["number"]: row["state"] for row in trials}
-    _check_whole(run, job, list(states.values()))
+    _check_whole(run, job, [row["state"] for row in every])
     specs = [TrialSpec.from_json(row["config_json"]) for row in trials]
     order = list(states)
     if job.search.algorithm.name in UP_FRONT:
         # As the sweep itself was judged; the generations of an algorithm that learns are not in the store.
-        order = [order[number] for stack in pack(specs, job.search.stack) for number, _ in stack.trials]
+        stacks = pack(specs, job.search.stack, together=job.search.repeats)
+        order = [order[number] for stack in stacks for number, _ in stack.trials]
     curves: dict[int, list[float]] = {number: [] for number in order}
     ended: set[str] = set()
     number_of = {trial_id(number): number for number in order}
-    table = read(run.location, "epochs").select(["trial_id", "epoch", run.metric, *MUST_BE_FINITE])
+    table = read(run.location, "epochs", ["trial_id", "epoch", run.metric, *MUST_BE_FINITE])
     for row in sorted(table.to_pylist(), key=lambda row: (row["trial_id"], row["epoch"])):
         if not all(isfinite(row[name]) for name in (*MUST_BE_FINITE, run.metric)):
             ended.add(row["trial_id"])
-        elif row["trial_id"] not in ended:
+        elif row["trial_id"] not in ended and row["trial_id"] in number_of:
             curves[number_of[row["trial_id"]]].append(row[run.metric])
     finished = frozenset(number for number, state in states.items() if state == "COMPLETED")
+    if job.search.repeats > 1:
+        curves, finished = _together(curves, finished, list(states), job.search.repeats)
     return Recorded(run.metric, run.mode, curves, finished, max(spec.train.epochs for spec in specs))
 
 
@@ -142,9 +148,32 @@ def replay(sweep: Recorded, scheduler: Component) -> Replayed:
     )
 
 
+def _together(
+    curves: Mapping[int, Sequence[float]], finished: Set[int], numbers: Sequence[int], repeats: int
+) -> tuple[dict[int, list[float]], frozenset[int]]:
+    """The curves of configurations, each a mean over its trials that were trained so far, and which are finished."""
+    leader = {number: numbers[place - place % repeats] for place, number in enumerate(numbers)}
+    groups: dict[int, list[int]] = {}
+    for number in curves:
+        groups.setdefault(leader[number], []).append(number)
+    means = {}
+    for first, own in groups.items():
+        longest = max(len(curves[number]) for number in own)
+        means[first] = [
+            fmean(curves[number][epoch] for number in own if len(curves[number]) > epoch)
+            for epoch in range(longest)
+        ]
+    return means, frozenset(first for first, own in groups.items() if finished >= set(own))
+
+
 def _check_whole(run: Run, job: Job, states: Sequence[str]) -> None:
     assert job.search is not None
     scheduler = job.search.scheduler.name
+    if job.search.algorithm.name == "pbt":
+        raise UsageError(
+            f"run {run.run_id}: pbt let its trials copy one another, so that no curve is one configuration's; "
+            "replay needs a sweep with another algorithm"
+        )
     if "STOPPED" in states:
         raise UsageError(
             f"run {run.run_id}: {scheduler} stopped {states.count('STOPPED')} of its trials, so that their curves are "

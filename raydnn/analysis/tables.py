@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from raydnn.analysis.configurations import COLUMNS, has_seeds, ranked
+from raydnn.analysis.winner import winner
 from raydnn.errors import NotFoundError, StoreError, nearest
 from raydnn.store.read import read, row_numbers
 from raydnn.store.run import Run, list_runs, open_run
-from raydnn.store.tables import INT32, STATES
-
-FINISHED = ("COMPLETED", "STOPPED")
-"""States of trials that can be ranked."""
+from raydnn.store.tables import FLOAT64, INT32, STATES
 
 RUN_FIELDS = (
     *("run_id", "command", "metric", "mode", "trials", *map(str.lower, STATES)),
@@ -26,7 +26,7 @@ RUN_FIELDS = (
 """What a run's summary tells."""
 
 _RANKED = ("trial_id", "state", "best_value", "best_epoch", "epochs")
-_SUMMARY = ("trial_id", "number", "state", "best_value", "best_epoch", "epochs", "started_at", "ended_at")
+_SUMMARY = (*COLUMNS, "epochs", "started_at", "ended_at")
 
 
 def list_summaries(storage: str) -> list[dict[str, Any]]:
@@ -45,7 +45,8 @@ def list_summaries(storage: str) -> list[dict[str, Any]]:
 
 
 def top(run: Run, n: int) -> pa.Table:
-    """The n best of a run's finished trials, by the run's metric and mode.
+    """The n best of a run's finished trials, by the run's metric and mode; of a run with several seeds a
+    configuration, the n best configurations.
 
     Args:
         run: The run.
@@ -53,17 +54,29 @@ def top(run: Run, n: int) -> pa.Table:
 
     Returns:
         rank, trial_id, state, best_value, best_epoch, epochs, and those parameters that differ between
-        the trials of the run, under their names without `p_`.
+        the trials of the run, under their names without `p_`. Of configurations instead: rank, trial_id (that of
+        the first of its trials), stage, mean_value, std_value, seeds, epochs, and the parameters. See
+        `analysis.configurations.ranked`.
     """
     trials = read(run.location, "trials")
     differing = [name for name in trials.column_names if name.startswith("p_") and _differs(trials[name])]
-    columns = [*_RANKED, *differing]
-    rows = trials.select(["state", "best_value", "number"]).to_pylist()
-    best = _ranked([{"row": row, **values} for row, values in enumerate(rows)], run.mode)[:n]
-    table = trials.select(columns).take(row_numbers(np.array([row["row"] for row in best], dtype=np.int64)))
-    ranks = row_numbers(np.arange(1, table.num_rows + 1)).cast(INT32)
-    named = table.rename_columns([name.removeprefix("p_") for name in columns])
-    return named.add_column(0, "rank", ranks).replace_schema_metadata(None)
+    rows = trials.select(list(COLUMNS)).to_pylist()
+    best = ranked(rows, run.mode)[:n]
+    place = {row["number"]: place for place, row in enumerate(rows)}
+    leaders = _taken(trials, [place[each.number] for each in best])
+    columns = {name: leaders[name] for name in _RANKED}
+    if has_seeds(rows):
+        of_stage = _taken(trials, [place[each.first] for each in best])
+        columns = {
+            "trial_id": leaders["trial_id"],
+            "stage": of_stage["stage"],
+            "mean_value": _floats([each.mean for each in best]),
+            "std_value": _floats([each.spread.std for each in best]),
+            "seeds": _integers([len(each.spread.values) for each in best]),
+            "epochs": of_stage["epochs"],
+        }
+    parameters = {name.removeprefix("p_"): leaders[name] for name in differing}
+    return pa.table({"rank": _integers(range(1, len(best) + 1)), **columns, **parameters})
 
 
 def show(run: Run, trial_id: str | None) -> dict[str, Any]:
@@ -74,16 +87,18 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
         trial_id: The trial; None: the run itself.
 
     Returns:
-        For a run: its `summary`, `uri` and `resolved` (resolved.json). For a trial: every
-        column of `trials` that is not null, `p_` columns gathered under `parameters` and `m_` columns under
-        `metrics`, its rows of `epochs` under `epochs_table`, and those of `layers` for the last epoch that has
-        any under `layers_table`.
+        For a run: its `summary`, `uri`, `resolved` (resolved.json) and, for a sweep, its `winner` with its
+        interval. For a trial: every column of `trials` that is not null, `p_` columns gathered under `parameters`
+        and `m_` columns under `metrics`, its rows of `epochs` under `epochs_table`, and those of `layers` for the
+        last epoch that has any under `layers_table`.
 
     Raises:
         NotFoundError: The run has no such trial; the message names the nearest.
     """
     if trial_id is None:
-        return {**summary(run), "uri": run.uri, "resolved": run.resolved()}
+        told = {**summary(run), "uri": run.uri, "resolved": run.resolved()}
+        best = winner(run) if told["command"] == "sweep" else None
+        return told if best is None else {**told, "winner": asdict(best)}
     trials = read(run.location, "trials")
     ids = trials["trial_id"].to_pylist()
     if trial_id not in ids:
@@ -105,10 +120,10 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """A run in one row: the RUN_FIELDS."""
-    rows = read(run.location, "trials").select(_SUMMARY).to_pylist()
+    """A run in one row: the RUN_FIELDS; `best_value` is a mean where configurations have several seeds."""
+    rows = read(run.location, "trials", _SUMMARY).to_pylist()
     states = Counter(row["state"] for row in rows)
-    best = next(iter(_ranked(rows, run.mode)), {})
+    best = next(iter(ranked(rows, run.mode)), None)
     started = _times(rows, "started_at")
     ended = _times(rows, "ended_at")
     running = states["RUNNING"] + states["PENDING"] > 0
@@ -124,8 +139,8 @@ def summary(run: Run) -> dict[str, Any]:
         "epochs": read(run.location, "epochs").num_rows
         if open_trials
         else sum(row["epochs"] or 0 for row in rows),
-        "best_value": best.get("best_value"),
-        "best_trial_id": best.get("trial_id"),
+        "best_value": best and best.mean,
+        "best_trial_id": best and best.trial_id,
         "started_at": min(started, default=None),
         "ended_at": None if running else max(ended, default=None),
     }
@@ -140,15 +155,19 @@ def _rows_of(run: Run, table: str, trial_id: str) -> list[dict[str, Any]]:
     return found
 
 
-def _ranked(rows: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
-    """Finished trials with a finite value, best first; of equal ones the lower number first."""
-    sign = -1 if mode == "max" else 1
-    finished = [
-        row
-        for row in rows
-        if row["state"] in FINISHED and row["best_value"] is not None and math.isfinite(row["best_value"])
-    ]
-    return sorted(finished, key=lambda row: (sign * row["best_value"], row["number"]))
+def _taken(table: pa.Table, places: Sequence[int]) -> pa.Table:
+    return table.take(row_numbers(np.array(places, dtype=np.int64)))
+
+
+def _integers(values: Sequence[int]) -> pa.Array:
+    return row_numbers(np.array(values, dtype=np.int64)).cast(INT32)
+
+
+def _floats(values: Sequence[float | None]) -> pa.Array:
+    """Made from the bytes, as `row_numbers` are."""
+    known = np.packbits([value is not None for value in values], bitorder="little")
+    numbers = np.array([value or 0.0 for value in values], dtype=np.float64)
+    return pa.Array.from_buffers(FLOAT64, len(values), [pa.py_buffer(known), pa.py_buffer(numbers)])
 
 
 def _differs(column: pa.ChunkedArray) -> bool:

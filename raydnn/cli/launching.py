@@ -36,6 +36,8 @@ class Launch:
     storage: str
     """Where the run to go on with is."""
     verbose: bool
+    extend: str | None = None
+    """The sweep to extend."""
 
 
 def launch_options(command: Callable[[Launch], None]) -> Callable[..., None]:
@@ -92,15 +94,11 @@ def begun_or_resumed(
         require(loaded)
     if launch.resume is None:
         if loaded is None:
-            raise UsageError(f"raydnn {command}: JOB is missing; give a job file, or --resume RUN")
+            or_extend = " or --extend RUN" if command == "sweep" else ""
+            raise UsageError(f"raydnn {command}: JOB is missing; give a job file, or --resume RUN{or_extend}")
         return Given(loaded.job, loaded.text, loaded), None
     run = find_run(launch.resume, launch.storage if loaded is None else loaded.job.storage)
-    resolved = run.resolved()
-    if resolved["command"] != command:
-        raise UsageError(
-            f"run {run.run_id} is a {resolved['command']}; go on with `raydnn {resolved['command']}`"
-        )
-    job = Job.model_validate(resolved["job"])
+    job = job_of(run, command)
     if loaded is not None and loaded.job != job:
         fields = [name for name in Job.model_fields if getattr(loaded.job, name) != getattr(job, name)]
         raise UsageError(
@@ -108,6 +106,22 @@ def begun_or_resumed(
             "leave the job file away, or start a new run"
         )
     return Given(job, "", loaded), run
+
+
+def job_of(run: Run, command: str) -> Job:
+    """The job of a run.
+
+    Raises:
+        UsageError: The run is of another command.
+    """
+    from raydnn.spec.job import Job
+
+    resolved = run.resolved()
+    if resolved["command"] != command:
+        raise UsageError(
+            f"run {run.run_id} is a {resolved['command']}; go on with `raydnn {resolved['command']}`"
+        )
+    return Job.model_validate(resolved["job"])
 
 
 @contextmanager

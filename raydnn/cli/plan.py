@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from raydnn.cli.options import job_argument, output_option, overrides_argument
+from raydnn.cli.options import find_run, job_argument, output_option, overrides_argument
 from raydnn.cli.output import print_record
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def plan(job: Path, overrides: tuple[str, ...], slots: int | None, output: str) 
       raydnn plan jobs/digits-asha.yaml search.trials=1000 --slots 16
     """
     from raydnn.launch.local import slots_here
-    from raydnn.space.space import build_space
+    from raydnn.launch.segments import begun
     from raydnn.spec.load import load_job
 
     loaded = load_job(job, overrides)
-    space = build_space(loaded.job, loaded.places) if loaded.job.search else None
+    first = begun(loaded, lambda name: find_run(name, loaded.job.storage)) if loaded.job.search else None
     at_once = slots or slots_here(loaded.job.resources)
     import_seconds = _import_torch()
 
@@ -54,11 +54,12 @@ def plan(job: Path, overrides: tuple[str, ...], slots: int | None, output: str) 
     given = loaded.job
     expected = plan_run(
         given,
-        space,
+        first.space if first else None,
         at_once if given.search else 1,
         claim_device(given.resources),
         import_seconds,
         lambda process_bytes, processes: _check_memory(given, process_bytes, 1 if slots else processes),
+        first.start if first else (),
     )
     _check_disk(given.storage, expected.disk_bytes)
     print_record(told(expected) if output == "table" else record(expected), output)

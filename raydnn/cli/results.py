@@ -62,7 +62,7 @@ def list_command(storage: str, output: str) -> None:
 @storage_option
 @output_option
 def top_command(run: str, number: int, storage: str, output: str) -> None:
-    """Rank the finished trials of RUN.
+    """Rank the finished trials of RUN; its configurations, by their mean, where they have several seeds.
 
     Of the parameters it shows those that differ between the trials.
 

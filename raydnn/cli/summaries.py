@@ -14,7 +14,7 @@ COUNTS = ("pending", "running", "completed", "stopped", "diverged", "failed", "p
 SHORT = ("run_id", "state", "command", "trials", "epochs", "best", "metric", "started_at", "took", "cluster")
 """Columns of a table, where any run has something to say in them."""
 
-MERGED = {*COUNTS, "best_value", "best_trial_id", "mode", "ended_at"}
+MERGED = {*COUNTS, "best_value", "best_trial_id", "winner", "mode", "ended_at"}
 """Fields that `condensed` tells within others."""
 
 
@@ -49,6 +49,9 @@ def print_run_with_job(row: Mapping[str, Any]) -> None:
     if job.get("search"):
         job["search"] = {name: value for name, value in job["search"].items() if name != "space"}
     told = condensed({name: value for name, value in row.items() if name != "resolved"})
+    segments = resolved.get("segments") or []
+    if len(segments) > 1:
+        told["segments"] = f"{' + '.join(str(each['trials']) for each in segments)} configurations"
     ran_on = {name: resolved.get(name) for name in ("versions", "git_commit")}
     print_record({**told, "job": job, **ran_on}, "table")
     if resolved.get("space"):
@@ -84,7 +87,11 @@ def _trials(row: Mapping[str, Any]) -> str | None:
 def _best(row: Mapping[str, Any]) -> str | None:
     if row.get("best_value") is None:
         return None
-    return f"{row['best_value']:.5g} ({row['best_trial_id']})"
+    told = f"{row['best_value']:.5g} ({row['best_trial_id']})"
+    winner = row.get("winner") or {}
+    if winner.get("low") is None:
+        return told
+    return f"{told}, 95 % interval {winner['low']:.4g} to {winner['high']:.4g} over {winner['seeds']} seeds"
 
 
 def _duration(begun: datetime, ended: datetime) -> str:

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
+from raydnn.cli.extending import extension
 from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
+from raydnn.cli.options import find_run
+
+if TYPE_CHECKING:
+    from raydnn.search.segments import Segment
+    from raydnn.spec.trial import TrialSpec
 
 
 @click.command()
+@click.option(
+    "--extend", metavar="RUN", help="Go on with a run after its trials: more trials or epochs, another space."
+)
 @launch_options
 def sweep(launch: Launch) -> None:
     """Search the space of JOB: train many trials and rank them; KEY=VALUE overrides a field of it.
 
     With --resume no JOB is needed: the run has it. --storage says where that run is.
 
+    With --extend RUN the overrides (or a JOB of the run's name) change search.trials, search.space,
+    search.algorithm, search.scheduler, search.start or train.epochs of the run's job; +N adds to what it has.
+    A larger budget is another configuration, as schedules depend on it: with more epochs the finished trials are
+    trained again from their beginning, the best first, before new ones, and search.trials counts them.
+
     \b
     Example:
       raydnn sweep jobs/digits-asha.yaml search.trials=128
       raydnn sweep --resume digits-asha-20260101-120000-1a2b
+      raydnn sweep --extend digits-asha-20260101-120000-1a2b search.trials=+64
     """
     from raydnn.analysis.tables import top
     from raydnn.cli.course import print_course
@@ -28,46 +46,76 @@ def sweep(launch: Launch) -> None:
     from raydnn.launch.local import check_place
     from raydnn.launch.prepared import prepare
     from raydnn.launch.runs import begin, driving
+    from raydnn.launch.segments import begun, keep, kept
     from raydnn.launch.stacks import Stacks
     from raydnn.launch.tuning import sweep_run
-    from raydnn.search.algorithms import generations
-    from raydnn.space.space import build_space
-    from raydnn.spec.load import Places, require_sweep
+    from raydnn.search.algorithms import chained
+    from raydnn.spec.load import require_sweep
     from raydnn.store.run import new_run_id
     from raydnn.train.footprint import fitting
 
-    given, run = begun_or_resumed("sweep", launch, require_sweep)
-    check_place(launch.address, given.job.resources)
-    search = given.job.search
+    text, run = "", None
+    if launch.extend is not None:
+        run, segments = extension(launch, launch.extend)
+    else:
+        given, run = begun_or_resumed("sweep", launch, require_sweep)
+        text = given.text
+        if run is not None:
+            segments = kept(run)
+        else:
+            assert given.loaded is not None
+            segments = [begun(given.loaded, lambda name: find_run(name, given.job.storage))]
+    job = segments[-1].job
+    search = job.search
     assert search is not None
-    space = build_space(given.job, given.loaded.places if given.loaded else Places({}))
-    dataset = load_dataset(given.job.data)
+    check_place(launch.address, job.resources)
+    dataset = load_dataset(job.data)
     fits = fitting(search.stack_memory_gib, dataset)
-    stacks = Stacks(generations(space, given.job), search.stack, fits)
+    stacks = Stacks(chained(segments), search.stack, fits)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
-    prepared = prepare(given.job.data, dataset)
+    prepared = prepare(job.data, dataset)
     if run is None:
-        new_id = launch.run_id or new_run_id(given.job.name)
-        run = begin(given.job, given.text, new_id, "sweep", stacks.plans, space.tree(), stacks.expected)
+        new_id, space = launch.run_id or new_run_id(job.name), segments[0].space.tree()
+        start = segments[0].start
+        run = begin(job, text, new_id, "sweep", stacks.plans, space, stacks.expected, start)
+    elif launch.extend is not None:
+        before = run.resolved()["trials"]
+        keep(run, segments, stacks.expected)
+        click.echo(f"run {run.run_id}: extended from {before} to {stacks.expected} trials", err=True)
     first = "" if stacks.over else f", the first {len(trials)}"
     click.echo(
         f"run {run.run_id}: {stacks.expected} trials{first} in {len(stacks.plans)} stacks, in {run.uri}",
         err=True,
     )
     print_selu_warnings(trials)
-    epochs = sum(trial.train.epochs for trial in trials) * stacks.expected // len(trials)
+    epochs = _most_epochs(trials, stacks.expected, segments)
     line = SweepLine(stacks.expected, epochs)
     with resumable("sweep", run), following(run, line), driving(run, stacks.plans):
-        sweep_run(run, given.job, stacks, prepared, launch.address, launch.verbose)
+        sweep_run(
+            run, [segment.job for segment in segments], stacks, prepared, launch.address, launch.verbose
+        )
     best = top(run, 10)
     print_top(best, "table")
     if best.num_rows == 0:
         raise RaydnnError(
             f"no trial of {run.run_id} came to an end; `raydnn logs {run.uri} --errors` shows why"
         )
-    print_course(run, epochs)
+    measured_on = dataset.train if search.metric.startswith("train") else dataset.validation
+    print_course(run, epochs, len(measured_on.targets))
     click.echo(
         f"next: raydnn results show {run.uri} {best['trial_id'][0]}\n"
         f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
         err=True,
     )
+
+
+def _most_epochs(trials: Sequence[TrialSpec], expected: int, segments: Sequence[Segment]) -> int:
+    """Epochs that all trials together can be trained, where the first ones are as long as the others on average."""
+    from raydnn.spec.checks import epochs_of
+
+    mean = sum(trial.train.epochs for trial in trials) / len(trials) - epochs_of(segments[0].job)
+    counts = [segment.trials or 1 for segment in segments]
+    of_segments = [
+        (mean + epochs_of(segment.job)) * count for segment, count in zip(segments, counts, strict=True)
+    ]
+    return round(expected * sum(of_segments) / sum(counts))

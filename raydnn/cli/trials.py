@@ -11,8 +11,11 @@ from raydnn.cli.output import cell, print_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RANKED = ("rank", "trial_id", "state", "best_value", "best_epoch", "epochs")
-"""What `analysis.tables.top` tells of a trial besides its parameters."""
+RANKED = {
+    *("rank", "trial_id", "state", "best_value", "best_epoch", "epochs"),
+    *("stage", "mean_value", "std_value", "seeds"),
+}
+"""What `analysis.tables.top` tells of a trial, or of a configuration, besides its parameters."""
 
 WIDE_COLUMNS = 140
 """Width that is used where the output is no terminal."""
@@ -21,7 +24,8 @@ WIDE_COLUMNS = 140
 def print_top(table: pa.Table, output: str) -> None:
     """Print what `analysis.tables.top` gives; see `print_trials`."""
     rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    print_trials(table.column_names, rows, table.column_names[len(RANKED) :], output)
+    parameters = [name for name in table.column_names if name not in RANKED]
+    print_trials(table.column_names, rows, parameters, output)
 
 
 def print_trials(

@@ -3,6 +3,9 @@
 A rung's results reach the scheduler stack by stack in the order of the stacks' numbers: stack k is heard at an
 epoch once every lower stack has been heard there or has ended. So the same sweep gives the same verdicts on
 one slot or on many, and again when it is resumed.
+
+Trials of one configuration that differ in their seeds alone are judged as one, by their mean. So a trial stands
+here for its configuration: it is the first of them, and the verdict on it holds for all.
 """
 
 from __future__ import annotations
@@ -11,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raydnn.launch.halving import RayHalving
-from raydnn.launch.schedulers import Decision, RayAsha, RayMedian, RayScheduler
+from raydnn.launch.schedulers import Copy, Decision, RayAsha, RayMedian, RayScheduler
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.search import Search
 from raydnn.store.commit import EventLog
 from raydnn.train.member import trial_id
-from raydnn.train.verdict import Verdict
+from raydnn.train.verdict import Exploit, Verdict
 
 Noted = tuple[str | None, int | None, int]
 """(trial id, bracket, epoch) of an event; the first trial at a rung gives one without a trial."""
@@ -93,10 +96,10 @@ class Judging:
     def expect(self, plans: Sequence[Plan]) -> None:
         """Take note of the stacks of a generation, numbered on from those of the last one."""
         for plan in plans:
-            self._stack_of.update((number, len(self._members)) for number, _ in plan.trials)
-            self._members.append([number for number, _ in plan.trials])
+            self._stack_of.update((number, len(self._members)) for number in plan.leaders)
+            self._members.append(plan.leaders)
             self._ended.append(False)
-        self._scheduler.begin(sorted(number for plan in plans for number, _ in plan.trials))
+        self._scheduler.begin(sorted(number for plan in plans for number in plan.leaders))
 
     def result(self, stack: int, epoch: int, values: Mapping[int, float]) -> None:
         """Take a stack's results at a rung: trial number → value. Told twice, it judges once."""
@@ -182,13 +185,18 @@ class Judging:
             epoch, values = self._open.pop(stack)
             decisions = {number: self._known.pop(number) for number in values}
             self._members[stack] = [number for number in values if not decisions[number].stop]
-            verdicts = {n: Verdict(d.stop, d.rung, d.bracket) for n, d in decisions.items()}
+            verdicts = {
+                n: Verdict(d.stop, d.rung, d.bracket, self._exploit(d.copy)) for n, d in decisions.items()
+            }
             self._verdicts[stack, epoch] = verdicts
             self._publish(stack, epoch, verdicts)
 
+    def _exploit(self, copy: Copy | None) -> Exploit | None:
+        return None if copy is None else Exploit(copy.source, self._stack_of[copy.source], copy.spec)
+
     def _note(self, number: int, decision: Decision) -> None:
         """Write a decision down, unless nothing was to be decided or it was written before."""
-        if not decision.stop and decision.rung is None:
+        if not decision.stop and decision.rung is None and decision.copy is None:
             return
         epoch, values = self._open[self._stack_of[number]]
         bracket, rung, of_trial = decision.bracket, decision.rung, trial_id(number)
@@ -196,12 +204,18 @@ class Judging:
             self._noted.add((None, bracket, epoch))
             self._events.add("rung", epoch=epoch, bracket=bracket, rung=rung)
         if (of_trial, bracket, epoch) not in self._noted:
+            kind = "stopped" if decision.stop else "exploited" if decision.copy else "promoted"
             self._events.add(
-                "stopped" if decision.stop else "promoted",
+                kind,
                 trial_id=of_trial,
                 epoch=epoch,
                 bracket=bracket,
                 rung=rung,
                 value=values[number],
                 cutoff=decision.cutoff,
+                detail=None if decision.copy is None else _detail(decision.copy),
             )
+
+
+def _detail(copy: Copy) -> dict[str, Any]:
+    return {"source": trial_id(copy.source), "before": dict(copy.before), "after": dict(copy.after)}

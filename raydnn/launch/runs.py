@@ -15,6 +15,7 @@ from typing import Any
 from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
 from raydnn.launch.driver import find_driver, is_alive, note_driver
 from raydnn.search.packing import Stack as Plan
+from raydnn.space.conditional import Assignment
 from raydnn.space.trial import make_trial
 from raydnn.spec.job import Job
 from raydnn.store import files
@@ -45,6 +46,7 @@ def begin(
     plans: Sequence[Plan],
     space: Any = None,
     expected: int | None = None,
+    start: Sequence[Assignment] = (),
 ) -> Run:
     """Make a run's folder and its trials, all of them waiting.
 
@@ -56,6 +58,7 @@ def begin(
         plans: The run's stacks; of a sweep that learns, the first generation's.
         space: What a sweep searches, as JSON values.
         expected: Number of all trials, also of later generations; None: those of the stacks.
+        start: The configurations that a sweep begins with.
     """
     metric = job.search.metric if job.search else "validation_loss"
     mode = job.search.direction if job.search else "min"
@@ -67,6 +70,7 @@ def begin(
         "training": make_trial(job, {}).model_dump(mode="json"),
         "space": space,
         "trials": expected or sum(len(plan.trials) for plan in plans),
+        **({"segments": [_first_segment(job, plans, start)]} if job.search else {}),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         "git_commit": _git_commit(),
     }
@@ -75,10 +79,46 @@ def begin(
     return run
 
 
+def _first_segment(job: Job, plans: Sequence[Plan], start: Sequence[Assignment]) -> dict[str, Any]:
+    assert job.search is not None
+    trials = job.search.trials or sum(len(plan.leaders) for plan in plans)
+    return segment_json(job, trials, start)
+
+
+def segment_json(job: Job, trials: int, start: Sequence[Assignment]) -> dict[str, Any]:
+    """A segment of a sweep as JSON values, for resolved.json.
+
+    Args:
+        job: Its job.
+        trials: Configurations that it adds.
+        start: Those that come first.
+    """
+    return {"job": job.model_dump(mode="json"), "trials": trials, "start": list(start)}
+
+
+def check_not_driven(run: Run) -> None:
+    """Refuse a run that another process drives.
+
+    Raises:
+        UsageError: One does.
+    """
+    if run.location.local:
+        other = find_driver(run.local_path("logs"))
+        if other is not None and other.pid != os.getpid() and is_alive(other):
+            raise UsageError(
+                f"run {run.run_id} is still driven by process {other.pid}; `raydnn stop {run.uri}` ends it"
+            )
+
+
 def commit_pending(run: Run, plans: Sequence[Plan]) -> None:
     """Commit the trials of new stacks, all of them waiting."""
     for plan in plans:
-        rows = [trial_row(run, trial_id(n), n, spec, state="PENDING") for n, spec in plan.trials]
+        rows = [
+            trial_row(
+                run, trial_id(n), n, spec, state="PENDING", stage=plan.stage.name, repeat=plan.repeat(n)
+            )
+            for n, spec in plan.trials
+        ]
         commit_trials(run, plan.number, 0, rows)
 
 
@@ -94,14 +134,9 @@ def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
         InterruptedRunError: The run was interrupted.
         UsageError: Another process drives it.
     """
+    check_not_driven(run)
     if run.location.local:
-        logs = run.local_path("logs")
-        other = find_driver(logs)
-        if other is not None and other.pid != os.getpid() and is_alive(other):
-            raise UsageError(
-                f"run {run.run_id} is still driven by process {other.pid}; `raydnn stop {run.uri}` ends it"
-            )
-        note_driver(logs)
+        note_driver(run.local_path("logs"))
     files.remove_tree(run.scratch)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -137,7 +172,9 @@ def ray_files(run: Run) -> Location:
 
 def mark(run: Run, plans: Sequence[Plan], **state: Any) -> None:
     """Give the trials that have not ended a state; those that have keep theirs."""
-    rows = {row["number"]: row for row in read(run.location, "trials").to_pylist()}
+    ended = ended_stacks(run, plans)
+    plans = [plan for plan in plans if plan.number not in ended]
+    rows = {row["number"]: row for row in read(run.location, "trials").to_pylist()} if plans else {}
     for plan in plans:
         of_stack = [rows[number] for number, _ in plan.trials if number in rows]
         if any(row["state"] not in ENDED for row in of_stack):
@@ -148,9 +185,9 @@ def mark(run: Run, plans: Sequence[Plan], **state: Any) -> None:
 
 def ended_stacks(run: Run, plans: Sequence[Plan]) -> set[int]:
     """The stacks whose trials have all ended, by the store."""
-    table = read(run.location, "trials")
+    table = read(run.location, "trials", ["number", "state"])
     states = dict(zip(table["number"].to_pylist(), table["state"].to_pylist(), strict=True))
-    return {plan.number for plan in plans if all(states[number] in ENDED for number, _ in plan.trials)}
+    return {plan.number for plan in plans if all(states.get(number) in ENDED for number, _ in plan.trials)}
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

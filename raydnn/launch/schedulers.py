@@ -12,11 +12,26 @@ from typing import Any, Protocol
 import numpy as np
 
 from raydnn.search.rungs import rungs
+from raydnn.space.syntax import Value
 from raydnn.spec.scheduler import Asha, Median
+from raydnn.spec.trial import TrialSpec
 from raydnn.train.member import trial_id
 
 VALUE = "value"
 """Name of the judged metric in what Ray's schedulers are told."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """That a trial copies another one, and with what it goes on."""
+
+    source: int
+    spec: TrialSpec
+    """The trial's configuration from now on."""
+    before: Mapping[str, Value]
+    """The searched fields of its configuration until now."""
+    after: Mapping[str, Value]
+    """The same from now on."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,7 @@ class Decision:
     """None: nothing was to be decided of this trial at this epoch, or the scheduler has no rungs."""
     cutoff: float | None = None
     """The value that a result had to reach; None where there was none yet."""
+    copy: Copy | None = None
 
 
 class RayScheduler(Protocol):

@@ -37,6 +37,7 @@ def train_stack(
     scheduler: str,
     metric: str,
     rungs: Sequence[int],
+    copied_after: Sequence[int],
     prepared: Prepared | None,
 ) -> None:
     """The Tune trainable: train stack number `config["stack"]`; tell Tune at the rungs, and if it gives way.
@@ -48,12 +49,15 @@ def train_stack(
     plan = handed_out(run.run_id, config["stack"])
 
     def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict] | None:
-        if epoch not in rungs or not members:
+        if epoch not in rungs or not members or not plan.stage.judged:
             return {}
+        values = plan.means({member.number: member.history[metric][-1] for member in members})
         # Pairs, because Tune takes nested mappings apart.
-        values = [(member.number, member.history[metric][-1]) for member in members]
-        tune.report({"stack": plan.number, "epoch": epoch, "values": values})
-        return wait_for(run.run_id, plan.number, epoch)
+        tune.report({"stack": plan.number, "epoch": epoch, "values": list(values.items())})
+        verdicts = wait_for(run.run_id, plan.number, epoch)
+        if verdicts is None:
+            return None
+        return {member.number: verdicts[plan.leader(member.number)] for member in members}
 
     def dataset(spec: DataSet, device: torch.device) -> Dataset:
         if prepared is not None and spec == prepared.spec:
@@ -69,6 +73,7 @@ def train_stack(
             workers=Workers(),
             device=claim_device(Resources.model_validate(json.loads(resources))),
             dataset=dataset,
+            copied_after=copied_after,
         )
         if any(member.running for member in members):
             tune.report({"stack": plan.number, "gives_way": True})

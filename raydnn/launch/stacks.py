@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from raydnn.errors import StoreError
 from raydnn.launch.runs import DIED, commit_pending, mark
 from raydnn.search.generations import Generations, Result
 from raydnn.search.packing import Stack as Plan
-from raydnn.search.packing import pack
+from raydnn.search.packing import stacks_of
+from raydnn.search.stages import Stage
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
@@ -59,6 +61,11 @@ class Stacks:
         """Number of all trials, also of those that are not proposed yet."""
         return self._source.expected
 
+    @property
+    def scheduler(self) -> int:
+        """Which of the sweep's schedulers judges the last generation, by its first segment."""
+        return self._source.stage.scheduler
+
     def follow(self, run: Run) -> Sequence[Plan]:
         """Learn from the last generation, whose stacks have all ended, and propose and commit the next one.
 
@@ -83,10 +90,9 @@ class Stacks:
 
     def _propose(self) -> None:
         trials = self._source.propose()
-        self._last = [
-            Plan(len(self.plans) + plan.number, tuple((self._trials + n, trial) for n, trial in plan.trials))
-            for plan in pack(trials, self._most, self._fitting)
-        ]
+        self._last = stacks_of(
+            trials, self._source.stage, self._most, self._fitting, len(self.plans), self._trials
+        )
         self.plans += self._last
         self.generations.append(self._last)
         self._trials += len(trials)
@@ -97,7 +103,11 @@ def hand_out(run_id: str, plans: Sequence[Plan]) -> None:
     from ray.experimental.internal_kv import _internal_kv_put
 
     for plan in plans:
-        value = [(number, trial.config_json) for number, trial in plan.trials]
+        value = {
+            "trials": [(number, trial.config_json) for number, trial in plan.trials],
+            "stage": asdict(plan.stage),
+            "first": plan.first,
+        }
         _internal_kv_put(_key(run_id, plan.number), json.dumps(value).encode(), namespace=_NAMESPACE)
 
 
@@ -106,7 +116,8 @@ def handed_out(run_id: str, stack: int) -> Plan:
     from ray.experimental.internal_kv import _internal_kv_get
 
     value = json.loads(_internal_kv_get(_key(run_id, stack), namespace=_NAMESPACE))
-    return Plan(stack, tuple((number, TrialSpec.from_json(text)) for number, text in value))
+    trials = tuple((number, TrialSpec.from_json(text)) for number, text in value["trials"])
+    return Plan(stack, trials, Stage(**value["stage"]), value["first"])
 
 
 def take_back(run_id: str) -> None:
@@ -121,14 +132,14 @@ def _key(run_id: str, stack: int) -> bytes:
 
 
 def _rows(run: Run) -> dict[int, dict[str, Any]]:
-    rows = read(run.location, "trials").select(_COLUMNS).to_pylist()
+    rows = read(run.location, "trials", _COLUMNS).to_pylist()
     return {row["number"]: row for row in rows}
 
 
 def _at_rungs(run: Run) -> dict[str, dict[int, float]]:
     """Trial id → rung in epochs → the value that was judged there."""
     found: dict[str, dict[int, float]] = {}
-    for row in read(run.location, "events").select(["kind", "trial_id", "epoch", "value"]).to_pylist():
+    for row in read(run.location, "events", ["kind", "trial_id", "epoch", "value"]).to_pylist():
         if row["kind"] in ("stopped", "promoted"):
             found.setdefault(row["trial_id"], {})[row["epoch"]] = row["value"]
     return found

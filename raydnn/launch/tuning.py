@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import nullcontext
+from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -12,17 +13,24 @@ from raydnn.launch.embedded import idle_processes_used
 from raydnn.launch.failures import our_error
 from raydnn.launch.judging import Judging, Noted, ray_scheduler
 from raydnn.launch.local import cluster_nodes, per_worker, ray_running, slots
+from raydnn.launch.population import RayPopulation, ray_population
 from raydnn.launch.runs import ended_stacks, ray_files
 from raydnn.launch.schedulers import RayScheduler
+from raydnn.launch.spread import note_spread
 from raydnn.launch.stacks import Stacks, hand_out, take_back
 from raydnn.launch.turns import Turns
 from raydnn.launch.verdicts import forget, give_way, publish
 from raydnn.search.packing import Stack as Plan
+from raydnn.spec.algorithm import Pbt
+from raydnn.spec.checks import epochs_of
 from raydnn.spec.job import Job
+from raydnn.store import files
 from raydnn.store.commit import EventLog
 from raydnn.store.read import read
 from raydnn.store.run import Run
+from raydnn.train.checkpoint import newest_epoch
 from raydnn.train.member import MUST_BE_FINITE, trial_id
+from raydnn.train.record import states_of
 
 if TYPE_CHECKING:
     from raydnn.launch.prepared import Prepared
@@ -34,13 +42,18 @@ MAX_FAILURES = 3
 
 
 def sweep_run(
-    run: Run, job: Job, stacks: Stacks, prepared: Prepared | None, address: str | None, verbose: bool
+    run: Run,
+    jobs: Sequence[Job],
+    stacks: Stacks,
+    prepared: Prepared | None,
+    address: str | None,
+    verbose: bool,
 ) -> None:
     """Train every stack that has not ended yet, of all generations; what is measured is in the store.
 
     Args:
         run: The run.
-        job: Its job.
+        jobs: Its job, and those of its extensions.
         stacks: Its stacks.
         prepared: A data set, for the stacks that train on it; the others read theirs themselves.
         address: A cluster's address, or None for an embedded Ray.
@@ -51,9 +64,19 @@ def sweep_run(
     """
     if not all_ended(run, stacks):
         most = len(stacks.plans) if stacks.over else stacks.expected
-        cpus = most * job.resources.cpus_per_worker
+        cpus = most * jobs[0].resources.cpus_per_worker
         with ray_running(address, verbose, cpus, PRELOADED):
-            search_on_ray(run, job, stacks, prepared, embedded=address is None)
+            scheduler = None
+            while scheduler != stacks.scheduler and not all_ended(run, stacks):
+                scheduler = stacks.scheduler
+                search_on_ray(run, jobs[scheduler], stacks, prepared, embedded=address is None)
+    job = jobs[-1]
+    assert job.search is not None
+    if isinstance(job.search.algorithm, Pbt):
+        for plan in stacks.plans:
+            # Kept so far, because the members of other stacks could copy them.
+            files.remove_tree(states_of(run, plan.number))
+    note_spread(run, stacks.plans)
 
 
 def all_ended(run: Run, stacks: Stacks) -> bool:
@@ -67,11 +90,11 @@ def all_ended(run: Run, stacks: Stacks) -> bool:
 def search_on_ray(
     run: Run, job: Job, stacks: Stacks, prepared: Prepared | None = None, *, embedded: bool = False
 ) -> None:
-    """Train the stacks of a sweep that have not ended, on the Ray that is connected.
+    """Train the stacks of a sweep that have not ended, on the Ray that is connected, to where its scheduler changes.
 
     Args:
         run: The run.
-        job: Its job.
+        job: The job whose scheduler judges the last generation.
         stacks: Its stacks.
         prepared: A data set, for the stacks that train on it.
         embedded: Whether Ray was started by this process.
@@ -87,9 +110,12 @@ def search_on_ray(
     room = slots(job.resources, cluster_nodes())
     todo = [plan for plan in plans if plan.number not in done]
     judging: Judging | None = None
+    number = stacks.scheduler
 
     def follow() -> list[int]:
         following = stacks.follow(run)
+        if stacks.scheduler != number:
+            return []
         if judging is not None and following:
             judging.expect(following)
         hand_out(run.run_id, following)
@@ -99,14 +125,25 @@ def search_on_ray(
         [plan.number for plan in todo],
         room,
         follow,
-        lambda: stacks.over,
+        lambda: stacks.over or stacks.scheduler != number,
         lambda stack, epoch: give_way(run.run_id, stack, epoch),
         lambda stack, epoch, verdicts: publish(run.run_id, stack, epoch, verdicts),
     )
-    scheduler = ray_scheduler(job.search, plans[0].trials[0][1].train.epochs, job.seed)
+    population = ray_population(job, plans)
+    scheduler = population or ray_scheduler(job.search, epochs_of(job), job.seed)
     if scheduler is not None:
         judging = turns.judging = Judging(scheduler, events, _noted_verdicts(run), turns.answer)
-        _replay(run, stacks.generations, done, scheduler, judging, job.search.metric)
+        # What others may copy must be there: a stack whose process died before its state was saved reports again.
+        saved = {plan.number: newest_epoch(states_of(run, plan.number)) for plan in plans if population}
+        _replay(
+            run,
+            _judged_by(number, stacks.generations),
+            done,
+            scheduler,
+            judging,
+            job.search.metric,
+            saved or None,
+        )
     hand_out(run.run_id, todo)
     with idle_processes_used() if embedded else nullcontext():
         _tune(run, job, turns, room, scheduler, events, prepared)
@@ -141,6 +178,7 @@ def _tune(
         scheduler=job.search.scheduler.name,
         metric=metric,
         rungs=scheduler.rungs if scheduler else (),
+        copied_after=scheduler.rungs if isinstance(scheduler, RayPopulation) else (),
         prepared=prepared,
     )
     bundle = tune.PlacementGroupFactory([per_worker(job.resources)])
@@ -172,9 +210,22 @@ def _tune(
 
 def _noted_verdicts(run: Run) -> set[Noted]:
     """The verdicts in the table of events, and the rungs that were reached."""
-    rows = read(run.location, "events").select(["kind", "trial_id", "bracket", "epoch"]).to_pylist()
-    kinds = ("stopped", "promoted", "rung")
+    rows = read(run.location, "events", ["kind", "trial_id", "bracket", "epoch"]).to_pylist()
+    kinds = ("stopped", "promoted", "exploited", "rung")
     return {(row["trial_id"], row["bracket"], row["epoch"]) for row in rows if row["kind"] in kinds}
+
+
+def _judged_by(scheduler: int, generations: Sequence[Sequence[Plan]]) -> list[list[Plan]]:
+    """The generations as one of the sweep's schedulers sees them: it judges none that another one has judged."""
+    return [
+        [
+            plan
+            if plan.stage.scheduler == scheduler
+            else replace(plan, stage=replace(plan.stage, judged=False))
+            for plan in generation
+        ]
+        for generation in generations
+    ]
 
 
 def _replay(
@@ -184,9 +235,20 @@ def _replay(
     scheduler: RayScheduler,
     judging: Judging,
     metric: str,
+    known_until: Mapping[int, int] | None = None,
 ) -> None:
-    """Put all stacks and their results in the store to a fresh scheduler: it then decides as the first one did."""
-    table = read(run.location, "epochs").select(["trial_id", "epoch", metric, *MUST_BE_FINITE])
+    """Put all stacks and their results in the store to a fresh scheduler: it then decides as the first one did.
+
+    Args:
+        run: The run.
+        generations: Its stacks.
+        done: Those that have ended.
+        scheduler: The scheduler.
+        judging: What puts results to it.
+        metric: What is judged.
+        known_until: Stack → the last epoch of which it is told; None: all in the store.
+    """
+    table = read(run.location, "epochs", ["trial_id", "epoch", metric, *MUST_BE_FINITE])
     results: dict[tuple[str, int], float] = {
         (row["trial_id"], row["epoch"]): row[metric]
         for row in table.to_pylist()
@@ -196,10 +258,12 @@ def _replay(
         judging.expect(generation)
         for epoch in scheduler.rungs:
             for plan in generation:
+                if not plan.stage.judged or (known_until and known_until[plan.number] < epoch):
+                    continue
                 keys = {number: (trial_id(number), epoch) for number, _ in plan.trials}
                 values = {number: results[key] for number, key in keys.items() if key in results}
                 if values:
-                    judging.result(plan.number, epoch, values)
+                    judging.result(plan.number, epoch, plan.means(values))
         for plan in generation:
             if plan.number in done:
                 judging.ended(plan.number)

@@ -1,6 +1,6 @@
 """Whose turn it is to be trained: a stack that waits for others' verdicts gives way where slots are short.
 
-A stack at a rung of a scheduler that lets trials wait for one another (hyperband, bohb) keeps its slot, and its
+A stack at a rung of a scheduler that lets trials wait for one another (hyperband, bohb, pbt) keeps its slot, and its
 members stay in memory, as long as no other stack needs the slot. Else it saves its state, ends its Tune trial, and
 goes on from there in another one once its verdicts are known. Stacks are queued in the order in which they are
 ready. So at any time a stack that nobody has to wait for is in training, whatever the number of slots.
@@ -52,6 +52,10 @@ class Turns:
         """The stacks that gave way and still lack their verdicts."""
         self._resuming: set[int] = set()
         """The stacks that gave way and have not started again yet."""
+
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing: Ray Tune saves its searcher when it begins, but a sweep is resumed from the store."""
+        return {}
 
     @property
     def finished(self) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from time import sleep
+from typing import Any
 
-from raydnn.train.verdict import Verdict
+from raydnn.spec.trial import TrialSpec
+from raydnn.train.verdict import Exploit, Verdict
 
 _NAMESPACE = b"raydnn-verdicts"
 
@@ -18,7 +20,7 @@ def publish(run_id: str, stack: int, epoch: int, verdicts: Mapping[int, Verdict]
     """Make a stack's verdicts at an epoch known."""
     from ray.experimental.internal_kv import _internal_kv_put
 
-    value = {str(n): [verdict.stop, verdict.rung, verdict.bracket] for n, verdict in verdicts.items()}
+    value = {str(number): _to_json(verdict) for number, verdict in verdicts.items()}
     _internal_kv_put(_key(run_id, stack, epoch), json.dumps(value).encode(), namespace=_NAMESPACE)
 
 
@@ -38,7 +40,7 @@ def wait_for(run_id: str, stack: int, epoch: int) -> dict[int, Verdict] | None:
         sleep(pause_seconds)
         pause_seconds = min(2 * pause_seconds, 0.1)
     verdicts = json.loads(value)
-    return None if verdicts is None else {int(number): Verdict(*of) for number, of in verdicts.items()}
+    return None if verdicts is None else {int(number): _from_json(of) for number, of in verdicts.items()}
 
 
 def forget(run_id: str) -> None:
@@ -46,6 +48,20 @@ def forget(run_id: str) -> None:
     from ray.experimental.internal_kv import _internal_kv_del
 
     _internal_kv_del(f"{run_id}/".encode(), del_by_prefix=True, namespace=_NAMESPACE)
+
+
+def _to_json(verdict: Verdict) -> list[Any]:
+    exploit = verdict.exploit
+    copied = None if exploit is None else [exploit.source, exploit.stack, exploit.spec.config_json]
+    return [verdict.stop, verdict.rung, verdict.bracket, copied]
+
+
+def _from_json(values: list[Any]) -> Verdict:
+    stop, rung, bracket, copied = values
+    if copied is None:
+        return Verdict(stop, rung, bracket)
+    source, stack, config_json = copied
+    return Verdict(stop, rung, bracket, Exploit(source, stack, TrialSpec.from_json(config_json)))
 
 
 def _key(run_id: str, stack: int, epoch: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain, cycle, repeat
+from itertools import accumulate, chain, cycle, pairwise, repeat
 from statistics import median_low
 from time import perf_counter, thread_time
 from typing import Any
@@ -14,9 +14,8 @@ import torch
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.search import random
-from raydnn.search.algorithms import generations
-from raydnn.search.packing import Stack, pack, shape_of
+from raydnn.search.algorithms import configurations, propose
+from raydnn.search.packing import Stack, shape_of, stacks_of
 from raydnn.search.planning import (
     Cost,
     Overhead,
@@ -28,12 +27,15 @@ from raydnn.search.planning import (
     timetable,
 )
 from raydnn.search.rungs import hyperband_brackets
+from raydnn.search.seeding import confirming
+from raydnn.search.stages import seeded
 from raydnn.search.stopping import RULES
-from raydnn.space.space import Space
+from raydnn.space.space import Assignment, Space
+from raydnn.spec.algorithm import Random
 from raydnn.spec.checks import epochs_of
 from raydnn.spec.data import DataSet
 from raydnn.spec.job import Job
-from raydnn.spec.scheduler import Bohb
+from raydnn.spec.scheduler import Bohb, NoScheduler
 from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.train.footprint import dataset_bytes, fitting, footprint
 from raydnn.train.loop import flat
@@ -93,6 +95,7 @@ def plan_run(
     device: torch.device,
     import_seconds: float | None,
     allow: Callable[[int, int], None],
+    start: Sequence[Assignment] = (),
 ) -> Plan:
     """Plan a sweep, or a training.
 
@@ -104,6 +107,7 @@ def plan_run(
         import_seconds: CPU seconds of torch's import here; None: as many as on the machine of the constants.
         allow: Called with the memory of a training process in bytes and the number of those that run at once,
             before anything is allocated; raises what the user is told where that is too much.
+        start: Configurations that a sweep begins with.
 
     Raises:
         DataError: The data cannot be read.
@@ -116,7 +120,7 @@ def plan_run(
     fits = None
     if job.search is not None:
         fits = fitting(job.search.stack_memory_gib, read(job.data))
-    stacks = [list(generation) for generation in _stacks(job, space, fits)]
+    stacks = [list(generation) for generation in _stacks(job, space, fits, start)]
     every = [stack for generation in stacks for stack in generation]
     groups: dict[Hashable, list[Stack]] = {}
     for stack in every:
@@ -138,7 +142,9 @@ def plan_run(
         for generation in stacks
     ]
     overhead = _on_this_machine(SWEEP if job.search else TRAIN, import_seconds)
-    expected, stops, between = _expected(job, planned, [each.cost for each in probed], slots, overhead)
+    expected, stops, between = _expected(
+        job, stacks, planned, [each.cost for each in probed], slots, overhead
+    )
     total = sum(len(stack.trials) for stack in every)
     largest = max(each.memory_bytes for each in probed)
     completed = (total - len(stops)) * max(each.weights_bytes for each in probed)
@@ -150,7 +156,7 @@ def plan_run(
         generations=len(stacks),
         stacks=len(every),
         shapes=[_shape_row(group, each) for group, each in zip(groups.values(), probed, strict=True)],
-        rungs=rung_table(stops, total),
+        rungs=rung_table(stops, sum(len(stack.trials) for stack in every if stack.stage.judged)),
         epochs=expected.epochs,
         epochs_at_most=sum(trial.train.epochs for stack in every for _, trial in stack.trials),
         steps=sum(expected.epochs_of_shape[number] * each.steps for number, each in enumerate(probed)),
@@ -167,27 +173,35 @@ def plan_run(
 
 
 def _stacks(
-    job: Job, space: Space | None, fits: Callable[[Sequence[TrialSpec]], int] | None
+    job: Job,
+    space: Space | None,
+    fits: Callable[[Sequence[TrialSpec]], int] | None,
+    start: Sequence[Assignment],
 ) -> Iterator[list[Stack]]:
     """The stacks of each generation; trials that depend on results are drawn from the space instead."""
     if space is None or job.search is None:
         yield [Stack(0, ((0, trial_of_job(job)),))]
         return
-    coming = generations(space, job)
+    coming = configurations(space, job, start)
     first = coming.propose()
     sizes = [len(first)]
     trials = first
     if not coming.over:
         sizes = generation_sizes(coming.expected, _batches(job, len(first)))
-        trials = first + random.propose(space, job)[len(first) :]
+        drawn = job.search.model_copy(update={"algorithm": Random(), "scheduler": NoScheduler()})
+        trials = first + propose(space, job.model_copy(update={"search": drawn}), start)[len(first) :]
+    edges = accumulate(sizes, initial=0)
+    searching = replace(coming.stage, seeds=job.search.repeats)
+    proposed = [(trials[begin:end], searching) for begin, end in pairwise(edges)]
+    # Which ones are the best is not known; any stand for them.
+    proposed.append((trials[: job.search.confirm], confirming(job.search)))
     stacks = begun = 0
-    for size in sizes:
-        packed = pack(trials[begun : begun + size], job.search.stack, fits)
-        yield [
-            Stack(stacks + stack.number, tuple((begun + number, trial) for number, trial in stack.trials))
-            for stack in packed
-        ]
-        stacks, begun = stacks + len(packed), begun + size
+    for of_generation, stage in proposed:
+        members = seeded(of_generation, stage)
+        packed = stacks_of(members, stage, job.search.stack, fits, stacks, begun)
+        if packed:
+            yield packed
+        stacks, begun = stacks + len(packed), begun + len(members)
 
 
 def _batches(job: Job, first: int) -> Iterator[int]:
@@ -220,17 +234,25 @@ def _probe(
 
 
 def _expected(
-    job: Job, planned: list[list[Planned]], costs: list[Cost], slots: int, overhead: Overhead
+    job: Job,
+    stacks: list[list[Stack]],
+    planned: list[list[Planned]],
+    costs: list[Cost],
+    slots: int,
+    overhead: Overhead,
 ) -> tuple[Timetable, Mapping[int, int], tuple[float, float]]:
     """The timetable of median length among those of several made-up sweeps, with what stops in it."""
-    order = [trial for generation in planned for stack in generation for trial in stack.trials]
+    judged = [stack for generation in stacks for stack in generation if stack.stage.judged]
+    order = [leader for stack in judged for leader in stack.leaders]
+    leaders = {number: stack.leader(number) for stack in judged for number, _ in stack.trials}
     epochs = max(stack.epochs for generation in planned for stack in generation)
 
     def sweep(seed: int) -> tuple[Timetable, Mapping[int, int]]:
         stops: Mapping[int, int] = {}
         if job.search is not None:
             curves = made_up_curves(order, epochs, seed)
-            stops = RULES[job.search.scheduler.name](job.search.scheduler, curves, epochs)
+            found = RULES[job.search.scheduler.name](job.search.scheduler, curves, epochs)
+            stops = {number: found[leader] for number, leader in leaders.items() if leader in found}
         return timetable(planned, stops, costs, slots, overhead), stops
 
     sweeps = [sweep(seed) for seed in range(DRAWS)]

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from raydnn.search import grid, random, sobol
 from raydnn.search.bohb import BohbSearcher
 from raydnn.search.cmaes import CmaEsSearcher
 from raydnn.search.evolution import EvolutionSearcher
-from raydnn.search.generations import Generations, Learning, UpFront
+from raydnn.search.generations import Generations, Learning, Part, UpFront
 from raydnn.search.gp import GpSearcher
+from raydnn.search.history import History
 from raydnn.search.pso import PsoSearcher
 from raydnn.search.searcher import Searcher
+from raydnn.search.seeding import Seeded
+from raydnn.search.segments import Chain, Segment
 from raydnn.search.tpe import TpeSearcher
-from raydnn.space.space import Space
+from raydnn.space.space import Assignment, Space
 from raydnn.spec.algorithm import Tpe
 from raydnn.spec.checks import epochs_of
 from raydnn.spec.job import Job
 from raydnn.spec.scheduler import Bohb
 from raydnn.spec.trial import TrialSpec
 
-UP_FRONT: Mapping[str, Callable[[Space, Job], list[TrialSpec]]] = {
-    "random": random.propose,
-    "grid": grid.propose,
-    "sobol": sobol.propose,
+UP_FRONT: Mapping[str, Callable[[Space, Job, int], Iterator[Iterable[Assignment]]]] = {
+    "random": random.draws,
+    "grid": grid.draws,
+    "sobol": sobol.draws,
+    "pbt": random.draws,
 }
-"""Name → function from space and job to all trials, numbered by their position."""
+"""Name → for each trial, assignments in the order in which they are tried; from space, job, and trials before."""
 
 LEARNING: Mapping[str, Callable[[Space, int, Any], Searcher]] = {
     "tpe": TpeSearcher,
@@ -40,19 +44,49 @@ LEARNING: Mapping[str, Callable[[Space, int, Any], Searcher]] = {
 ALGORITHMS = {**UP_FRONT, **LEARNING}
 
 
-def generations(space: Space, job: Job) -> Generations:
-    """The trials of a sweep, generation by generation."""
+def generations(space: Space, job: Job, start: Sequence[Assignment] = ()) -> Generations:
+    """The trials of a sweep, generation by generation.
+
+    Args:
+        space: The space.
+        job: The job.
+        start: Assignments that come first.
+    """
+    return chained([_only(space, job, start)])
+
+
+def chained(segments: Sequence[Segment]) -> Generations:
+    """The trials of a sweep that may have been extended, generation by generation."""
+    search = segments[0].job.search
+    assert search is not None
+    found = Chain(segments, _part)
+    return Seeded(found, search) if search.several_seeds else found
+
+
+def configurations(space: Space, job: Job, start: Sequence[Assignment] = ()) -> Generations:
+    """The configurations of a sweep as its algorithm proposes them, each with the job's own seed."""
+    return Chain([_only(space, job, start)], _part)
+
+
+def propose(space: Space, job: Job, start: Sequence[Assignment] = ()) -> list[TrialSpec]:
+    """The configurations that nothing needs to be learned for, in order: all of them, or the first generation."""
+    return configurations(space, job, start).propose()
+
+
+def _only(space: Space, job: Job, start: Sequence[Assignment]) -> Segment:
     assert job.search is not None
-    algorithm = job.search.algorithm
+    return Segment(space, job, job.search.trials, tuple(start))
+
+
+def _part(segment: Segment, history: History) -> Part:
+    """A segment's algorithm, which knows what the sweep has tried so far."""
+    space, job, search = segment.space, segment.job, segment.job.search
+    assert search is not None
+    algorithm, scheduler = search.algorithm, search.scheduler
     if algorithm.name in UP_FRONT:
-        return UpFront(UP_FRONT[algorithm.name](space, job))
-    scheduler = job.search.scheduler
+        return UpFront(space, UP_FRONT[algorithm.name](space, job, len(history)), history)
     if isinstance(scheduler, Bohb):
         assert isinstance(algorithm, Tpe)
-        return Learning(space, job, BohbSearcher(space, job.seed, algorithm, scheduler, epochs_of(job)))
-    return Learning(space, job, LEARNING[algorithm.name](space, job.seed, algorithm))
-
-
-def propose(space: Space, job: Job) -> list[TrialSpec]:
-    """The trials of a sweep that nothing needs to be learned for, in order: all of them, or the first generation."""
-    return generations(space, job).propose()
+        model = BohbSearcher(space, job.seed, algorithm, scheduler, epochs_of(job))
+        return Learning(space, job, model, history)
+    return Learning(space, job, LEARNING[algorithm.name](space, job.seed, algorithm), history)

@@ -40,6 +40,7 @@ class BohbSearcher:
         self._sizes = [bracket.trials for bracket in reversed(hyperband_brackets(max_epochs, bohb.eta))]
         self._enough = len(space.parameters) + 3 if bohb.enough is None else bohb.enough
         self._brackets = 0
+        """How many were proposed."""
         self._asked = 0
         self._evaluations: list[Evaluation] = []
 
@@ -61,6 +62,7 @@ class BohbSearcher:
         """Propose trials, some of them at random, the others where the model expects the most."""
         numbers = range(self._asked, self._asked + count)
         self._asked += count
+        self._brackets += 1
         budget = self.budget
         if budget is None:
             return [self._draw(number) for number in numbers]
@@ -76,7 +78,6 @@ class BohbSearcher:
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Note all results."""
         self._evaluations += evaluations
-        self._brackets += 1
 
     def _draw(self, number: int) -> Assignment:
         return self._space.from_unit(next(random.points(self._space, self._seed, number)))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 from raydnn.errors import JobError, Problem
-from raydnn.space.space import Space, make_trial
+from raydnn.space.space import Assignment, Space
 from raydnn.spec.job import Job
-from raydnn.spec.trial import TrialSpec
 
 MOST_TRIALS = 100_000
 """The largest grid that is tried without `search.trials`."""
 
 
-def propose(space: Space, job: Job) -> list[TrialSpec]:
-    """Every trial of the grid, or the first `search.trials` of them.
+def draws(space: Space, job: Job, first: int) -> Iterator[Iterable[Assignment]]:
+    """Nothing is drawn: each trial is the grid's next one that was not tried yet.
 
     Raises:
         JobError: The grid is too large to be meant, and no number of trials is given.
@@ -24,4 +24,4 @@ def propose(space: Space, job: Job) -> list[TrialSpec]:
     if job.search.trials is None and size is not None and size > MOST_TRIALS:
         message = f"not given, but the grid holds {size} trials; more than {MOST_TRIALS} must be asked for"
         raise JobError([Problem("", "search.trials", message)])
-    return [make_trial(job, assignment) for assignment in islice(space.grid(), job.search.trials)]
+    return repeat(())

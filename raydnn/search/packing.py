@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from statistics import fmean
 
+from raydnn.search.stages import SEARCH, Stage
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.trial import TrialSpec
 
@@ -17,10 +19,67 @@ class Stack:
     number: int
     trials: tuple[tuple[int, TrialSpec], ...]
     """Number and configuration of each, equal optimizers side by side, and equal activations within them."""
+    stage: Stage = SEARCH
+    """How they are trained."""
+    first: int = 0
+    """Number of the first trial of its generation."""
+
+    def repeat(self, number: int) -> int:
+        """How many seeds of a trial's configuration come before its own."""
+        return self.stage.offset + (number - self.first) % self.stage.seeds
+
+    def leader(self, number: int) -> int:
+        """The first of the trials of the same configuration and stage; a scheduler knows them all by its number."""
+        return number - (number - self.first) % self.stage.seeds
+
+    @property
+    def leaders(self) -> list[int]:
+        """What a scheduler judges, in the order of the trials; nothing where none is asked."""
+        every = (self.leader(number) for number, _ in self.trials if self.stage.judged)
+        return list(dict.fromkeys(every))
+
+    def means(self, values: Mapping[int, float]) -> dict[int, float]:
+        """Leader → mean over those of its trials that have a value, whatever their order."""
+        of_leader: dict[int, list[float]] = {}
+        for number, value in values.items():
+            of_leader.setdefault(self.leader(number), []).append(value)
+        return {leader: fmean(own) for leader, own in of_leader.items()}
+
+
+def stacks_of(
+    trials: Sequence[TrialSpec],
+    stage: Stage,
+    most: int,
+    fitting: Callable[[Sequence[TrialSpec]], int] | None,
+    first_stack: int,
+    first: int,
+) -> list[Stack]:
+    """The stacks of a generation of a sweep.
+
+    Args:
+        trials: The generation's trials, in order.
+        stage: How they are trained.
+        most: Most trials of a stack.
+        fitting: Of trials of one shape, how many fit into memory at once; None: any number.
+        first_stack: Number of the first stack.
+        first: Number of the first trial.
+    """
+    return [
+        Stack(
+            first_stack + stack.number,
+            tuple((first + number, trial) for number, trial in stack.trials),
+            stage,
+            first,
+        )
+        for stack in pack(trials, most, fitting, stage.together)
+    ]
 
 
 def pack(
-    trials: Sequence[TrialSpec], most: int, fitting: Callable[[Sequence[TrialSpec]], int] | None = None
+    trials: Sequence[TrialSpec],
+    most: int,
+    fitting: Callable[[Sequence[TrialSpec]], int] | None = None,
+    together: int = 1,
 ) -> list[Stack]:
     """Group trials whose tensors have the same shapes and whose loops have the same steps.
 
@@ -28,6 +87,8 @@ def pack(
         trials: The trials, numbered by their position.
         most: Most trials of a stack.
         fitting: Of trials of one shape, how many fit into memory at once; None: any number.
+        together: Trials 0 to together − 1 share a stack, the next as many another one or the same, and so on; they
+            have one shape. A stack holds at least so many, even if memory would fit fewer.
 
     Returns:
         Stacks of near equal size within a group, those with the most to do first, so that all slots end at about
@@ -42,7 +103,7 @@ def pack(
     portions = []
     for group in groups.values():
         fit = most if fitting is None else min(most, fitting([trial for _, trial in group]))
-        portions += _portions(group, fit)
+        portions += _portions(group, fit, together)
     portions.sort(key=_work, reverse=True)
     return [Stack(number, tuple(sorted(portion, key=_order))) for number, portion in enumerate(portions)]
 
@@ -73,9 +134,12 @@ def balanced(n: int, most: int) -> list[int]:
     return [end - start for start, end in pairwise(edges)]
 
 
-def _portions(group: list[tuple[int, TrialSpec]], most: int) -> list[list[tuple[int, TrialSpec]]]:
-    """Cut a group into the fewest portions of at most `most`, their sizes at most one apart."""
-    edges = accumulate(balanced(len(group), most), initial=0)
+def _portions(
+    group: list[tuple[int, TrialSpec]], most: int, together: int
+) -> list[list[tuple[int, TrialSpec]]]:
+    """Cut a group into the fewest portions of at most `most`, their sizes at most `together` apart."""
+    sizes = balanced(len(group) // together, max(1, most // together))
+    edges = accumulate((together * size for size in sizes), initial=0)
     return [group[start:end] for start, end in pairwise(edges)]
 
 

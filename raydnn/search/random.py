@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import count
 
 import numpy as np
 
-from raydnn.search.distinct import distinct
-from raydnn.space.space import Space
+from raydnn.space.space import Assignment, Space
 from raydnn.spec.job import Job
-from raydnn.spec.trial import TrialSpec
 
 REDRAWS = 100
 """Draws for one trial before a finite space's unused configurations are taken in order."""
@@ -26,8 +25,12 @@ def points(space: Space, seed: int, number: int) -> Iterator[list[float]]:
     return (rng.random(len(space.parameters)).tolist() for _ in range(REDRAWS))
 
 
-def propose(space: Space, job: Job) -> list[TrialSpec]:
-    """Draw `search.trials` trials, none twice."""
-    assert job.search is not None
-    assert job.search.trials is not None
-    return distinct(space, job, (points(space, job.seed, number) for number in range(job.search.trials)))
+def draws(space: Space, job: Job, first: int) -> Iterator[Iterable[Assignment]]:
+    """Independent draws for each trial.
+
+    Args:
+        space: The space.
+        job: The job, for its seed.
+        first: Trials that the sweep had before; with another space their draws are not drawn again.
+    """
+    return (map(space.from_unit, points(space, job.seed, number)) for number in count(first))

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 import numpy as np
 
 from raydnn.search import random
-from raydnn.search.distinct import distinct
-from raydnn.space.space import Space
+from raydnn.space.space import Assignment, Space
 from raydnn.spec.job import Job
-from raydnn.spec.trial import TrialSpec
+
+BLOCK = 32
+"""Points that are made first; SciPy wants a power of two."""
 
 
-def points(dimensions: int, count: int, seed: int) -> list[list[float]]:
-    """The first points of a scrambled Sobol sequence.
+def sequence(dimensions: int, seed: int) -> Iterator[list[float]]:
+    """The points of a scrambled Sobol sequence, each coordinate in [0, 1), for as long as they are asked for.
 
     Args:
         dimensions: Coordinates of a point.
-        count: Number of points; a point does not depend on it.
         seed: Decides the scrambling.
-
-    Returns:
-        Points (count, dimensions) of the unit cube, each coordinate in [0, 1).
     """
     from scipy.stats.qmc import Sobol
 
-    sequence = Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
-    # SciPy wants a power of two, of which the points are balanced; the first of more are the same.
-    return sequence.random_base2((count - 1).bit_length())[:count].tolist()  # type: ignore[no-any-return]
+    made = Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
+    size = BLOCK
+    yield from made.random(size).tolist()
+    while True:
+        # As many as there were before, so that their number is a power of two again.
+        yield from made.random(size).tolist()
+        size *= 2
 
 
-def propose(space: Space, job: Job) -> list[TrialSpec]:
-    """The first `search.trials` points; one that repeats a configuration is drawn at random instead."""
-    assert job.search is not None
-    assert job.search.trials is not None
-    sequence = points(len(space.parameters), job.search.trials, job.seed)
-    tried = (chain([point], random.points(space, job.seed, k)) for k, point in enumerate(sequence))
-    return distinct(space, job, tried)
+def points(dimensions: int, count: int, seed: int) -> list[list[float]]:
+    """The first points of a scrambled Sobol sequence (count, dimensions); one does not depend on their number."""
+    return list(islice(sequence(dimensions, seed), count))
+
+
+def draws(space: Space, job: Job, first: int) -> Iterator[Iterable[Assignment]]:
+    """A point for each trial, from the sequence's first; one that repeats a configuration is drawn at random instead.
+
+    Args:
+        space: The space.
+        job: The job, for its seed.
+        first: Trials that the sweep had before; with another space the sequence begins all the same.
+    """
+    for number, point in enumerate(sequence(len(space.parameters), job.seed)):
+        yield map(space.from_unit, chain([point], random.points(space, job.seed, first + number)))

@@ -16,6 +16,7 @@ import numpy as np
 from raydnn.errors import JobError, Problem, one_of
 from raydnn.space.conditional import Assignment, Condition, Parameter, Space
 from raydnn.space.domains import Choice, Domain, parse
+from raydnn.space.explore import lasts
 from raydnn.space.fit import fit
 from raydnn.space.keys import Choices, Target, targets, with_default_range
 from raydnn.space.ordered import ordered
@@ -177,6 +178,12 @@ def _misfits(search: Search, space: Space) -> Iterator[tuple[tuple[str, ...], st
                 "particles fly through ranges and numbers in order only; allowed: algorithm evolution or tpe"
             )
             yield path, f"{parameter.key}: {parameter.domain} has no order, but {message}"
+        if parameter.path == "seed" and parameter.domain.size() != 1 and search.several_seeds:
+            message = "search.repeats and search.confirm give each configuration seeds of its own"
+            yield path, f"seed is searched, but {message}; leave out one of both"
+        if search.algorithm.name == "pbt" and parameter.domain.size() != 1 and (why := lasts(parameter.path)):
+            message = "a trial of pbt cannot change it when it copies another"
+            yield path, f"{parameter.key} is searched, but {message}: {why}"
         if parameter.path == "train.epochs" and search.scheduler.name != "none":
             message = f"but scheduler {search.scheduler.name} needs one budget for all trials"
             yield path, f"train.epochs is searched, {message}; give search.scheduler.max_epochs instead"

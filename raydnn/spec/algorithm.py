@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from raydnn.spec.base import Component, parameter
+from raydnn.spec.base import Component, PositiveNumbers, parameter
 
 
 class SearchAlgorithm(Component):
@@ -131,3 +131,31 @@ class Pso(SearchAlgorithm):
     cognitive: float = parameter(1.4962, "pull of its own best point", ge=0)
     social: float = parameter(1.4962, "pull of the swarm's best point", ge=0)
     max_speed: float = parameter(0.5, "greatest change in a generation, as a share of a range", gt=0, le=1)
+
+
+class Pbt(SearchAlgorithm):
+    """Population based training: now and then the worst trials copy the best ones and change what they copied.
+
+    The population is all trials of the sweep, drawn as in random. Every `interval_epochs` epochs all of them wait
+    for one another; those of the lower quantile copy weights, optimizer state, running averages and configuration
+    of one of the upper quantile each, and then explore: every searched number is multiplied by one of `factors`
+    inside its domain, a choice takes a neighbour, or either is drawn anew. A trial's configuration is so a schedule:
+    the table `events` has its steps (kind exploited). A trial that copies keeps its seed. Schedules and patience
+    follow the values along the course of its weights, those of the copied trial before; its best epoch is its own.
+    """
+
+    formula: ClassVar[str] = (
+        "⌈quantile · n⌉ of n trials, at most half: θ, state, x ← those of a trial drawn from as many of the best; "
+        "then x ← x · factor or, with chance `resample`, x drawn from the space"
+    )
+    source: ClassVar[str] = (
+        "Jaderberg et al. 2017, arXiv:1711.09846; ray.tune.schedulers.PopulationBasedTraining, synchronous"
+    )
+
+    name: Literal["pbt"] = "pbt"
+    interval_epochs: int = parameter(1, "epochs between two exploits", ge=1)
+    quantile: float = parameter(
+        0.25, "share of the trials that copy, and of those that are copied", gt=0, le=0.5
+    )
+    resample: float = parameter(0.25, "chance that a value is drawn anew", ge=0, le=1)
+    factors: PositiveNumbers = parameter((0.8, 1.2), "what a number may be multiplied by")

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from raydnn.errors import Problem
-from raydnn.spec.algorithm import Tpe
+from raydnn.spec.algorithm import Pbt, Tpe
 from raydnn.spec.fitting import (
     Found,
     activation_fits_hidden_layers,
@@ -106,9 +106,44 @@ def _bohb_has_its_model(job: Job) -> Found:
             yield f"search.algorithm.{field}", "bohb proposes a bracket at a time; leave it out"
 
 
+def _population_is_trained_together(job: Job) -> Found:
+    search = job.search
+    if search is None or not isinstance(search.algorithm, Pbt):
+        return
+    if search.scheduler.name != "none":
+        message = "but pbt decides itself which trials go on"
+        yield "search.scheduler", f"{search.scheduler.name}, {message}; allowed with pbt: none"
+    if search.algorithm.interval_epochs >= epochs_of(job):
+        message = (
+            f"{search.algorithm.interval_epochs}, but a trial has {epochs_of(job)} epochs and copies none"
+        )
+        yield "search.algorithm.interval_epochs", f"{message} after its last; allowed: below {epochs_of(job)}"
+    if search.trials == 1:
+        yield "search.trials", "1, but the trials of pbt copy one another; allowed: at least 2"
+    for field, one in (("repeats", 1), ("confirm", 0)):
+        if getattr(search, field) > one:
+            message = "but a trial of pbt is no single configuration that other seeds could be trained with"
+            yield f"search.{field}", f"{getattr(search, field)}, {message}; allowed with pbt: {one}"
+
+
 def _search_has_an_end(job: Job) -> Found:
     if job.search and not job.search.algorithm.ends and job.search.trials is None:
         yield "search.trials", f"missing; algorithm: {job.search.algorithm.name} needs it: int, at least 1"
+
+
+def _seeds_are_there(job: Job) -> Found:
+    search = job.search
+    if search is None:
+        return
+    if search.repeats > search.stack:
+        message = f"{search.repeats}, but the seeds of a configuration share a stack, and search.stack is"
+        yield "search.repeats", f"{message} {search.stack}; allowed: at most {search.stack}"
+    if search.trials is not None and search.confirm > search.trials:
+        message = f"{search.confirm}, but search.trials is {search.trials}"
+        yield "search.confirm", f"{message}; allowed: at most {search.trials}"
+    last = 2**63 - search.repeats - (search.confirm_seeds if search.confirm else 0)
+    if job.seed > last:
+        yield "seed", f"{job.seed}, but further seeds follow it; allowed: at most {last}"
 
 
 def _sweep_in_one_process(job: Job) -> Found:
@@ -149,7 +184,9 @@ def _metrics_fit_task(job: Job) -> Found:
 CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     _rungs_within_budget: frozenset({"search", "train"}),
     _bohb_has_its_model: frozenset({"search"}),
+    _population_is_trained_together: frozenset({"search", "train"}),
     _search_has_an_end: frozenset({"search"}),
+    _seeds_are_there: frozenset({"search", "seed"}),
     _sweep_in_one_process: frozenset({"search", "resources"}),
     _warm_up_within_training: frozenset({"search", "train", "schedule"}),
     loss_fits_task: frozenset({"data", "loss"}),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,7 +19,7 @@ from raydnn.spec.presets import over_preset
 from raydnn.spec.problems import broken_fields, validation_problems
 from raydnn.spec.source import Node, Source, read_source, read_value
 
-__all__ = ["LoadedJob", "Places", "load_job", "require_sweep", "require_training"]
+__all__ = ["LoadedJob", "Places", "job_over", "load_job", "require_sweep", "require_training"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,34 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> LoadedJob:
     except JobError as error:
         problems += error.problems
     root, override_problems = apply_overrides(root, [o for o in overrides if not _of_preset(o)])
-    problems += override_problems
+    return LoadedJob(_checked(root, problems + override_problems), source.text, places(root))
+
+
+def job_over(job: Job, overrides: Sequence[str], place: str) -> LoadedJob:
+    """Lay overrides over a job that is no file.
+
+    Args:
+        job: The job.
+        overrides: `dotted.path=value` each.
+        place: Where the job stands, for the messages.
+
+    Raises:
+        JobError: Anything is wrong; it holds every problem that could be found.
+    """
+    root, problems = apply_overrides(_node(job.model_dump(mode="json"), place), overrides)
+    return LoadedJob(_checked(root, problems), "", places(root))
+
+
+def _node(value: Any, place: str) -> Node:
+    if isinstance(value, dict):
+        return Node({key: _node(child, place) for key, child in value.items()}, place)
+    if isinstance(value, list):
+        return Node([_node(child, place) for child in value], place)
+    return Node(value, place)
+
+
+def _checked(root: Node, problems: list[Problem]) -> Job:
+    """The job of a tree, unless there are problems."""
     where = places(root)
     data = plain(root)
     try:
@@ -62,7 +90,7 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> LoadedJob:
     problems += cross_field_problems(job, where)
     if problems:
         raise JobError(sorted(problems, key=_by_line))
-    return LoadedJob(job, source.text, where)
+    return job
 
 
 def require_training(loaded: LoadedJob) -> None:

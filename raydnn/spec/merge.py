@@ -11,6 +11,14 @@ from raydnn.spec.fields import component_classes, component_name, nested_spec, t
 from raydnn.spec.job import Job
 from raydnn.spec.source import COMMAND_LINE, Node, read_value
 
+RELATIVE = ("search.trials", "train.epochs", "search.scheduler.max_epochs")
+"""What an extension of a sweep can add to."""
+
+
+def is_relative(text: str) -> bool:
+    """Whether the value of an override is an amount to add, such as `+100`."""
+    return text.lstrip()[:1] == "+" and text.lstrip()[1:2].isdecimal()
+
 
 def merge(parent: Node, child: Node, annotation: Any = Job) -> Node:
     """Lay a child's fields over its parent's.
@@ -55,6 +63,9 @@ def _override(root: Node, override: str) -> Node:
     if not equals or not all(parts) or path != path.strip() or not path.isprintable():
         message = f"{override!r} is not an override; allowed: field=value, such as optimizer.lr=0.1"
         raise JobError([Problem(COMMAND_LINE, "", message)])
+    if is_relative(text):
+        message = f"{text} adds to what a run has; allowed with raydnn sweep --extend RUN, for {', '.join(RELATIVE)}"
+        raise JobError([Problem(COMMAND_LINE, path, message)])
     if path == "extends":
         message = "only a file can extend another; allowed in files: extends: other.yaml"
         raise JobError([Problem(COMMAND_LINE, path, message)])

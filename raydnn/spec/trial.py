@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Self
 
@@ -37,12 +37,17 @@ class TrialSpec(Training):
         """Read back what `config_json` wrote."""
         return cls.model_validate(json.loads(text))
 
+    def with_seed(self, seed: int) -> Self:
+        """The same configuration with another seed."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return self if seed == self.seed else type(self)(**{**fields, "seed": seed})
+
     @cached_property
     def config_json(self) -> str:
         """The whole configuration as JSON with sorted keys: the same text for the same configuration."""
         return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
 
-    @property
+    @cached_property
     def config_hash(self) -> str:
         """Identity of the configuration without its seed: 16 hexadecimal digits, stable over processes."""
         configuration = self.model_dump(exclude={"seed"})
@@ -59,9 +64,9 @@ def trial_of_job(job: Job) -> TrialSpec:
     return TrialSpec.from_training(job)
 
 
-def _flatten(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _flatten(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", value

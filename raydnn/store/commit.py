@@ -12,7 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raydnn.store import files
-from raydnn.store.parts import DAMAGED_FOLDER, encode, part_entries, read_parts, stack_attempts, stack_part
+from raydnn.store.parts import (
+    COMPACT_PREFIX,
+    DAMAGED_FOLDER,
+    encode,
+    part_entries,
+    read_parts,
+    stack_attempts,
+    stack_part,
+)
 from raydnn.store.run import Run
 from raydnn.store.tables import schema, table_named
 
@@ -65,12 +73,13 @@ def commit_trials(run: Run, stack: int, attempt: int, rows: Sequence[Mapping[str
 
 def next_attempt(run: Run, stack: int) -> int:
     """One more than the highest attempt of a stack that has left rows, compacted or damaged ones included."""
-    names = [entry.name for entry in files.list_files(run.location / DAMAGED_FOLDER)]
+    names = files.list_names(run.location / DAMAGED_FOLDER)
     highest = 0
     for table in ("trials", "epochs", "layers"):
-        entries = part_entries(run.location, table)
-        names += [entry.name for entry in entries]
-        if any(not stack_attempts([entry.name]) for entry in entries):
+        of_table = files.list_names(run.location / table)
+        # There are the files of every stack, so little may be done for each.
+        names += [name for name in of_table if name.startswith(f"stack-{stack:05d}.")]
+        if any(name.startswith(COMPACT_PREFIX) for name in of_table):
             compacted = compacted_attempts(part.table for part in read_parts(run.location, table))
             highest = max(highest, compacted.get(stack, 0))
     return 1 + max(highest, stack_attempts(names).get(stack, 0))

@@ -215,6 +215,15 @@ def list_files(folder: Location) -> list[Entry]:
     ]
 
 
+def list_names(folder: Location) -> list[str]:
+    """The names of all that is right inside a folder, in any order; none if there is no such folder."""
+    if not folder.local:
+        return [info.base_name for info in _children(folder)]
+    with _store_errors(folder, "read"), contextlib.suppress(FileNotFoundError):
+        return os.listdir(folder.path)
+    return []
+
+
 def list_folders(folder: Location) -> list[str]:
     """The names of the folders right inside a folder; none if there is no such folder."""
     return [info.base_name for info in _children(folder) if info.type == fs.FileType.Directory]

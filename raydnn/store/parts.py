@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -66,8 +66,13 @@ def part_entries(run: Location, table: str) -> list[Entry]:
     return [entry for entry in files.list_files(run / table) if entry.name.endswith(".parquet")]
 
 
-def read_parts(run: Location, table: str) -> list[Part]:
+def read_parts(run: Location, table: str, columns: Sequence[str] | None = None) -> list[Part]:
     """Read every file of a table; a damaged one is set aside with a warning that names it.
+
+    Args:
+        run: The run's folder.
+        table: The table.
+        columns: Those to read, beside what tells rows apart; None: all.
 
     Raises:
         StoreError: A file cannot be read at all (permissions, I/O error).
@@ -79,7 +84,8 @@ def read_parts(run: Location, table: str) -> list[Part]:
         # Files only vanish after a file that holds their rows has appeared, so one look that
         # sees neither must be followed by another.
         if None not in contents and _compacted(before) == _compacted(part_entries(run, table)):
-            parts = [_part(run, table, *pair) for pair in zip(before, contents, strict=True)]
+            wanted = _wanted(table, columns)
+            parts = [_part(run, table, wanted, *pair) for pair in zip(before, contents, strict=True)]
             return [part for part in parts if part is not None]
     raise StoreError(f"{run / table} is compacted again and again while it is read")
 
@@ -95,28 +101,39 @@ def _compacted(entries: list[Entry]) -> set[str]:
     return {entry.name for entry in entries if entry.name.startswith(COMPACT_PREFIX)}
 
 
-def _part(run: Location, table: str, entry: Entry, data: bytes | None) -> Part | None:
+def _wanted(table: str, columns: Sequence[str] | None) -> pa.Schema:
+    """The columns that are read, in the table's order."""
+    definition, every = table_named(table), columns_of(table)
+    if columns is None:
+        return every
+    needed = {*columns, *definition.key, definition.attempt}
+    return pa.schema([field for field in every if field.name in needed])
+
+
+def _part(run: Location, table: str, wanted: pa.Schema, entry: Entry, data: bytes | None) -> Part | None:
     location = run / table / entry.name
     try:
-        return Part(entry, _decode(data or b"", table))
+        return Part(entry, _decode(data or b"", table, wanted))
     except ValueError:
         # On some file systems a file that is replaced while it is read comes out mixed: look again.
         again = _content(location)
     try:
-        return Part(entry, _decode(again or b"", table))
+        return Part(entry, _decode(again or b"", table, wanted))
     except ValueError as error:
         warnings.warn(_set_aside(run, table, entry.name, str(error)), DamagedFileWarning, stacklevel=2)
         return None
 
 
-def _decode(data: bytes, table: str) -> pa.Table:
+def _decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
     """Read a part's bytes; ValueError says what is wrong with them."""
     if broken(data):
         raise ValueError("its bytes do not match its seal")
+    # A table read whole keeps the columns of other versions.
+    names = None if wanted is columns_of(table) else wanted.names
     try:
         # Threads would not pay for such small files.
         content = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read(
-            use_threads=False
+            columns=names, use_threads=False
         )
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(files.first_line(error)) from error
@@ -126,10 +143,10 @@ def _decode(data: bytes, table: str) -> pa.Table:
     without = [name for name in table_named(table).key if content[name].null_count]
     if without:
         raise ValueError(f"it has a row without {without[0]}")
-    if content.schema.equals(columns_of(table)):
+    if content.schema.equals(wanted):
         return content
     try:
-        known = empty_table(columns_of(table))
+        known = empty_table(wanted)
         widened = pa.concat_tables([known, content], promote_options="permissive")
     except pa.ArrowException as error:
         raise ValueError(files.first_line(error)) from error

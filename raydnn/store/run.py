@@ -104,6 +104,16 @@ def create_run(storage: str, run_id: str, job_text: str, resolved: dict[str, Any
     return run
 
 
+def rewrite_resolved(run: Run, resolved: dict[str, Any]) -> None:
+    """Put another resolved.json in the place of a run's, whole or not at all.
+
+    Raises:
+        StoreError: It cannot be written; the old one is still there.
+    """
+    text = json.dumps(resolved, indent=2, ensure_ascii=False)
+    files.write_bytes(run.location / RESOLVED, text.encode(), scratch=run.scratch, private=True)
+
+
 def open_run(storage: str, run_id: str) -> Run:
     """Find a run.
 

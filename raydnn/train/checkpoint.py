@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 from safetensors.torch import load as load_tensors
@@ -20,6 +21,7 @@ from raydnn.store.files import Location
 from raydnn.store.parts import DamagedFileWarning
 
 TENSORS, FACTS, MANIFEST = "tensors.safetensors", "facts.json", "manifest.json"
+_EPOCH = "epoch-"
 
 
 def save_checkpoint(folder: Location, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -62,14 +64,34 @@ def load_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str, Any]
 
 
 def save_stack_checkpoint(
-    folder: Location, epoch: int, tensors: dict[str, Tensor], facts: dict[str, Any]
+    folder: Location,
+    epoch: int,
+    tensors: dict[str, Tensor],
+    facts: dict[str, Any],
+    kept: Collection[int] = (),
 ) -> None:
-    """Write a stack's state after an epoch, then remove the older ones."""
+    """Write a stack's state after an epoch, then remove those after other epochs than the `kept` ones."""
     files.make_folder(folder)
     save_checkpoint(folder / _epoch_name(epoch), tensors, facts)
+    names = {_epoch_name(each) for each in (epoch, *kept)}
     for name in files.list_folders(folder):
-        if name != _epoch_name(epoch):
+        if name not in names:
             _remove(folder / name)
+
+
+def load_state_after(folder: Location, epoch: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a stack's state after an epoch.
+
+    Raises:
+        StoreError: It is not there, or damaged.
+    """
+    return load_checkpoint(folder / _epoch_name(epoch))
+
+
+def newest_epoch(folder: Location) -> int:
+    """The last epoch after which a stack's state was saved; 0 where there is none."""
+    whole = (name for name in files.list_folders(folder) if files.exists(folder / name / MANIFEST))
+    return max((int(name.removeprefix(_EPOCH)) for name in whole), default=0)
 
 
 def load_stack_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -102,4 +124,4 @@ def _remove(folder: Location) -> None:
 
 
 def _epoch_name(epoch: int) -> str:
-    return f"epoch-{epoch:06d}"
+    return f"{_EPOCH}{epoch:06d}"

@@ -96,7 +96,7 @@ def _table(members: Sequence[Member], epoch: int, steps: int) -> np.ndarray[Any,
     table = np.empty((2, steps, len(members)))
     for position, member in enumerate(members):
         spec = member.spec
-        progress = Progress(spec.optimizer.lr, steps, steps * spec.train.epochs, member.history)
+        progress = Progress(spec.optimizer.lr, steps, steps * spec.train.epochs, member.course)
         table[0, :, position] = learning_rates(spec.schedule, absolute, progress)
         field = momentum_field(type(spec.optimizer).model_fields)
         cycled = None if field is None else momenta(spec.schedule, absolute, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
@@ -27,6 +28,8 @@ class Member:
     """Metric → its value after each finished epoch; a metric the task lacks stays empty."""
     grad_norm: float | None = None
     """Norm of the gradient at the last step of the last finished epoch."""
+    copied: dict[str, list[float]] = field(default_factory=dict)
+    """Of a trial that copied another's weights: metric → its value after each epoch that had trained these."""
     state: State = "RUNNING"
     stop_reason: str | None = None
     bracket: int | None = None
@@ -37,6 +40,10 @@ class Member:
     ended_at: str | None = None
     test: dict[str, float] = field(default_factory=dict)
     checkpoint: str | None = None
+    stage: str = "search"
+    """The stage of its sweep."""
+    repeat: int = 0
+    """How many seeds of its configuration come before its own."""
 
     @property
     def trial_id(self) -> str:
@@ -49,9 +56,23 @@ class Member:
         return len(self.history["train_loss"])
 
     @property
+    def course(self) -> Mapping[str, Sequence[float]]:
+        """Metric → its value after each epoch that trained the present weights, also where others trained them."""
+        if not self.copied:
+            return self.history
+        return {
+            metric: [*values, *self.history[metric][len(values) :]] for metric, values in self.copied.items()
+        }
+
+    @property
     def running(self) -> bool:
         """Whether it goes on being trained."""
         return self.state == "RUNNING"
+
+    def copy(self, source: Member, spec: TrialSpec) -> None:
+        """Go on from another member's weights with another configuration; what was measured so far stays."""
+        self.copied = {metric: list(values) for metric, values in source.course.items()}
+        self.spec = spec
 
     def end(self, state: State, reason: str) -> None:
         """Note how and when it ended."""

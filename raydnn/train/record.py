@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,12 @@ from torch import Tensor
 from raydnn.spec.metrics import MODES
 from raydnn.store import files
 from raydnn.store.commit import commit_epochs, commit_layers, commit_trials, next_attempt
+from raydnn.store.files import Location
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run
 from raydnn.train.checkpoint import (
     load_stack_checkpoint,
+    load_state_after,
     remove_stack_checkpoints,
     save_checkpoint,
     save_stack_checkpoint,
@@ -47,7 +49,7 @@ class Record:
         self._workers = workers
         self._gpus = gpus
         self._attempt = next_attempt(run, stack)
-        self._states = run.location / "checkpoints" / self._name
+        self._states = states_of(run, stack)
         self._failure: dict[str, str] = {}
         self._writes = workers.rank == 0
         self._writers = ThreadPoolExecutor(MOST_WRITERS)
@@ -57,17 +59,26 @@ class Record:
         """The stack's state after its last checkpoint, or None where there is none."""
         return load_stack_checkpoint(self._states)
 
+    def load_other(self, stack: int, epoch: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Another stack's state after an epoch."""
+        return load_state_after(states_of(self._run, stack), epoch)
+
     def save_state(
-        self, epoch: int, tensors: dict[str, Tensor], facts: dict[str, Any], members: Sequence[Member]
+        self,
+        epoch: int,
+        tensors: dict[str, Tensor],
+        facts: dict[str, Any],
+        members: Sequence[Member],
+        kept: Collection[int] = (),
     ) -> None:
-        """Keep the stack's state after an epoch, instead of the one before.
+        """Keep the stack's state after an epoch, instead of all before but those after the `kept` epochs.
 
         It is written while the next epoch is trained, and is there before that epoch's rows are.
         """
         if self._writes:
             facts = {**facts, "members": [member.to_json() for member in members]}
             copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-            self._begin(save_stack_checkpoint, self._states, epoch, copies, facts)
+            self._begin(save_stack_checkpoint, self._states, epoch, copies, facts, kept)
 
     def remove_states(self) -> None:
         """Remove the states of a stack that has ended."""
@@ -142,6 +153,8 @@ class Record:
             member.trial_id,
             member.number,
             member.spec,
+            stage=member.stage,
+            repeat=member.repeat,
             state=member.state,
             stop_reason=member.stop_reason,
             best_value=best[0] if best else None,
@@ -162,6 +175,11 @@ class Record:
             **metrics,
             **(self._failure if member.state == "FAILED" else {}),
         )
+
+
+def states_of(run: Run, stack: int) -> Location:
+    """The folder of a stack's states, which it goes on from."""
+    return run.location / "checkpoints" / f"stack-{stack:05d}"
 
 
 def _time(text: str | None) -> datetime | None:

@@ -5,12 +5,11 @@ An epoch's rows are committed before anyone is told of them: the store is the re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from math import isfinite
 
 import torch
-from torch import Tensor
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
@@ -22,10 +21,11 @@ from raydnn.store.run import Run
 from raydnn.train.diagnostics import Diagnostics
 from raydnn.train.early_stopping import has_converged, should_stop
 from raydnn.train.evaluation import evaluate
+from raydnn.train.exploit import below, exploit
 from raydnn.train.loop import flat, train
 from raydnn.train.member import MUST_BE_FINITE, Member, State
 from raydnn.train.parts import cut
-from raydnn.train.process import prepare_process
+from raydnn.train.process import fit_for_training
 from raydnn.train.record import Record
 from raydnn.train.stack import Stack
 from raydnn.train.statistics import set_exact_statistics
@@ -42,6 +42,7 @@ def run_stack(
     workers: Workers,
     device: torch.device,
     dataset: Callable[[DataSet, torch.device], Dataset] | None = None,
+    copied_after: Collection[int] = (),
 ) -> list[Member]:
     """Train one stack to its end, going on from its last checkpoint where there is one.
 
@@ -53,15 +54,19 @@ def run_stack(
         workers: This process among the data-parallel workers; rank 0 writes.
         device: Where to train.
         dataset: Gives a data set, flat and on the device; None: it is read here.
+        copied_after: Epochs after which other stacks' members may copy this one's: its state is saved before it is
+            judged there, and kept for as long as it may be asked for, even when the stack has ended.
 
     Returns:
         The members as they ended. Those that still run had to give way at a rung: the stack's state is saved, and
         it goes on from there when it is trained again.
     """
-    prepare_process()
-    session = _Session(run, plan, scheduler, judge, workers, device, dataset or flat_dataset)
+    session = _Session(
+        run, plan, scheduler, judge, workers, device, dataset or flat_dataset, sorted(copied_after)
+    )
     try:
-        return session.train()
+        with fit_for_training():
+            return session.train()
     except KeyboardInterrupt:
         session.abandon("PREEMPTED", "interrupted")
         raise
@@ -92,11 +97,15 @@ class _Session:
         workers: Workers,
         device: torch.device,
         dataset: Callable[[DataSet, torch.device], Dataset],
+        copied_after: Sequence[int],
     ) -> None:
         self.scheduler, self.judge, self.workers, self.device = scheduler, judge, workers, device
-        self.dataset = dataset
+        self.dataset, self.copied_after = dataset, copied_after
         self.record = Record(run, plan.number, workers, workers.count if device.type == "cuda" else 0)
-        self.members = [Member(number, spec) for number, spec in plan.trials]
+        self.members = [
+            Member(number, spec, stage=plan.stage.name, repeat=plan.repeat(number))
+            for number, spec in plan.trials
+        ]
         self.parameters: int | None = None
         self.strategy: str | None = None
 
@@ -116,7 +125,7 @@ class _Session:
             tensors, facts = saved
             done_epochs = facts["epoch"]
             for number, part in enumerate(parts):
-                part.load_state_tensors(_below(number, tensors))
+                part.load_state_tensors(below(number, tensors))
             left = self.settle(parts, dataset, done_epochs)
             if left is None:
                 return self.members
@@ -134,9 +143,12 @@ class _Session:
                 layers += watched[part].rows(epoch, dataset.train)
             self.record.commit_layers(layers)
             self.record.commit_epoch(rows)
-            save = every and epoch % every == 0
+            copied = epoch in self.copied_after
+            save = copied or (every and epoch % every == 0)
             if save:
                 self.save_state(epoch, parts)
+            if copied:
+                self.record.finish()
             left = self.settle(parts, dataset, epoch)
             if left is None:
                 if not save:
@@ -147,7 +159,9 @@ class _Session:
             # What a part without members held is free again.
             watched = {part: watched[part] for part in parts}
             loops = {part: loops[part] for part in parts}
-        self.record.remove_states()
+        if not self.copied_after:
+            self.record.remove_states()
+        self.record.finish()
         return self.members
 
     def save_state(self, epoch: int, parts: Sequence[Stack]) -> None:
@@ -158,7 +172,9 @@ class _Session:
             for name, tensor in part.state_tensors().items()
         }
         facts = {"epoch": epoch, "parts": [len(part.members) for part in parts]}
-        self.record.save_state(epoch, tensors, facts, self.members)
+        # Who is to copy the state of an epoch does so before it is judged at the next: until then it may start again.
+        kept = [each for each in self.copied_after if each <= epoch][-2:]
+        self.record.save_state(epoch, tensors, facts, self.members, kept)
 
     def settle(self, parts: Sequence[Stack], dataset: Dataset, epoch: int) -> list[Stack] | None:
         """End the members that are done after an epoch, drop them from their parts, and commit how they stand.
@@ -171,6 +187,9 @@ class _Session:
         verdicts = self.judge(epoch, [member for member in members if not broken[member.number]])
         if verdicts is None:
             return None
+        exploits = {number: verdict.exploit for number, verdict in verdicts.items() if verdict.exploit}
+        if exploits:
+            exploit(parts, exploits, lambda stack: self.record.load_other(stack, epoch))
         for member in members:
             if broken[member.number]:
                 member.end("DIVERGED", f"{broken[member.number]} is not finite")
@@ -181,7 +200,7 @@ class _Session:
             if completed:
                 self.complete(part, dataset, completed)
             part.keep([p for p, member in enumerate(part.members) if member.running])
-        if not all(member.running for member in members):
+        if exploits or not all(member.running for member in members):
             self.commit_trials()
         return [part for part in parts if part.members]
 
@@ -195,7 +214,9 @@ class _Session:
             member.end("COMPLETED", "epochs")
         elif verdict is not None and verdict.stop:
             member.end("STOPPED", self.scheduler)
-        elif stopping is not None and should_stop(stopping, member.history[stopping.monitor]):
+        elif verdict is not None and verdict.exploit:
+            return  # What it has copied is judged after the next epoch.
+        elif stopping is not None and should_stop(stopping, member.course[stopping.monitor]):
             member.end("COMPLETED", "early_stopping")
         elif stopping is not None and has_converged(stopping, member.grad_norm):
             member.end("COMPLETED", "min_grad_norm")
@@ -239,9 +260,3 @@ def _non_finite(member: Member) -> str | None:
         if not isfinite(member.history[metric][-1]):
             return metric
     return None
-
-
-def _below(number: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A part's own tensors by their names in it."""
-    prefix = f"{number}."
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

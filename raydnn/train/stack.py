@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from math import prod
 
@@ -20,6 +20,7 @@ from raydnn.optim.penalties import penalties
 from raydnn.optim.runs import find_runs
 from raydnn.optim.schedules import with_cycled_momentum
 from raydnn.optim.stacked import StackOptimizer
+from raydnn.spec.base import Component
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.member import Member
@@ -55,8 +56,9 @@ class Stack:
         self.parameters = torch.stack([parameters for parameters, _ in initial]).to(device)
         self.statistics = torch.stack([statistics for _, statistics in initial]).to(device)
         """Running averages (N, S) of the normalization layers, a row a member like the parameters."""
-        optimizers = [with_cycled_momentum(m.spec.optimizer, m.spec.schedule) for m in members]
-        self.optimizer = StackOptimizer(optimizers, self.layout.shapes, device, self.parameters.dtype)
+        self.optimizer = StackOptimizer(
+            optimizers_of(members), self.layout.shapes, device, self.parameters.dtype
+        )
         self.lowered = first.train.precision != "float32"
         """Whether the network computes in bfloat16."""
         self.best: Tensor | None = None
@@ -110,6 +112,20 @@ class Stack:
         if self.members:
             self._wire()
 
+    def copy(self, copies: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Put others' states to members that have their new configurations already.
+
+        Args:
+            copies: Position → the copied member's row of every tensor that it needs of `state_tensors`; the
+                others begin at 0. The weights of a member's own best epoch stay.
+        """
+        self.optimizer.change(optimizers_of(self.members))
+        for name, tensor in self.state_tensors().items():
+            if name not in ("best", "best_statistics"):
+                for position, rows in copies.items():
+                    tensor[position] = rows.get(name, 0)
+        self._wire()
+
     def remember_best(self, positions: Sequence[int]) -> None:
         """Note the present parameters of the members at `positions` as their best."""
         if self.best is not None and self.best_statistics is not None and positions:
@@ -156,6 +172,11 @@ class Stack:
         """
         for name, tensor in self.state_tensors().items():
             tensor.copy_(tensors[name])
+
+
+def optimizers_of(members: Sequence[Member]) -> list[Component]:
+    """The members' optimizers, as their schedules need them."""
+    return [with_cycled_momentum(member.spec.optimizer, member.spec.schedule) for member in members]
 
 
 def layout_of(trial: TrialSpec, dataset: Dataset) -> Layout:

@@ -44,8 +44,15 @@ def make_run(tmp_path: Path) -> MakeRun:
         command: str = "sweep",
         mode: str = "min",
         metric: str = "validation_loss",
+        repeats: int = 1,
+        algorithm: str = "random",
     ) -> Run:
-        search = {"trials": len(curves), "space": {"optimizer.lr": "uniform(0, 1)"}}
+        search = {
+            "trials": len(curves),
+            "repeats": repeats,
+            "algorithm": algorithm,
+            "space": {"optimizer.lr": "uniform(0, 1)"},
+        }
         job = Job.model_validate({"name": "demo", "data": "digits", "optimizer": "sgd", "search": search})
         resolved = {"metric": metric, "mode": mode, "command": command, "job": job.model_dump(mode="json")}
         run = create_run(str(tmp_path), f"run-{len(list(tmp_path.iterdir()))}", "", resolved)
@@ -75,6 +82,16 @@ def test_curves_end_where_a_trial_diverged(make_run: MakeRun) -> None:
     assert sweep.curves == {**CURVES, 4: [0.6]}
     assert sweep.finished == {0, 1, 2, 3}
     assert sweep.max_epochs == 4
+
+
+def test_seeds_are_replayed_as_one_by_their_mean(make_run: MakeRun) -> None:
+    curves = {0: [0.8, 0.6], 1: [0.4, 0.2], 2: [0.5, NAN], 3: [0.7, 0.1]}
+    sweep = recorded(make_run(curves, repeats=2))
+    assert {number: pytest.approx(curve) for number, curve in sweep.curves.items()} == {
+        0: [0.6, 0.4],
+        2: [0.6, 0.1],
+    }
+    assert sweep.finished == {0}
 
 
 def test_without_a_scheduler_the_best_is_picked(make_run: MakeRun) -> None:
@@ -116,6 +133,7 @@ def test_a_trial_stopped_before_it_diverges_can_be_picked() -> None:
         ({"states": {0: "STOPPED"}}, "1 of its trials, so that their curves are not whole"),
         ({"states": {0: "RUNNING", 1: "PREEMPTED"}}, "2 of its trials have not ended"),
         ({"command": "train"}, "only a sweep can be replayed"),
+        ({"algorithm": "pbt"}, "its trials copy one another"),
     ],
 )
 def test_runs_without_whole_curves_are_refused(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from raydnn.analysis.progress import Progress
-from raydnn.cli.course import print_course, sparkline
+from raydnn.analysis.winner import Winner
+from raydnn.cli.course import certainty, print_course, sparkline
 from raydnn.cli.progress import SweepLine
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
@@ -65,6 +66,46 @@ def test_the_summary_tells_how_the_sweep_went(run: Run, capsys: pytest.CaptureFi
     assert "epochs: 5 of at most 8 (62%)" in told
     assert "0.3 (t00000" in told
     assert f"Parquet: {run.uri}/trials/*.parquet" in told
+
+
+def test_exploits_are_told_and_their_winner_has_nothing_to_confirm(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = EventLog(run)
+    for number, epoch in ((0, 2), (1, 2), (0, 4)):
+        events.add("exploited", trial_id=f"t{number:05d}", epoch=epoch, detail={"source": "t00002"})
+    events.commit()
+    spec = TrialSpec.from_training(Training.model_validate({"data": "digits", "optimizer": "sgd"}))
+    row = trial_row(run, "t00000", 0, spec, state="COMPLETED", best_value=0.25, stage="search", repeat=0)
+    commit_trials(run, 9, 9, [row])
+    print_course(run, 8)
+    told = capsys.readouterr().err
+    assert "exploits: 2 after epoch 2, 1 after epoch 4" in told
+    assert "winner: t00000, validation_loss 0.25\n" in told
+
+
+def test_the_winner_is_told_with_its_interval_or_why_it_has_none(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = TrialSpec.from_training(Training.model_validate({"data": "digits", "optimizer": "sgd"}))
+    for number, value in ((0, 0.25), (1, 0.35)):
+        ended = {"state": "COMPLETED", "best_value": value, "stage": "search", "repeat": number}
+        row = trial_row(run, f"t{number:05d}", number, spec.with_seed(number), **ended)
+        commit_trials(run, 9 + number, 9, [row])
+        print_course(run, 8)
+        told = capsys.readouterr().err
+        if number == 0:
+            assert (
+                "winner: t00000, validation_loss 0.25; one seed gives no interval, search.confirm=3 would"
+                in told
+            )
+    # t for 1 degree of freedom is 12.706, and s / sqrt(2) = 0.05.
+    assert "winner: t00000, validation_loss 0.3, 95 % interval -0.3353 to 0.9353 over 2 seeds" in told
+
+
+def test_one_seed_of_an_accuracy_has_the_interval_of_its_examples() -> None:
+    best = Winner("t00003", "search", 0.9, None, 1, 0.8256, 0.9448, "wilson", 100)
+    assert certainty(best) == "0.9, 95 % interval 0.8256 to 0.9448 over the 100 examples, of one seed"
 
 
 def test_a_sparkline_is_as_high_as_its_values() -> None:

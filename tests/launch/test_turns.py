@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -13,9 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydnn.launch.judging import Judging, Noted, ray_scheduler
+from raydnn.launch.population import RayPopulation
 from raydnn.launch.tuning import _noted_verdicts, _replay
 from raydnn.launch.turns import Turns
 from raydnn.search.packing import Stack as Plan
+from raydnn.space.space import build_space
+from raydnn.space.trial import make_trial
+from raydnn.spec.algorithm import Pbt
+from raydnn.spec.job import Job
+from raydnn.spec.places import Places
 from raydnn.spec.search import Search
 from raydnn.store.commit import EventLog, commit_epochs
 from raydnn.store.read import read
@@ -23,6 +30,17 @@ from raydnn.store.run import Run, create_run
 from raydnn.train.verdict import Verdict
 
 METRIC = "validation_loss"
+JOB = Job.model_validate(
+    {
+        "name": "x",
+        "data": "digits",
+        "optimizer": "sgd",
+        "search": {"algorithm": "pbt", "trials": 2, "space": {"optimizer.lr": "uniform(0.1, 1)"}},
+    }
+)
+SPACE = build_space(JOB, Places({}))
+TRIAL = make_trial(JOB, {"optimizer.lr": 0.5})
+"""What all trials of a population begin with."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,7 @@ class Sweep:
     """A sweep as driver and workers see it."""
 
     scheduler: Mapping[str, Any]
+    """The scheduler, or the algorithm pbt."""
     max_epochs: int
     generations: tuple[tuple[tuple[int, ...], ...], ...]
     """Generation → stack → trials."""
@@ -42,10 +61,9 @@ class Sweep:
 
     @property
     def plans(self) -> list[list[Plan]]:
-        trial: Any = None
         numbers = iter(range(1000))
         return [
-            [Plan(next(numbers), tuple((n, trial) for n in members)) for members in generation]
+            [Plan(next(numbers), tuple((n, TRIAL) for n in members)) for members in generation]
             for generation in self.generations
         ]
 
@@ -72,19 +90,15 @@ class Sim:
     noted: set[Noted] = field(default_factory=set)
     run: Run | None = None
     stacks: dict[int, Stack] = field(default_factory=dict)
-    stopped: dict[int, int] = field(default_factory=dict)
-    """Trial → epoch at which it was stopped."""
+    decided: dict[Any, Any] = field(default_factory=dict)
+    """Trial → epoch at which it was stopped; (trial, epoch) → trial that it copied, and its learning rate then."""
     over: set[int] = field(default_factory=set)
     begun: int = 1
     """Generations that are proposed."""
     gave_way: int = 0
 
     def __post_init__(self) -> None:
-        search = Search.model_validate(
-            {"scheduler": self.sweep.scheduler, "trials": 1, "metric": METRIC, "space": {"seed": 0}}
-        )
-        scheduler = ray_scheduler(search, self.sweep.max_epochs, 0)
-        assert scheduler is not None
+        scheduler = self.scheduler()
         self.rungs = scheduler.rungs
         self.kv: dict[tuple[int, int], Mapping[int, Verdict] | None] = {}
         self.plans = {plan.number: plan for plans in self.sweep.plans for plan in plans}
@@ -99,6 +113,17 @@ class Sim:
         else:
             _replay(self.run, begun, self.over, scheduler, self.judging, METRIC)
         self.training: set[int] = set()
+
+    def scheduler(self) -> Any:
+        given = self.sweep.scheduler
+        if given["name"] == "pbt":
+            train = JOB.train.model_copy(update={"epochs": self.sweep.max_epochs})
+            job, spec = JOB.model_copy(update={"train": train}), Pbt.model_validate(given)
+            return RayPopulation(job, spec, SPACE, [plan for plans in self.sweep.plans for plan in plans])
+        search = Search.model_validate(
+            {"scheduler": given, "trials": 1, "metric": METRIC, "space": {"seed": 0}}
+        )
+        return ray_scheduler(search, self.sweep.max_epochs, 0)
 
     def follow(self) -> list[int]:
         assert not self.training
@@ -144,7 +169,16 @@ class Sim:
                 self.turns.gave_way(number)
                 return
             assert set(verdicts) == set(self.running(stack))
-            self.stopped |= {n: stack.epoch for n, verdict in verdicts.items() if verdict.stop}
+            self.decided |= {n: stack.epoch for n, verdict in verdicts.items() if verdict.stop}
+            for n, verdict in verdicts.items():
+                if verdict.exploit is not None:
+                    source, rate = verdict.exploit.source, verdict.exploit.spec.optimizer.lr
+                    self.decided[n, stack.epoch] = source, rate
+                    # The state that is copied is there, and still there.
+                    of_source = self.stacks[verdict.exploit.stack]
+                    assert source in of_source.members
+                    passed = [epoch for epoch in self.rungs if epoch <= of_source.epoch]
+                    assert stack.epoch in passed[-2:]
             stack.members = [n for n, verdict in verdicts.items() if not verdict.stop]
         later = (epoch for epoch in self.rungs if epoch > stack.epoch)
         epoch = next(later, self.sweep.max_epochs)
@@ -180,10 +214,10 @@ class Sim:
             values = {n: self.sweep.values[n, stack.epoch] for n in self.running(stack)}
             self.turns.result(number, stack.epoch, values)
 
-    def finish(self) -> dict[int, int]:
+    def finish(self) -> dict[Any, Any]:
         for _ in range(100_000):
             if not self.step():
-                return self.stopped
+                return self.decided
         raise AssertionError("it goes on for ever")
 
 
@@ -200,6 +234,11 @@ def sweeps(draw: st.DrawFn, fails: bool = True) -> Sweep:
                 {"name": "bohb", "eta": eta},
                 {"name": "asha", "eta": eta, "min_epochs": minimum, "brackets": draw(st.integers(1, 3))},
                 {"name": "median", "min_epochs": minimum, "min_trials": draw(st.integers(1, 3))},
+                {
+                    "name": "pbt",
+                    "interval_epochs": minimum,
+                    "quantile": draw(st.sampled_from([0.01, 0.25, 0.4, 0.5])),
+                },
             ]
         )
     )
@@ -220,7 +259,7 @@ def sweeps(draw: st.DrawFn, fails: bool = True) -> Sweep:
     return Sweep(scheduler, max_epochs, tuple(generations), values, own, failing)
 
 
-@settings(max_examples=60, deadline=2000)
+@settings(max_examples=70, deadline=2000)
 @given(sweeps(), st.integers(1, 8), st.randoms(use_true_random=False))
 def test_no_number_of_slots_stalls_or_changes_a_verdict(sweep: Sweep, slots: int, rng: Random) -> None:
     many = Sim(sweep, 1000, rng)
@@ -237,7 +276,20 @@ def test_only_a_scheduler_that_lets_trials_wait_makes_stacks_give_way(
 ) -> None:
     sim = Sim(sweep, slots, rng)
     sim.finish()
-    assert sim.gave_way == 0 or sweep.scheduler["name"] in ("hyperband", "bohb")
+    assert sim.gave_way == 0 or sweep.scheduler["name"] in ("hyperband", "bohb", "pbt")
+
+
+def test_a_population_of_more_stacks_than_slots_gives_way_before_it_copies() -> None:
+    values = {(n, epoch): float(n) for n in range(9) for epoch in range(1, 10)}
+    stacks = tuple((n,) for n in range(9))
+    given = {"name": "pbt", "interval_epochs": 4}
+    sim = Sim(Sweep(given, 9, (stacks,), values, {}, {}), 2, Random(0))
+    decided = sim.finish()
+    assert {key: source < 3 for key, (source, _) in decided.items()} == {
+        (n, epoch): True for n in (6, 7, 8) for epoch in (4, 8)
+    }
+    assert all(0.1 <= rate < 1 for _, rate in decided.values())
+    assert sim.gave_way >= 7
 
 
 def test_a_bracket_of_more_stacks_than_slots_gives_way_at_its_rung() -> None:
@@ -278,13 +330,20 @@ def test_a_sweep_whose_driver_dies_decides_as_one_that_was_not_disturbed(
         _noted_verdicts(run),
         run,
         stacks,
-        dict(first.stopped),
+        dict(first.decided),
         set(first.over),
         first.begun,
     )
     assert second.finish() == expected
     rows = read(run.location, "events").to_pylist()
-    stopped = {int(row["trial_id"][1:]): row["epoch"] for row in rows if row["kind"] == "stopped"}
-    assert stopped == expected
+    noted: dict[Any, Any] = {
+        int(row["trial_id"][1:]): row["epoch"] for row in rows if row["kind"] == "stopped"
+    }
+    for row in rows:
+        if row["kind"] == "exploited":
+            detail = json.loads(row["detail"])
+            copied = int(detail["source"][1:]), detail["after"]["optimizer.lr"]
+            noted[int(row["trial_id"][1:]), row["epoch"]] = copied
+    assert noted == expected
     keys = [(row["kind"], row["trial_id"], row["bracket"], row["epoch"]) for row in rows]
     assert len(keys) == len(set(keys))

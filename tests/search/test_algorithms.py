@@ -57,9 +57,10 @@ def test_large_finite_spaces_reach_their_last_configuration() -> None:
     assert {trial.seed for trial in trials} == set(range(400))
 
 
-def test_auto_and_what_it_stands_for_are_one_configuration() -> None:
-    trials = proposed({"init": ["auto", "he_normal"]}, trials=2)
-    assert [trial.init.name for trial in trials] == ["he_normal", "he_normal"]
+@pytest.mark.parametrize("algorithm", ["random", "sobol", "grid"])
+def test_auto_and_what_it_stands_for_are_one_configuration(algorithm: str) -> None:
+    trials = proposed({"init": ["auto", "he_normal"]}, trials=2, algorithm=algorithm)
+    assert [trial.init.name for trial in trials] == ["he_normal"]
 
 
 def test_a_grid_comes_in_order_whole_or_up_to_the_number_asked_for() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from raydnn.search.generations import BARREN, Learning, Result, UpFront
+from raydnn.search.generations import BARREN, Learning, Result
+from raydnn.search.history import History
 from raydnn.search.searcher import Evaluation
 from raydnn.space.space import Assignment, build_space
 from raydnn.spec.job import Job
@@ -34,13 +35,10 @@ def learning(searcher: Scripted, trials: int, **search: Any) -> Learning:
     given = {"name": "job", "data": "digits", "optimizer": "sgd"}
     search = {"space": {"seed": "randint(0, 1000)"}, "algorithm": "tpe", "trials": trials} | search
     job = Job.model_validate(given | {"search": search})
-    return Learning(build_space(job, Places({})), job, searcher)
-
-
-def test_up_front_is_one_generation() -> None:
-    source = UpFront([])
-    assert source.propose() == []
-    source.learn({})
+    space = build_space(job, Places({}))
+    source = Learning(space, job, searcher, History())
+    source.extend(job, trials, [])
+    return source
 
 
 def test_generations_are_as_large_as_the_batch_and_the_last_fills_up() -> None:

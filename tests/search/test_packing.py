@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydnn.search.packing import Stack, pack
+from raydnn.search.packing import Stack, pack, stacks_of
+from raydnn.search.stages import Stage, seeded
 from raydnn.spec.trial import TrialSpec
 
 
@@ -160,3 +161,46 @@ def test_trials_that_need_more_memory_have_smaller_stacks() -> None:
     sizes = {stack.trials[0][1].model.hidden_widths: len(stack.trials) for stack in pack(trials, 12, fitting)}
     assert sizes == {(8,): 12, (64,): 4}
     assert sum(len(stack.trials) for stack in pack(trials, 12, fitting)) == 24
+
+
+@settings(deadline=None)
+@given(st.lists(trials, max_size=12), st.integers(1, 4), st.integers(1, 12))
+def test_the_seeds_of_a_configuration_share_a_stack(
+    given_trials: list[TrialSpec], seeds: int, most: int
+) -> None:
+    stage = Stage("search", seeds)
+    stacks = stacks_of(seeded(given_trials, stage), stage, most, None, 3, 100)
+    assert [stack.number for stack in stacks] == list(range(3, 3 + len(stacks)))
+    assert sum(len(stack.trials) for stack in stacks) == seeds * len(given_trials)
+    for stack in stacks:
+        assert len(stack.trials) <= max(most, seeds)
+        numbers = {number for number, _ in stack.trials}
+        for number, member in stack.trials:
+            configuration, repeat = divmod(number - 100, seeds)
+            assert (stack.leader(number), stack.repeat(number)) == (100 + configuration * seeds, repeat)
+            assert member == given_trials[configuration].with_seed(given_trials[configuration].seed + repeat)
+            assert {100 + configuration * seeds + k for k in range(seeds)} <= numbers
+        assert sorted(stack.leaders) == sorted({stack.leader(number) for number in numbers})
+
+
+def test_memory_that_fits_fewer_does_not_part_the_seeds_of_a_configuration() -> None:
+    stage = Stage("search", 3)
+    stacks = stacks_of(seeded([trial(), trial(seed=9)], stage), stage, 32, lambda _: 2, 0, 0)
+    assert [len(stack.trials) for stack in stacks] == [3, 3]
+
+
+def test_what_is_not_judged_is_packed_freely_and_its_seeds_follow() -> None:
+    stage = Stage("confirm", 3, offset=2, judged=False)
+    (large, small) = stacks_of(seeded([trial(seed=5), trial(seed=5)], stage), stage, 5, None, 0, 4)
+    assert (len(large.trials), len(small.trials), large.leaders) == (3, 3, [])
+    assert [(large.repeat(number), member.seed) for number, member in large.trials] == [
+        (2, 7),
+        (3, 8),
+        (4, 9),
+    ]
+
+
+def test_the_mean_is_over_the_trials_that_have_a_value() -> None:
+    stage = Stage("search", 3)
+    (stack,) = stacks_of(seeded([trial(), trial(seed=9)], stage), stage, 32, None, 0, 0)
+    assert stack.means({2: 0.5, 4: 1.0, 0: 0.25}) == {0: 0.375, 3: 1.0}

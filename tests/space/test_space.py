@@ -308,6 +308,12 @@ def test_the_algorithm_and_the_scheduler_must_fit_the_space() -> None:
     asha = {"scheduler": "asha"}
     assert "one budget" in problems_of(job({"train.epochs": [1, 2]}, asha))[0]
     assert "8; allowed: at most 2" in problems_of(job({"seed": [1, 2]}, {"trials": 8}))[0]
+    for field, value in (("repeats", 2), ("confirm", 1)):
+        (problem,) = problems_of(job({"seed": [1, 2]}, {field: value}))
+        assert (
+            "search.space.seed: seed is searched, but search.repeats and search.confirm give each" in problem
+        )
+        assert build_space(job({"seed": [1]}, {field: value}), Places({})).size() == 1
 
 
 def test_a_component_that_does_not_fit_the_task_is_refused() -> None:

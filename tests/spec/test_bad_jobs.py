@@ -343,6 +343,41 @@ CASES: dict[str, Bad] = {
         GOOD + SEARCH + "  algorithm: {name: tpe, batch: 4}\n  scheduler: bohb\n",
         "job.yaml:7: search.algorithm.batch: bohb proposes a bracket at a time; leave it out",
     ),
+    "pbt with a scheduler": bad(
+        GOOD + SEARCH + "  algorithm: pbt\n  scheduler: asha\n",
+        "job.yaml:8: search.scheduler: asha, but pbt decides itself which trials go on; allowed with pbt: none",
+    ),
+    "pbt that never copies": bad(
+        GOOD + SEARCH + "  algorithm: {name: pbt, interval_epochs: 10}\n",
+        "job.yaml:7: search.algorithm.interval_epochs: 10, but a trial has 10 epochs and copies none after its last; "
+        "allowed: below 10",
+    ),
+    "a population of one": bad(
+        GOOD + "search:\n  trials: 1\n  algorithm: pbt\n  space: {}\n",
+        "job.yaml:5: search.trials: 1, but the trials of pbt copy one another; allowed: at least 2",
+    ),
+    "pbt with seeds": bad(
+        GOOD + SEARCH + "  algorithm: pbt\n  confirm: 1\n",
+        "job.yaml:8: search.confirm: 1, but a trial of pbt is no single configuration that other seeds could be "
+        "trained with; allowed with pbt: 0",
+    ),
+    "more seeds than a stack holds": bad(
+        GOOD + SEARCH + "  stack: 4\n  repeats: 5\n",
+        "job.yaml:8: search.repeats: 5, but the seeds of a configuration share a stack, and search.stack is 4; "
+        "allowed: at most 4",
+    ),
+    "more confirmed than searched": bad(
+        GOOD + "search:\n  trials: 3\n  space: {}\n  confirm: 4\n",
+        "job.yaml:7: search.confirm: 4, but search.trials is 3; allowed: at most 3",
+    ),
+    "one seed confirms nothing": bad(
+        GOOD + SEARCH + "  confirm_seeds: 1\n",
+        "job.yaml:7: search.confirm_seeds: 1; allowed: int, at least 2",
+    ),
+    "seeds beyond the last": bad(
+        GOOD + SEARCH + "  repeats: 3\nseed: 9223372036854775807\n",
+        "job.yaml:8: seed: 9223372036854775807, but further seeds follow it; allowed: at most 9223372036854775805",
+    ),
     "eta of 1": bad(
         GOOD + SEARCH + "  scheduler: {name: asha, eta: 1}\n",
         "job.yaml:7: search.scheduler.eta: 1; allowed: float, above 1",

@@ -47,6 +47,16 @@ def test_auto_loss_follows_the_task() -> None:
     assert trial(loss="mse").loss.name == "mse"
 
 
+def test_another_seed_is_the_same_configuration() -> None:
+    given = trial(seed=3, optimizer={"name": "sgd", "lr": 0.3})
+    assert json.loads(given.config_json)["seed"] == 3
+    other = given.with_seed(5)
+    assert other == trial(seed=5, optimizer={"name": "sgd", "lr": 0.3})
+    assert json.loads(other.config_json)["seed"] == 5
+    assert (other.config_hash, given.seed) == (given.config_hash, 3)
+    assert given.with_seed(3) is given
+
+
 def test_json_round_trip() -> None:
     given = trial(
         seed=3,

@@ -53,6 +53,19 @@ def two_runs(new_run: Callable[[str], Run]) -> list[Run]:
 
 
 @pytest.mark.parametrize("compacted", [False, True])
+def test_a_few_columns_are_those_of_the_whole_table(two_runs: list[Run], compacted: bool) -> None:
+    run = two_runs[0]
+    again = read(run.location, "trials").to_pylist()[1]
+    commit_trials(run, 1, 2, [{**again, "state": "FAILED", "attempts": None}])
+    if compacted:
+        compact(run)
+    few = read(run.location, "trials", ["state", "number"])
+    assert few.column_names == ["state", "number"]
+    assert few.equals(read(run.location, "trials").select(["state", "number"]))
+    assert few["state"].to_pylist() == ["COMPLETED", "FAILED"]
+
+
+@pytest.mark.parametrize("compacted", [False, True])
 def test_any_reader_reads_all_runs_without_options(
     two_runs: list[Run], storage: str, monkeypatch: pytest.MonkeyPatch, compacted: bool
 ) -> None:

@@ -27,11 +27,15 @@ CLOCK = {"seconds", "examples_per_second", "attempt", "committed_at"}
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Numbers are only comparable bit by bit with the same number of threads."""
+    """Numbers are only comparable bit by bit with the same number of threads.
+
+    Denormals, which a training process turns off, are back on afterwards: hypothesis refuses to draw without them.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,52 @@
+"""`raydnn sweep --extend RUN`: what is asked for, checked before anything of the run is touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from raydnn.cli.launching import Launch, job_of
+from raydnn.cli.options import find_run
+from raydnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from raydnn.search.segments import Segment
+    from raydnn.store.run import Run
+
+
+def extension(launch: Launch, run_name: str) -> tuple[Run, list[Segment]]:
+    """Find the run to extend, and its segments with the one that is added.
+
+    Args:
+        launch: What the user asked for.
+        run_name: What the user wrote for the run.
+
+    Raises:
+        UsageError: A run is to be resumed, too, or it is a training, or a process still drives it.
+        JobError: The extension changes what must stay, adds nothing, or is wrong.
+        NotFoundError: There is no such run.
+    """
+    from raydnn.launch.runs import check_not_driven
+    from raydnn.launch.segments import configurations, extended, kept
+    from raydnn.spec.extend import extended_job
+
+    if launch.resume is not None:
+        raise UsageError(
+            "--extend and --resume are both given; --extend also goes on with what was interrupted"
+        )
+    run = find_run(run_name, launch.storage)
+    job = job_of(run, "sweep")
+    check_not_driven(run)
+    launch = _without_job(launch)
+    segments = kept(run)
+    trials = configurations(run, segments)
+    loaded = extended_job(job, trials, launch.job, launch.overrides, f"run {run.run_id}")
+    added = extended(run, segments, loaded, lambda name: find_run(name, job.storage))
+    return run, [*segments, added]
+
+
+def _without_job(launch: Launch) -> Launch:
+    """Where no JOB is given, the first override stands in its place."""
+    if launch.job is None or launch.job.is_file() or "=" not in str(launch.job):
+        return launch
+    return replace(launch, job=None, overrides=(str(launch.job), *launch.overrides))
