@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,21 +121,42 @@ def write_bytes(
         StoreError: It cannot be written (disk full, permissions, ...); an old file is still there.
     """
     with _store_errors(location, "written"):
-        if not location.local:
-            with location.filesystem.open_output_stream(location.path) as stream:
-                stream.write(data)
-            return
-        folder = Path((scratch or location.parent / ".tmp").path)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{location.name}.{secrets.token_hex(8)}"
-        try:
-            _write_durably(temporary, data, 0o600 if private else 0o666)
-            os.replace(temporary, location.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        sync_folder(location.parent)
+        _replace(location, data, scratch or location.parent / ".tmp", 0o600 if private else 0o666)
+        if location.local:
+            sync_folder(location.parent)
+
+
+def write_together(folder: Location, contents: Mapping[str, bytes]) -> None:
+    """Create or replace several files of a folder; when this returns, all of them survive any crash.
+
+    A crash before that may leave any of them, each whole. The folder itself is only written to the disk once.
+
+    Raises:
+        StoreError: One cannot be written.
+    """
+    with _store_errors(folder, "written"):
+        for name, data in contents.items():
+            _replace(folder / name, data, folder / ".tmp", 0o666)
+        if folder.local:
+            sync_folder(folder)
+
+
+def _replace(location: Location, data: bytes, scratch: Location, mode: int) -> None:
+    """Put a whole file in its place; on a local disk its name may not be durable yet."""
+    if not location.local:
+        with location.filesystem.open_output_stream(location.path) as stream:
+            stream.write(data)
+        return
+    folder = Path(scratch.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{location.name}.{secrets.token_hex(8)}"
+    try:
+        _write_durably(temporary, data, mode)
+        os.replace(temporary, location.path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def make_folder(location: Location, *, private: bool = False, exist_ok: bool = True) -> None:

@@ -1,6 +1,6 @@
 """Checkpoints: tensors as safetensors, facts as JSON, and a manifest of hashes that makes them complete.
 
-The manifest is written last: a folder without one, or whose files do not match it, is no checkpoint.
+A folder without a manifest, or whose files do not match it, is no checkpoint.
 """
 
 from __future__ import annotations
@@ -41,9 +41,8 @@ def save_checkpoint(folder: Location, tensors: dict[str, Tensor], facts: dict[st
     }
     manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     files.make_folder(folder)
-    for name, content in contents.items():
-        files.write_bytes(folder / name, content)
-    files.write_bytes(folder / MANIFEST, json.dumps({"sha256": manifest}, indent=2).encode())
+    contents[MANIFEST] = json.dumps({"sha256": manifest}, indent=2).encode()
+    files.write_together(folder, contents)
 
 
 def load_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import cpu_count, getloadavg
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import torch
 
 ROOT = Path(__file__).parents[2]
-LESS_IS_BETTER = ("s", "MB")
+LESS_IS_BETTER = ("s", "MB", "epochs", "loss")
+SUMMARIES: dict[str, Callable[[Sequence[float]], float]] = {
+    "median": median,
+    "mean": fmean,
+    "wins": lambda ratios: fmean(ratio > 1 for ratio in ratios),
+}
+"""Name → what becomes of the ratios of all repeats."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Comparison:
     what: str
     peer: str
     unit: str
-    """`s` and `MB`, where less is better, or `steps/s`, `trial-steps/s` and `GFLOP/s`, where more is better."""
+    """One of LESS_IS_BETTER, or `steps/s`, `trial-steps/s` and `GFLOP/s`, where more is better."""
     ours: tuple[float, ...] = ()
     theirs: tuple[float, ...] = ()
     """What the peer measured in the same repeat; empty where it is `absent`."""
@@ -35,6 +41,8 @@ class Comparison:
     """Why nothing was measured: `not installed`, `no GPU`."""
     share: bool = False
     """Whether the ratio is raydnn's part of the peer's number, and no comparison of speeds."""
+    of: str = "median"
+    """What the ratio is of the repeats' ratios: `median`, `mean`, or `wins`, the share in which raydnn is better."""
     notes: str = ""
 
     @property
@@ -52,7 +60,7 @@ class Comparison:
             "ours_median": median(self.ours) if self.ours else None,
             "theirs_median": median(self.theirs) if self.theirs else None,
             "ratios": self.ratios,
-            "ratio": median(self.ratios) if self.ratios else None,
+            "ratio": SUMMARIES[self.of](self.ratios) if self.ratios else None,
         }
 
 

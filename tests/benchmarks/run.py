@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import gpu
+import many
 import memory
 import overhead
 import plot
+import search
 import stacks
 import sweep
 import training
@@ -42,6 +44,10 @@ LONG: dict[str, tuple[str, Part]] = {
         "Sweep of larger trials",
         partial(sweep.measure, key="sweep-fashion", sweep=sweep.FASHION),
     ),
+    "many": ("Many short trials", many.measure),
+    "search-digits": ("Search, digits", partial(search.measure_race, course=search.DIGITS)),
+    "search-fashion": ("Search, Fashion-MNIST", partial(search.measure_race, course=search.FASHION)),
+    "search-best": ("Search at equal budget", search.measure_best),
 }
 PARTS = SHORT | LONG
 """Name → title and what measures it."""

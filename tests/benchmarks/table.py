@@ -53,6 +53,8 @@ def _cells(row: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[str, ...]
 def _ratio(row: Mapping[str, Any]) -> str:
     if row["ratio"] is None:
         return ""
+    if row.get("of") == "wins":
+        return f"better in {sum(ratio > 1 for ratio in row['ratios'])} of {len(row['ratios'])}"
     low, middle, high = (
         _scaled(v, row["share"]) for v in (min(row["ratios"]), row["ratio"], max(row["ratios"]))
     )
@@ -65,7 +67,8 @@ def _verdict(row: Mapping[str, Any], target: Mapping[str, Any]) -> str:
     if not bounds:
         return ""
     word, bound = bounds[0]
-    told = f"{word.replace('_', ' ')} {f'{bound:.0%}' if row['share'] else f'{bound:g}'}"
+    percent = row["share"] or row.get("of") == "wins"
+    told = f"{word.replace('_', ' ')} {f'{bound:.0%}' if percent else f'{bound:g}'}"
     if row["ratio"] is None:
         return f"{told}: not measured"
     if row["ratio"] >= bound if word == "at_least" else row["ratio"] <= bound:

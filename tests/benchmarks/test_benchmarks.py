@@ -6,6 +6,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -132,6 +133,41 @@ def test_a_sweep() -> None:
     tiny = sweep.Sweep("tiny", sweep.DIGITS, overrides, peers=("tune-reuse",))
     (row,) = sweep.measure(1, None, "sweep-tiny", tiny)
     assert [found["epochs_trained"] for found in json.loads(row.notes).values()] == [2, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_many_short_trials() -> None:
+    many = import_module("many")
+    overhead, memory = many.measure(1, None, trials=4 * many.STACK)
+    assert overhead.to_json()["ratio"] == overhead.ours[0]
+    assert min(memory.ours + memory.theirs) > 50
+
+
+def test_a_race_with_random_search() -> None:
+    search = import_module("search")
+    course = replace(search.DIGITS, trials=4, epochs=3)
+    rows = search.measure_race(1, None, course, processes=1)
+    assert [row.key for row in rows] == [f"search-digits/4/{key}" for key in course.searches]
+    for row in rows:
+        (found,) = json.loads(row.notes)
+        assert row.theirs == (4 * 3.0,)
+        assert 0 < row.ours[0] == found["epochs"]
+        assert found["reached"] or "not reached in 1 of 1 seeds" in row.what
+    fashion = search.measure_race(1, None, search.FASHION, processes=1)
+    assert {row.absent for row in fashion} == {"no data; give --data"}
+
+
+def test_the_better_value_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = import_module("search")
+    values = iter([{"random": 2.0, "tpe": 1.0, "gp": 3.0}, {"random": 2.0, "tpe": 1.5, "gp": 1.0}])
+    monkeypatch.setattr(search, "best_values", lambda seed, fixed: next(values))
+    rows = search.measure_best(2, None, processes=1)
+    assert [row.to_json()["ratio"] for row in rows] == [1.0, 0.5]
+    part = {"machine": import_module("measuring").machine(), "rows": [row.to_json() for row in rows]}
+    told = import_module("table").report({"Search": part})
+    assert "| better in 2 of 2 | 2 | at least 80%: met |" in told
+    assert "| better in 1 of 2 | 2 | at least 80%: **missed** |" in told
 
 
 def test_parts_are_kept(tmp_path: Path) -> None:

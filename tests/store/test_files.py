@@ -14,7 +14,7 @@ from pyarrow import fs
 
 from raydnn.errors import StoreError
 from raydnn.store import files
-from raydnn.store.files import Location, locate, read_bytes, write_bytes
+from raydnn.store.files import Location, locate, read_bytes, write_bytes, write_together
 
 
 def test_a_path_and_a_file_address_are_the_same_folder(tmp_path: Path) -> None:
@@ -56,6 +56,27 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new_file(
     )
     assert steps >= 5
     assert seen == {b"old" * 1000, b"new" * 1000}
+
+
+def test_a_crash_at_any_step_leaves_each_of_several_files_whole(
+    tmp_path: Path, every_crash: Callable[..., int]
+) -> None:
+    folder = locate(tmp_path)
+    seen = set()
+
+    def prepare() -> Location:
+        write_together(folder, {"a": b"old", "b": b"old"})
+        return folder
+
+    def check(location: Location) -> None:
+        seen.add((read_bytes(location / "a"), read_bytes(location / "b")))
+
+    every_crash(prepare, lambda location: write_together(location, {"a": b"new", "b": b"new"}), check)
+    assert (
+        {(b"old", b"old"), (b"new", b"new")}
+        <= seen
+        <= {(a, b) for a in (b"old", b"new") for b in (b"old", b"new")}
+    )
 
 
 def test_private_files_are_for_the_owner_only(tmp_path: Path) -> None:
