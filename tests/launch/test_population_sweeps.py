@@ -125,13 +125,13 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Any, ...], 
     torch.set_num_threads(1)
     run_stack(run, plan, scheduler="none", judge=judge, workers=Workers(), device=torch.device("cpu"))
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
     assert {row["state"] for row in load(folder / "run", "trials").to_pylist()} == {"COMPLETED", "DIVERGED"}
     assert len(exploits) >= 3
     return outcome(folder / "run", exploits)
 
 
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
 def test_stacks_on_one_slot_copy_one_another_as_members_of_one_stack_do(
     raydnn: Callable[..., Any], tmp_path: Path, expected: dict[tuple[Any, ...], Any], killed: bool
 ) -> None:

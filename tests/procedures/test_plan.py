@@ -76,3 +76,17 @@ def test_memory_is_asked_for_before_anything_is_allocated() -> None:
         plan_run(given, build_space(given, Places({})), 2, torch.device("cpu"), None, refuse)
     assert asked[0][0] > 2**28
     assert asked[0][1] == 2
+
+
+def test_seeds_and_confirming_trials_count() -> None:
+    asha = {"name": "asha", "min_epochs": 1, "max_epochs": 4, "eta": 2}
+    planned = plan(job(repeats=2, confirm=3, confirm_seeds=4, stack=6, scheduler=asha))
+    assert (planned.trials, planned.generations) == (10 * 2 + 3 * 4, 2)
+    assert planned.epochs_at_most == planned.trials * 4
+    assert planned.rungs[0]["trials"] == 20
+    assert all(count % 2 == 0 for rung in planned.rungs for count in (rung["stopped"], rung["go_on"]))
+    # All that confirm are trained to their ends; of the others at least half of the seeds are stopped at once.
+    assert 12 * 4 + 20 <= planned.epochs <= 12 * 4 + 20 * 4 - 10 * 3
+    once = plan(job(scheduler=asha, stack=6))
+    assert planned.disk_bytes > once.disk_bytes
+    assert planned.training_seconds > once.training_seconds
