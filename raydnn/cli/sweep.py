@@ -14,6 +14,7 @@ from raydnn.cli.options import find_run
 if TYPE_CHECKING:
     from raydnn.search.segments import Segment
     from raydnn.spec.trial import TrialSpec
+    from raydnn.store.run import Run
 
 
 @click.command()
@@ -46,25 +47,14 @@ def sweep(launch: Launch) -> None:
     from raydnn.launch.local import check_place
     from raydnn.launch.prepared import prepare
     from raydnn.launch.runs import begin, driving
-    from raydnn.launch.segments import begun, keep, kept
+    from raydnn.launch.segments import keep
     from raydnn.launch.stacks import Stacks
     from raydnn.launch.tuning import sweep_run
     from raydnn.search.algorithms import chained
-    from raydnn.spec.load import require_sweep
     from raydnn.store.run import new_run_id
     from raydnn.train.footprint import fitting
 
-    text, run = "", None
-    if launch.extend is not None:
-        run, segments = extension(launch, launch.extend)
-    else:
-        given, run = begun_or_resumed("sweep", launch, require_sweep)
-        text = given.text
-        if run is not None:
-            segments = kept(run)
-        else:
-            assert given.loaded is not None
-            segments = [begun(given.loaded, lambda name: find_run(name, given.job.storage))]
+    run, segments, text = _asked_for(launch)
     job = segments[-1].job
     search = job.search
     assert search is not None
@@ -107,6 +97,20 @@ def sweep(launch: Launch) -> None:
         f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
         err=True,
     )
+
+
+def _asked_for(launch: Launch) -> tuple[Run | None, list[Segment], str]:
+    """The run to extend or to go on with, or None for a new one; what it is made of, and the new job's text."""
+    from raydnn.launch.segments import begun, kept
+    from raydnn.spec.load import require_sweep
+
+    if launch.extend is not None:
+        return *extension(launch, launch.extend), ""
+    given, run = begun_or_resumed("sweep", launch, require_sweep)
+    if run is not None:
+        return run, kept(run), given.text
+    assert given.loaded is not None
+    return None, [begun(given.loaded, lambda name: find_run(name, given.job.storage))], given.text
 
 
 def _most_epochs(trials: Sequence[TrialSpec], expected: int, segments: Sequence[Segment]) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 
 from raydnn.errors import StoreError
 from raydnn.launch.runs import DIED, commit_pending, mark
-from raydnn.search.generations import Generations, Result
+from raydnn.search.generations import Generations
+from raydnn.search.history import Result
 from raydnn.search.packing import Stack as Plan
 from raydnn.search.packing import stacks_of
 from raydnn.search.stages import Stage

@@ -17,8 +17,6 @@ from raydnn.space.space import Assignment, Space, make_trial
 from raydnn.spec.job import Job
 from raydnn.spec.trial import TrialSpec
 
-__all__ = ["Generations", "Learning", "Part", "Result", "UpFront"]
-
 BARREN = 10
 """Generations of nothing but known configurations before a new one is drawn at random."""
 

@@ -134,10 +134,11 @@ def write_together(folder: Location, contents: Mapping[str, bytes]) -> None:
     Raises:
         StoreError: One cannot be written.
     """
-    with _store_errors(folder, "written"):
-        for name, data in contents.items():
+    for name, data in contents.items():
+        with _store_errors(folder / name, "written"):
             _replace(folder / name, data, folder / ".tmp", 0o666)
-        if folder.local:
+    if folder.local:
+        with _store_errors(folder, "written"):
             sync_folder(folder)
 
 

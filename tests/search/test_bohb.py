@@ -8,7 +8,7 @@ import numpy as np
 
 from raydnn.search.algorithms import generations
 from raydnn.search.bohb import BohbSearcher
-from raydnn.search.generations import Result
+from raydnn.search.history import Result
 from raydnn.search.searcher import Evaluation
 from raydnn.space.space import Space, build_space
 from raydnn.spec.algorithm import Tpe

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from raydnn.search.generations import BARREN, Learning, Result
-from raydnn.search.history import History
+from raydnn.search.generations import BARREN, Learning
+from raydnn.search.history import History, Result
 from raydnn.search.searcher import Evaluation
 from raydnn.space.space import Assignment, build_space
 from raydnn.spec.job import Job

@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from raydnn.search.algorithms import LEARNING, UP_FRONT, generations, propose
-from raydnn.search.generations import Result
 from raydnn.search.gp import capped_scores
+from raydnn.search.history import Result
 from raydnn.search.optuna_study import asked
 from raydnn.search.searcher import Evaluation, Searcher
 from raydnn.space.space import Space, build_space, make_trial

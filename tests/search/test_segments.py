@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydnn.search.algorithms import chained, generations
-from raydnn.search.generations import Generations, Result
+from raydnn.search.generations import Generations
+from raydnn.search.history import Result
 from raydnn.search.segments import Segment
 from raydnn.space.space import Assignment, Space, build_space, make_trial
 from raydnn.spec.job import Job
