@@ -52,7 +52,7 @@ def sweep(launch: Launch) -> None:
     from raydnn.launch.tuning import sweep_run
     from raydnn.search.algorithms import chained
     from raydnn.store.run import new_run_id
-    from raydnn.train.footprint import fitting
+    from raydnn.train.parts import stack_limit
 
     run, segments, text = _asked_for(launch)
     job = segments[-1].job
@@ -60,7 +60,7 @@ def sweep(launch: Launch) -> None:
     assert search is not None
     check_place(launch.address, job.resources)
     dataset = load_dataset(job.data)
-    fits = fitting(search.stack_memory_gib, dataset)
+    fits = stack_limit(search.stack_memory_gib, dataset, job.resources.gpus_per_worker)
     stacks = Stacks(chained(segments), search.stack, fits)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     prepared = prepare(job.data, dataset)

@@ -37,8 +37,9 @@ from raydnn.spec.data import DataSet
 from raydnn.spec.job import Job
 from raydnn.spec.scheduler import Bohb, NoScheduler
 from raydnn.spec.trial import TrialSpec, trial_of_job
-from raydnn.train.footprint import dataset_bytes, fitting, footprint
+from raydnn.train.footprint import dataset_bytes, footprint
 from raydnn.train.loop import flat
+from raydnn.train.parts import stack_limit
 from raydnn.train.probe import Probed, probe
 
 DRAWS = 9
@@ -119,7 +120,7 @@ def plan_run(
 
     fits = None
     if job.search is not None:
-        fits = fitting(job.search.stack_memory_gib, read(job.data))
+        fits = stack_limit(job.search.stack_memory_gib, read(job.data), job.resources.gpus_per_worker)
     stacks = [list(generation) for generation in _stacks(job, space, fits, start)]
     every = [stack for generation in stacks for stack in generation]
     groups: dict[Hashable, list[Stack]] = {}

@@ -7,7 +7,7 @@ shapes, never the time; a member's numbers are the same in any part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
 import torch
@@ -15,6 +15,8 @@ import torch
 from raydnn.data.dataset import Dataset
 from raydnn.nn.layout import Layout
 from raydnn.search.packing import balanced
+from raydnn.spec.trial import TrialSpec
+from raydnn.train.footprint import fitting
 from raydnn.train.member import Member
 from raydnn.train.stack import Stack, layout_of
 from raydnn.train.workers import Workers
@@ -65,9 +67,31 @@ def part_sizes(members: Sequence[Member], layout: Layout, batch_size: int, devic
         At most one apart; they add up to the number of members.
     """
     n = len(members)
-    most = n
-    if device.type == "cpu":
-        units = sum(shape[0] for shape in layout.shapes.values() if len(shape) == 2)
-        member_bytes = 4 * (layout.size + 2 * units * batch_size)
-        most = min(max(CACHE_BYTES // member_bytes, 1), MOST_FUSED)
-    return balanced(n, most)
+    return balanced(n, _most_on_a_cpu(layout, batch_size) if device.type == "cpu" else n)
+
+
+def stack_limit(memory_gib: float, dataset: Dataset, gpus: int) -> Callable[[Sequence[TrialSpec]], int]:
+    """Most trials of one shape in a stack: as many as fit into memory, and on a CPU as many as make one part.
+
+    Parts that are trained in turn gain nothing from being in one stack, and as stacks they can go to all cores.
+
+    Args:
+        memory_gib: Memory that a stack may take, in GiB.
+        dataset: What the trials are trained on.
+        gpus: GPUs of a stack.
+    """
+    fits = fitting(memory_gib, dataset)
+
+    def most(trials: Sequence[TrialSpec]) -> int:
+        if gpus:
+            return fits(trials)
+        batch_size = trials[0].train.batch_of(len(dataset.train))
+        return min(fits(trials), *(_most_on_a_cpu(layout_of(trial, dataset), batch_size) for trial in trials))
+
+    return most
+
+
+def _most_on_a_cpu(layout: Layout, batch_size: int) -> int:
+    units = sum(shape[0] for shape in layout.shapes.values() if len(shape) == 2)
+    member_bytes = 4 * (layout.size + 2 * units * batch_size)
+    return min(max(CACHE_BYTES // member_bytes, 1), MOST_FUSED)

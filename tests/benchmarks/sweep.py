@@ -61,6 +61,7 @@ FASHION = Sweep(
     "32 Fashion-MNIST trials of 784-300-100-10 x 3 epochs",
     ROOT / "jobs" / "fashion-mlp.yaml",
     (f"search={RATES}", "train.epochs=3"),
+    ("tune", "tune-reuse"),
 )
 
 

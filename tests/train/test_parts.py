@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raydnn.data.load import load_dataset
 from raydnn.nn.layout import Layout
 from raydnn.search.packing import Stack as Plan
 from raydnn.search.packing import pack
@@ -17,8 +18,9 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train import parts
+from raydnn.train.loop import flat
 from raydnn.train.member import Member
-from raydnn.train.parts import MOST_FUSED, part_sizes
+from raydnn.train.parts import MOST_FUSED, part_sizes, stack_limit
 from raydnn.train.session import run_stack
 from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
@@ -163,3 +165,13 @@ def test_in_turn_gives_the_rows_of_fused_and_resumes(
         _train(killed, plan, die_at_2)
     _train(killed, plan)
     assert _rows(killed) == _rows(in_turn)
+
+
+def test_a_stack_is_limited_to_one_part_on_a_cpu(make_trial: Callable[..., TrialSpec]) -> None:
+    small, large = (make_trial(model={"widths": [width, width]}) for width in (16, 512))
+    dataset = flat(load_dataset(small.data), CPU)
+    on_cpu, on_gpu = stack_limit(4.0, dataset, 0), stack_limit(4.0, dataset, 1)
+    assert on_cpu([small] * 64) == MOST_FUSED
+    assert 1 <= on_cpu([large] * 64) < 8
+    assert on_gpu([large] * 64) > 64
+    assert stack_limit(1e-9, dataset, 1)([small] * 2) == 1
