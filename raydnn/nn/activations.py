@@ -6,6 +6,8 @@ A parameter that is 1 in all of them is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -45,13 +47,17 @@ def elu(z: Tensor, alpha: Tensor | None = None) -> Tensor:
     return h if alpha is None else torch.where(z > 0, h, alpha * h)
 
 
-def elu_pullback(dh: Tensor, z: Tensor, h: Tensor, alpha: Tensor | None = None) -> Tensor:
+def _elu_(z: Tensor, alpha: Tensor | None = None) -> Tensor:
+    h = functional.elu_(z)
+    return h if alpha is None else torch.where(h > 0, h, alpha * h, out=h)
+
+
+def _elu_pull(dh: Tensor, h: Tensor, alpha: Tensor | None = None) -> Tensor:
     """dz = dh for z > 0, else (h + α)·dh."""
-    return (
-        _aten.elu_backward(dh, 1, 1, 1, True, h)
-        if alpha is None
-        else torch.where(z > 0, dh, dh * (h + alpha))
-    )
+    if alpha is None:
+        pulled: Tensor = _aten.elu_backward.grad_input(dh, 1, 1, 1, True, h, grad_input=dh)
+        return pulled
+    return torch.where(h > 0, dh, dh * (h + alpha), out=dh)
 
 
 def softmax(z: Tensor) -> Tensor:
@@ -104,7 +110,7 @@ def activate(
         shares = noise.uniform(batch_size, z.shape[-1], "rrelu")
     parts = []
     for run, of_run in zip(runs, parts_of(runs, z), strict=True):
-        parameters: dict[str, Tensor | float] = dict(_columns(run, z))
+        parameters: dict[str, Tensor | float] = dict(run.columns(z, ones=False))
         if run.name == "prelu" and alpha is not None:
             parameters["alpha"] = run.of(alpha).unsqueeze(1)
         if run.name == "rrelu":
@@ -115,35 +121,87 @@ def activate(
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
-DERIVATIVES: dict[str, Callable[..., Tensor]] = {
-    "linear": lambda dh, _z, _h: dh,
-    "sigmoid": lambda dh, _z, h: _aten.sigmoid_backward(dh, h),
-    "tanh": lambda dh, _z, h: _aten.tanh_backward(dh, h),
-    "relu": lambda dh, _z, h: _aten.threshold_backward(dh, h, 0),
-    "leaky_relu": lambda dh, z, _h, alpha=1.0: torch.where(z > 0, dh, alpha * dh),
-    "elu": elu_pullback,
-    "selu": lambda dh, _z, h: _aten.elu_backward(dh, SELU_ALPHA, SELU_SCALE, 1, True, h),
-    "softplus": lambda dh, z, _h: _aten.softplus_backward(dh, z, 1, 20),
-    "gelu": lambda dh, z, _h: _aten.gelu_backward(dh, z),
-    "silu": lambda dh, z, _h: _aten.silu_backward(dh, z),
-    "mish": lambda dh, z, _h: _aten.mish_backward(dh, z),
+
+@dataclass(frozen=True)
+class ByHand:
+    """An activation whose derivative is written out, number by number; both work in place."""
+
+    put: Callable[..., Tensor]
+    """z → h = f(z), in the memory of z."""
+    pull: Callable[..., Tensor]
+    """(dh, kept) → dz = f'(z)·dh, in the memory of dh."""
+    keeps_z: bool = False
+    """Whether `pull` needs z, and not h."""
+
+
+def _put(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """An activation without an in-place form of its own."""
+    return lambda z, **parameters: z.copy_(function(z, **parameters))
+
+
+BY_HAND: dict[str, ByHand] = {
+    "linear": ByHand(lambda z: z, lambda dh, _h: dh),
+    "sigmoid": ByHand(torch.sigmoid_, lambda dh, h: _aten.sigmoid_backward.grad_input(dh, h, grad_input=dh)),
+    "tanh": ByHand(torch.tanh_, lambda dh, h: _aten.tanh_backward.grad_input(dh, h, grad_input=dh)),
+    "relu": ByHand(torch.relu_, lambda dh, h: _aten.threshold_backward.grad_input(dh, h, 0, grad_input=dh)),
+    "leaky_relu": ByHand(
+        _put(leaky_relu), lambda dh, z, alpha=1.0: torch.where(z > 0, dh, alpha * dh, out=dh), keeps_z=True
+    ),
+    "elu": ByHand(_elu_, _elu_pull),
+    "selu": ByHand(
+        torch.selu_,
+        lambda dh, h: _aten.elu_backward.grad_input(dh, SELU_ALPHA, SELU_SCALE, 1, True, h, grad_input=dh),
+    ),
+    "softplus": ByHand(
+        _put(functional.softplus),
+        lambda dh, z: _aten.softplus_backward.grad_input(dh, z, 1, 20, grad_input=dh),
+        keeps_z=True,
+    ),
+    "gelu": ByHand(
+        _put(functional.gelu),
+        lambda dh, z: _aten.gelu_backward.grad_input(dh, z, grad_input=dh),
+        keeps_z=True,
+    ),
+    "silu": ByHand(
+        partial(functional.silu, inplace=True),
+        lambda dh, z: _aten.silu_backward.grad_input(dh, z, grad_input=dh),
+        keeps_z=True,
+    ),
+    "mish": ByHand(
+        partial(functional.mish, inplace=True),
+        lambda dh, z: dh.copy_(_aten.mish_backward(dh, z)),
+        keeps_z=True,
+    ),
 }
-"""Activation → its pullback dz = f'(z)·dh from dh, z and h = f(z), number by number; others are left to autograd."""
+"""Those whose derivative is written out; the others are left to autograd."""
 
 
-def pull_back(runs: Sequence[Run], dh: Tensor, z: Tensor, h: Tensor) -> Tensor:
-    """The gradient of pre-activations z from that of the activations h = f(z), of equal shapes.
+def activate_by_hand(runs: Sequence[Run], z: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Apply each run's activation in place, and keep what `pull_back` needs.
+
+    Args:
+        runs: The members' activations, all of them in `BY_HAND`.
+        z: Pre-activations (N, ...), which become activations.
+
+    Returns:
+        The activations, and what each run keeps.
 
     Raises:
-        KeyError: An activation has no pullback in `DERIVATIVES`.
+        KeyError: An activation's derivative is not written out.
     """
-    members = zip(runs, parts_of(runs, dh), parts_of(runs, z), parts_of(runs, h), strict=True)
-    return _joined([DERIVATIVES[run.name](*tensors, **_columns(run, z)) for run, *tensors in members])
+    kept = []
+    for run, of_run in zip(runs, parts_of(runs, z), strict=True):
+        by_hand = BY_HAND[run.name]
+        kept.append(of_run.clone() if by_hand.keeps_z else of_run)
+        by_hand.put(of_run, **run.columns(z, ones=False))
+    return z, kept
 
 
-def _columns(run: Run, z: Tensor) -> dict[str, Tensor]:
-    """A run's parameters, without those that are 1."""
-    return {name: column for name, column in run.columns(z).items() if name not in run.ones}
+def pull_back(runs: Sequence[Run], dh: Tensor, kept: Sequence[Tensor]) -> Tensor:
+    """The gradient of pre-activations from that of the activations, in its memory; `kept`: of `activate_by_hand`."""
+    for run, of_run, own in zip(runs, parts_of(runs, dh), kept, strict=True):
+        BY_HAND[run.name].pull(of_run, own, **run.columns(dh, ones=False))
+    return dh
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

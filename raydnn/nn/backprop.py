@@ -7,16 +7,18 @@ What goes from layer to layer lies unit by unit, (N, H, B), as Dense has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from raydnn.nn.activations import DERIVATIVES, activate, pull_back
-from raydnn.nn.dense import Dense, put
+from raydnn.nn.activations import BY_HAND, activate_by_hand, pull_back
+from raydnn.nn.dense import Dense, Place, put
 from raydnn.nn.hidden import Hidden
 from raydnn.nn.mlp import Mlp, below
 from raydnn.nn.noise import Noise
+from raydnn.optim.descent import others
 
 Pullback = Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]
 """(gradient of a tail's activations, whether to add to the parameters' gradients) → those of z and of the skip."""
@@ -25,20 +27,63 @@ Pullback = Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]
 class Backprop:
     """The passes of a training step, forward and backward, of N perceptrons on one worker."""
 
-    def __init__(self, module: Mlp, gradients: Mapping[str, Tensor]) -> None:
+    def __init__(self, module: Mlp, parameters: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
         """Note where the gradients go.
 
         Args:
             module: The perceptrons.
-            gradients: Name of a parameter → its gradient, overwritten in place.
+            parameters: Name → the parameter of all members, (N, *shape).
+            gradients: Name → its gradient, overwritten in place.
         """
         self._module = module
-        self._of_input_norm = below("input_norm", gradients)
-        self._of_norms = [below(f"layers.{k}.norm", gradients) for k in range(len(module.hidden))]
-        self._of_layers = [below(f"layers.{k}", gradients) for k in range(len(module.layers))]
+        self._parameters = parameters
+        self._gradients = gradients
+        self._layers: list[Dense] = [*module.hidden, module.output]
         self._inputs: list[Tensor] = []
         self._pullbacks: list[Pullback] = []
         self._begin: Callable[[Tensor], Sequence[Tensor]] | None = None
+        self._arrange({name: [Place(gradient, None, False)] for name, gradient in gradients.items()})
+
+    def _arrange(self, places: dict[str, list[Place]]) -> None:
+        """Sort places by what they belong to."""
+        self._places = places
+        self._of_input_norm = below("input_norm", places)
+        self._of_norms = [below(f"layers.{k}.norm", places) for k in range(len(self._module.hidden))]
+        self._of_layers = [below(f"layers.{k}", places) for k in range(len(self._layers))]
+
+    @contextmanager
+    def descending(self, members: Sequence[slice]) -> Iterator[None]:
+        """Add the gradients of some members to their parameters, at once, instead of putting them where they go.
+
+        With outputs' gradients that are scaled by −η this is a step of gradient descent, without a gradient that is
+        written, and read again.
+
+        Args:
+            members: Slices of neighbours, ascending.
+        """
+        if not members:
+            yield
+            return
+        all_of_them = slice(0, self._module.members)
+        whole = members[0] == all_of_them
+        apart = {k: layer for k, layer in enumerate(self._layers) if whole and layer.is_apart}
+        gathered = {f"layers.{k}.weight": layer.gather() for k, layer in apart.items()}
+        # `data`, since autograd takes a change of any view of the stack's matrix for a change of what it still needs:
+        # here a layer's parameters change when their own gradients have been computed.
+        parameters = {name: tensor.data for name, tensor in (self._parameters | gathered).items()}
+        places = {
+            name: [Place(parameters[name][own], None if whole else own, True) for own in members]
+            + [Place(gradient[own], own, False) for own in others(members, 0, all_of_them.stop)]
+            for name, gradient in self._gradients.items()
+        }
+        before = self._places
+        self._arrange(places)
+        try:
+            yield
+        finally:
+            for layer in apart.values():
+                layer.scatter()
+            self._arrange(before)
 
     def forward(self, inputs: Tensor, noise: Noise, batch_size: int) -> Tensor:
         """Compute the outputs as the module does, and remember what `backward` needs.
@@ -79,22 +124,22 @@ class Backprop:
             add: Whether to add to the gradients there are, instead of replacing them.
         """
         module = self._module
-        depth = len(module.hidden)
-        of_hidden = of_outputs.mT
-        module.output.backward(self._inputs[depth], of_hidden, self._of_layers[depth], add)
-        below_it: Dense = module.output
+        of_units = of_outputs.mT
         of_skip = None
-        for number in reversed(range(depth)):
-            layer = module.hidden[number]
-            of_hidden = below_it.of_inputs(of_hidden)
-            if layer.tail.starts_block and of_skip is not None:
-                of_hidden = of_hidden + of_skip
-            of_hidden, from_skip = self._pullbacks[number](of_hidden, add)
-            of_skip = of_skip if from_skip is None else from_skip
-            layer.backward(self._inputs[number], of_hidden, self._of_layers[number], add)
-            below_it = layer
+        for number in reversed(range(len(self._layers))):
+            layer = self._layers[number]
+            if number < len(module.hidden):
+                if module.hidden[number].tail.starts_block and of_skip is not None:
+                    of_units = of_units + of_skip
+                of_units, from_skip = self._pullbacks[number](of_units, add)
+                of_skip = of_skip if from_skip is None else from_skip
+            # Before the layer's weights may change.
+            of_inputs = layer.of_inputs(of_units) if number or self._begin is not None else None
+            layer.backward(self._inputs[number], of_units, self._of_layers[number], add)
+            if of_inputs is not None:
+                of_units = of_inputs
         if self._begin is not None and module.input_norm is not None:
-            of_norm = self._begin(below_it.of_inputs(of_hidden).mT)
+            of_norm = self._begin(of_units.mT)
             for (name, _), gradient in zip(module.input_norm.named_parameters(), of_norm, strict=True):
                 put(gradient, self._of_input_norm[name], add)
 
@@ -102,7 +147,7 @@ class Backprop:
         self, number: int, z: Tensor, skip: Tensor | None, noise: Noise, batch_size: int
     ) -> tuple[Tensor, Pullback]:
         layer = self._module.hidden[number]
-        if layer.norm is None and all(run.name in DERIVATIVES for run in layer.tail.activations):
+        if layer.norm is None and all(run.name in BY_HAND for run in layer.tail.activations):
             return _by_hand(layer, z, skip, noise, batch_size)
         return self._by_autograd(number, z, skip, noise, batch_size)
 
@@ -122,8 +167,8 @@ class Backprop:
 
         def pullback(of_hidden: Tensor, add: bool) -> tuple[Tensor, Tensor | None]:
             found = differentiate(of_hidden.mT)
-            for gradient, place in zip(found[len(given) :], places, strict=True):
-                put(gradient, place, add)
+            for gradient, own in zip(found[len(given) :], places, strict=True):
+                put(gradient, own, add)
             return found[0].mT, None if skip is None else found[1].mT
 
         return hidden.mT, pullback
@@ -135,13 +180,13 @@ def _by_hand(
     """A tail without normalization, whose activations have their derivatives written out."""
     tail = layer.tail
     if skip is not None:
-        z = z + skip
-    active = activate(tail.activations, z)
+        z.add_(skip)
+    active, kept = activate_by_hand(tail.activations, z)
     dropped = layer.dropped(noise, batch_size)
 
     def pullback(of_hidden: Tensor, _add: bool) -> tuple[Tensor, Tensor | None]:
-        of_active = of_hidden if dropped is None else of_hidden * dropped.factor.mT
-        of_z = pull_back(tail.activations, of_active, z, active)
+        of_active = of_hidden if dropped is None else of_hidden.mul_(dropped.factor.mT)
+        of_z = pull_back(tail.activations, of_active, kept)
         return of_z, None if skip is None else of_z
 
     return active if dropped is None else dropped.of(active.mT).mT, pullback

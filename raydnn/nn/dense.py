@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from raydnn.optim.shapes import ALIGNMENT
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the gradients of one parameter go, for all members or for some neighbours."""
+
+    tensor: Tensor
+    """(n, *shape), changed in place."""
+    members: slice | None
+    """The n members; None: all."""
+    adds: bool
+    """Whether the gradient is added to what is there, instead of replacing it."""
+
+    def of(self, stacked: Tensor) -> Tensor:
+        """The members' rows of a tensor with leading member dimension."""
+        return stacked if self.members is None else stacked[self.members]
+
+
+Places = Mapping[str, Sequence[Place]]
+"""Parameter → where its gradients go; together its places have every member once."""
 
 
 class Dense(nn.Module):
@@ -25,8 +48,26 @@ class Dense(nn.Module):
         self.weight = nn.Parameter(parameters["weight"])
         self.bias = nn.Parameter(parameters["bias"]) if "bias" in parameters else None
         # The same memory for the passes by hand: a module looks its parameters up slowly.
-        self._weight = parameters["weight"]
+        self._rows = self._weight = parameters["weight"]
         self._bias = parameters["bias"].unsqueeze(2) if "bias" in parameters else None
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the members' weights lie apart, each in its row of the stack's matrix, and could lie side by side.
+
+        They could where a member's weights would begin at 64 bytes there, too (`ALIGNMENT`).
+        """
+        return not self._rows.is_contiguous() and self._rows[0].numel() % ALIGNMENT == 0
+
+    def gather(self) -> Tensor:
+        """Let the passes by hand have the weights side by side, where batched products can change them all at once."""
+        self._weight = self._rows.contiguous()
+        return self._weight
+
+    def scatter(self) -> None:
+        """Put the weights that `gather` gave back into the members' rows."""
+        self._rows.copy_(self._weight)
+        self._weight = self._rows
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute y."""
@@ -36,22 +77,26 @@ class Dense(nn.Module):
         """Compute y unit by unit, (N, fan_out, B), of inputs (N, fan_in, B), for `backward` instead of autograd."""
         return _units(self._weight, self._bias, inputs)
 
-    def backward(self, inputs: Tensor, of_units: Tensor, gradients: Mapping[str, Tensor], add: bool) -> None:
+    def backward(self, inputs: Tensor, of_units: Tensor, places: Places, add: bool) -> None:
         """Give the parameters their gradients: dW = dy·xᵀ, db = Σ dy.
 
         Args:
             inputs: What `units` got.
             of_units: The gradient dy of what it returned.
-            gradients: Where those of `weight` and `bias` go, in place.
-            add: Whether to add to what is there, instead of replacing it.
+            places: Where those of `weight` and `bias` go.
+            add: Whether to add to what is there in any case.
         """
-        if add or inputs.shape[0] > 1:
-            # Batched products into rows of the stack's matrix, which are apart, would be done one by one.
-            put(torch.bmm(of_units, inputs.mT), gradients["weight"], add)
-        else:
-            torch.bmm(of_units, inputs.mT, out=gradients["weight"])
+        for place in places["weight"]:
+            left, right = place.of(of_units), place.of(inputs).mT
+            if place.adds:
+                place.tensor.baddbmm_(left, right)
+            elif add or len(left) > 1:
+                # Batched products into rows of the stack's matrix, which are apart, would be done one by one.
+                _put(torch.bmm(left, right), place.tensor, add)
+            else:
+                torch.bmm(left, right, out=place.tensor)
         if self._bias is not None:
-            put(of_units.sum(dim=2), gradients["bias"], add)
+            put(of_units.sum(dim=2), places["bias"], add)
 
     def of_inputs(self, of_units: Tensor) -> Tensor:
         """The gradient dx = Wᵀdy of the inputs (N, fan_in, B)."""
@@ -62,9 +107,14 @@ def _units(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
     return torch.bmm(weight, inputs) if bias is None else torch.baddbmm(bias, weight, inputs)
 
 
-def put(gradient: Tensor, place: Tensor, add: bool) -> None:
-    """Put a gradient in its place, or `add` it to what is there."""
+def put(gradient: Tensor, places: Sequence[Place], add: bool) -> None:
+    """Put a gradient (N, *shape) in its places, or `add` it to what is there in any case."""
+    for place in places:
+        _put(place.of(gradient), place.tensor, add or place.adds)
+
+
+def _put(gradient: Tensor, tensor: Tensor, add: bool) -> None:
     if add:
-        place.add_(gradient)
+        tensor.add_(gradient)
     else:
-        place.copy_(gradient)
+        tensor.copy_(gradient)

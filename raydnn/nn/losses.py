@@ -7,6 +7,7 @@ probabilities (B, K). Parameters are columns (n, 1).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import inf, log
 
 import torch
@@ -70,17 +71,20 @@ def cross_entropy(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = N
     return (1 - smoothing) * of_target - smoothing * log_probabilities.mean(dim=-1)
 
 
-def cross_entropy_and_gradient(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The cross-entropies (n, B) and their gradient by the outputs (n, B, K), softmax(z)_k − 1[k = y]."""
-    log_probabilities = _log_softmax(outputs)
-    picked = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
-    losses = -log_probabilities.gather(-1, picked).squeeze(-1)
-    of_log_probabilities = torch.zeros_like(log_probabilities).scatter_(-1, picked, -1.0)
-    # What autograd calls, so that a member is the same to the bit where a neighbour's loss is left to autograd.
-    gradient: Tensor = torch.ops.aten._log_softmax_backward_data(
-        of_log_probabilities.mT, log_probabilities.mT, -2, outputs.dtype
-    )
-    return losses, gradient.mT
+def cross_entropy_gradient(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Tensor:
+    """The gradient of the cross-entropies by the outputs: softmax(z)_k − (1 − s)·1[k = y] − s/K."""
+    unit_by_unit = outputs.mT.contiguous()
+    classes = unit_by_unit.shape[-2]
+    wanted = torch.eq(targets.unsqueeze(-2), _numbers(classes, outputs.device)).to(outputs.dtype)
+    if smoothing is not None:
+        s = smoothing.unsqueeze(-1)
+        wanted = (1 - s) * wanted + s / classes
+    return torch.softmax(unit_by_unit, dim=-2).sub_(wanted).mT
+
+
+@cache
+def _numbers(classes: int, device: torch.device) -> Tensor:
+    return torch.arange(classes, device=device).unsqueeze(1)
 
 
 def categorical_cross_entropy(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Tensor:
@@ -230,7 +234,5 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 """Name → implementation; the names are those of raydnn.spec.loss without `auto`."""
 
-GRADIENTS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
-    "cross_entropy": cross_entropy_and_gradient,
-}
-"""Loss → the same with its gradient by the outputs, where it is written out; the others are left to autograd."""
+GRADIENTS: dict[str, Callable[..., Tensor]] = {"cross_entropy": cross_entropy_gradient}
+"""Loss → its gradient by the outputs (n, B, K), where that is written out; the others are left to autograd."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -18,6 +19,8 @@ from raydnn.spec.activation import Prelu
 from raydnn.spec.model import ResidualMlp
 from raydnn.spec.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec
+
+T = TypeVar("T")
 
 
 def mlp_layout(trial: TrialSpec, inputs: int, outputs: int) -> Layout:
@@ -131,10 +134,10 @@ class Mlp(nn.Module):
         return hidden if noise is None else self.dropout.of_inputs(hidden, noise, batch_size)
 
 
-def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors named `PREFIX.x`, by x."""
+def below(prefix: str, named: Mapping[str, T]) -> dict[str, T]:
+    """What is named `PREFIX.x`, by x."""
     return {
-        name.removeprefix(f"{prefix}."): tensor
-        for name, tensor in tensors.items()
+        name.removeprefix(f"{prefix}."): value
+        for name, value in named.items()
         if name.rpartition(".")[0] == prefix
     }

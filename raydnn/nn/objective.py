@@ -43,11 +43,19 @@ class Objective:
         if class_counts is not None and any(trial.train.class_weights.name != "none" for trial in trials):
             rows = [class_weights(trial, class_counts.cpu()) for trial in trials]
             self._class_weights = torch.stack(rows).to(device)
+        self._gradient = GRADIENTS.get(losses[0].name)
 
-        self.gradient = GRADIENTS.get(losses[0].name)
-        """(outputs, targets) → losses and their gradient, where that is written out and nothing weighs them."""
-        if self._smoothing is not None or self._class_weights is not None:
-            self.gradient = None
+    @property
+    def has_gradient(self) -> bool:
+        """Whether `gradient` can be called."""
+        return self._gradient is not None
+
+    def gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """The gradient (N, B, K) of `training` by the outputs, where it is written out."""
+        assert self._gradient is not None
+        found = self._gradient(outputs, targets, self._smoothing)
+        weighing = self._weights(found[..., 0], targets, weights)
+        return found if weighing is None else found * weighing.unsqueeze(-1)
 
     def training(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         """Losses as they are minimized: with label smoothing, class weights and the examples' weights.
@@ -61,13 +69,19 @@ class Objective:
             (N, B).
         """
         losses = self._per_example(outputs, targets, self._smoothing)
-        if self._class_weights is not None:
-            losses = losses * self._class_weights.gather(1, targets.expand(losses.shape))
-        return losses if weights is None else losses * weights
+        weighing = self._weights(losses, targets, weights)
+        return losses if weighing is None else losses * weighing
 
     def evaluation(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Plain losses (N, B), comparable between members that smooth or weigh differently."""
         return self._per_example(outputs, targets, None)
+
+    def _weights(self, losses: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor | None:
+        """What the losses (N, B) are multiplied by: the weights of their classes and of their examples."""
+        if self._class_weights is None:
+            return weights
+        of_classes = self._class_weights.gather(1, targets.expand(losses.shape))
+        return of_classes if weights is None else of_classes * weights
 
     def _per_example(self, outputs: Tensor, targets: Tensor, smoothing: Tensor | None) -> Tensor:
         if self._activates:

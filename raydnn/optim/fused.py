@@ -5,8 +5,7 @@ A kernel takes one set of hyperparameters, so the members are updated one after 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,72 +25,67 @@ def fused_coefficients(plan: Plan) -> Coefficients:
 
 def fused_adam(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
     """`adam`, with torch.optim.Adam's kernel (`fused=True`)."""
-    for row in _rows(parameters, gradients, state, step):
-        if row.spares is not None:
-            row.gradients.addcmul_(row.parameters, torch.where(row.spares, 0.0, row.decay))
-        row.update(torch._fused_adam_)
+
+    def decay(p: Tensor, g: Tensor, spared: Tensor, _lr: float, weight_decay: float) -> None:
+        g.addcmul_(p, torch.where(spared, 0.0, weight_decay))
+
+    _each_row(torch._fused_adam_, decay, parameters, gradients, state, step)
 
 
 def fused_adamw(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
     """`adamw`, with torch.optim.AdamW's kernel (`fused=True`)."""
-    for row in _rows(parameters, gradients, state, step):
-        if row.spares is not None:
-            row.parameters.mul_(torch.where(row.spares, 1.0, 1 - row.lr * row.decay))
-        row.update(torch._fused_adamw_)
+
+    def decay(p: Tensor, _g: Tensor, spared: Tensor, lr: float, weight_decay: float) -> None:
+        p.mul_(torch.where(spared, 1.0, 1 - lr * weight_decay))
+
+    _each_row(torch._fused_adamw_, decay, parameters, gradients, state, step)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A member's part of a step."""
+def _each_row(
+    kernel: Callable[..., Any],
+    decay: Callable[[Tensor, Tensor, Tensor, float, float], None],
+    parameters: Tensor,
+    gradients: Tensor,
+    state: State,
+    step: Step,
+) -> None:
+    """Update the members one after the other.
 
-    parameters: Tensor
-    gradients: Tensor
-    buffers: tuple[list[Tensor], list[Tensor], list[Tensor]]
-    """Mean, mean square, and with AMSGrad the largest mean square."""
-    number: Tensor
-    lr: float
-    beta1: float
-    beta2: float
-    eps: float
-    decay: float
-    amsgrad: bool
-    spares: Tensor | None
-    """Which parameters weight decay spares (P,); None: none, and the kernel decays them."""
-
-    def update(self, kernel: Callable[..., Any]) -> None:
-        """Take the step."""
+    Args:
+        kernel: Takes the step, and decays all of a row's parameters.
+        decay: Decays a row but for the parameters that are spared, where a member spares some.
+        parameters: (n, P).
+        gradients: (n, P).
+        state: The moments (n, P).
+        step: The step.
+    """
+    rows = zip(
+        parameters.unbind(),
+        gradients.unbind(),
+        state["mean"].unbind(),
+        state["square"].unbind(),
+        step["number"].unbind(),
+        *(step[name].flatten().tolist() for name in _NAMES),
+        strict=True,
+    )
+    for i, (p, g, mean, square, number, lr, beta1, beta2, eps, weight_decay, amsgrad, all_of_it) in enumerate(
+        rows
+    ):
+        if weight_decay and not all_of_it and step.decayed is not None:
+            decay(p, g, ~step.decayed[i], lr, weight_decay)
+            weight_decay = 0.0
         kernel(
-            [self.parameters],
-            [self.gradients],
-            *self.buffers,
-            [self.number],
-            lr=self.lr,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            weight_decay=self.decay if self.spares is None else 0.0,
-            eps=self.eps,
-            amsgrad=self.amsgrad,
+            [p],
+            [g],
+            [mean],
+            [square],
+            [state["largest_square"][i]] if amsgrad else [],
+            [number],
+            lr=lr,
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=weight_decay,
+            eps=eps,
+            amsgrad=bool(amsgrad),
             maximize=False,
-        )
-
-
-def _rows(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> Iterator[_Row]:
-    numbers = step["number"].unbind()
-    values = zip(*(step[name].flatten().tolist() for name in _NAMES), strict=True)
-    for i, (lr, beta1, beta2, eps, decay, amsgrad, decays_biases) in enumerate(values):
-        largest = [state["largest_square"][i]] if amsgrad else []
-        buffers = [state["mean"][i]], [state["square"][i]], largest
-        spares = None if decays_biases or not decay or step.decayed is None else ~step.decayed[i]
-        yield _Row(
-            parameters[i],
-            gradients[i],
-            buffers,
-            numbers[i],
-            lr,
-            beta1,
-            beta2,
-            eps,
-            decay,
-            bool(amsgrad),
-            spares,
         )

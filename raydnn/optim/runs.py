@@ -33,14 +33,15 @@ class Run:
     settings: dict[str, Any]
     """Parameters that are no numbers, such as a choice by name; equal in all members."""
 
-    _columns: dict[tuple[int, torch.dtype], dict[str, Tensor]] = field(default_factory=dict, repr=False)
+    _columns: dict[tuple[int, torch.dtype, bool], dict[str, Tensor]] = field(default_factory=dict, repr=False)
 
-    def columns(self, like: Tensor) -> dict[str, Tensor]:
-        """The vectors, shaped (n, 1, ...) and in the precision to go with a tensor (n, ...)."""
-        kind = like.dim(), like.dtype
+    def columns(self, like: Tensor, ones: bool = True) -> dict[str, Tensor]:
+        """The vectors, shaped (n, 1, ...) and in the precision to go with a tensor (n, ...); perhaps without `ones`."""
+        kind = like.dim(), like.dtype, ones
         if kind not in self._columns:
             shape = (-1, *[1] * (like.dim() - 1))
-            self._columns[kind] = {k: vector.to(like.dtype).view(shape) for k, vector in self.vectors.items()}
+            kept = {name: vector for name, vector in self.vectors.items() if ones or name not in self.ones}
+            self._columns[kind] = {name: vector.to(like.dtype).view(shape) for name, vector in kept.items()}
         return self._columns[kind]
 
     def of(self, stacked: Tensor) -> Tensor:

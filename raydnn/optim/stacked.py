@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from raydnn.optim.descent import others
 from raydnn.optim.optimizers import family_of
 from raydnn.optim.runs import Run, find_runs
 from raydnn.optim.shapes import Shapes, in_matrices
@@ -103,18 +104,25 @@ class StackOptimizer:
         }
         return [dict(zip(each, columns, strict=True)) for columns in zip(*each.values(), strict=True)]
 
-    def step(self, parameters: Tensor, gradients: Tensor) -> None:
+    def step(self, parameters: Tensor, gradients: Tensor, done: Sequence[slice] = ()) -> None:
         """Take the next planned step: update all members' parameters in place.
 
         Args:
             parameters: (N, P).
             gradients: (N, P); they are overwritten.
+            done: Ascending slices of members that have taken it already.
         """
         for run, family, state, planned, decayed in zip(
             self.runs, self._families, self._states, self._planned, self._decayed, strict=True
         ):
-            step = Step(planned[self._next], run.used, decayed, self._shapes)
-            family.update(run.of(parameters), run.of(gradients), state, step)
+            for own in others(done, run.start, run.stop):
+                step = Step(planned[self._next], run.used, decayed, self._shapes)
+                if own == slice(run.start, run.stop):
+                    family.update(run.of(parameters), run.of(gradients), state, step)
+                else:
+                    local = slice(own.start - run.start, own.stop - run.start)
+                    rows = {name: buffer[local] for name, buffer in state.items()}
+                    family.update(parameters[own], gradients[own], rows, step.of_members(local))
         self._next += 1
 
     def keep(self, kept: Sequence[int]) -> None:

@@ -56,6 +56,11 @@ class Step:
         """The column of a coefficient."""
         return self.of[name]
 
+    def of_members(self, members: slice) -> Step:
+        """The same step, for some neighbours of the n members."""
+        of = {name: column[members] for name, column in self.of.items()}
+        return replace(self, of=of, decayed=None if self.decayed is None else self.decayed[members])
+
     def over(self, place: slice) -> Step:
         """The same step, for the columns of parameters at `place`."""
         return self if self.decayed is None else replace(self, decayed=self.decayed[:, place])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -13,8 +13,7 @@ from raydnn.nn.noise import Noise
 from raydnn.train.stack import Stack
 
 
-@dataclass(frozen=True)
-class Labels:
+class Labels(NamedTuple):
     """What the outputs for some examples are compared with."""
 
     targets: Tensor
@@ -22,8 +21,7 @@ class Labels:
     """Weights of the examples, or None."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """A batch, or this worker's share of it."""
 
     inputs: Tensor
@@ -60,10 +58,15 @@ def make_batch(stack: Stack, split: Split, rows: Tensor, share: Tensor | None, n
 
 
 def _inputs(stack: Stack, split: Split, rows: Tensor, draws: Draws, size: int) -> Tensor:
-    # A flat index_select is twice as fast as indexing.
-    inputs = split.inputs.index_select(0, rows.flatten()).view(*rows.shape, split.inputs.shape[1])
-    return stack.augmenter(inputs, draws, size)
+    return stack.augmenter(_at(split.inputs, rows), draws, size)
 
 
 def _labels(split: Split, rows: Tensor) -> Labels:
-    return Labels(split.targets[rows], None if split.weights is None else split.weights[rows])
+    return Labels(_at(split.targets, rows), None if split.weights is None else _at(split.weights, rows))
+
+
+def _at(values: Tensor, rows: Tensor) -> Tensor:
+    """The values (n, ...) at some rows; index_select is twice as fast as indexing."""
+    if rows.dim() == 1:
+        return values.index_select(0, rows)
+    return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])

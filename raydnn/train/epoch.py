@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -14,11 +14,12 @@ from raydnn.data.batches import order
 from raydnn.data.dataset import Split
 from raydnn.nn.noise import Noise
 from raydnn.optim.clipping import clip_gradients
+from raydnn.optim.descent import scales
 from raydnn.optim.penalties import add_penalties, constrain
-from raydnn.train.accuracy import hits
 from raydnn.train.batch import make_batch
 from raydnn.train.gradients import backpropagate
 from raydnn.train.stack import Stack
+from raydnn.train.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class EpochMetrics:
     """Norm of the whole gradient at the last step, before clipping."""
 
 
+@torch.no_grad()
 def train_epoch(
     stack: Stack,
     split: Split,
@@ -54,40 +56,42 @@ def train_epoch(
     batch_size = members[0].spec.train.batch_of(n)
     step_size = members[0].spec.train.step_of(n)
     seeds = [member.spec.seed for member in members]
-    orders = _orders(seeds, epoch, n, stack.device)
     noise = Noise(seeds, epoch, stack.device, workers.rank, workers.count)
     alphas = [member.spec.train.augmentation.mixup for member in members]
     shares = mixup.shares(alphas, seeds, epoch, ceil(n / batch_size), stack.device)
-    loss_sum = torch.zeros(len(members), device=stack.device)
-    correct = torch.zeros(len(members), device=stack.device)
-    grad_norm = loss_sum
-    stack.optimizer.plan(table[0], table[1])
-    for start in range(0, n, step_size):
-        stop = min(start + step_size, n)
-        batches = [
-            orders[..., first : min(first + batch_size, stop)] for first in range(start, stop, batch_size)
-        ]
-        for number, rows in enumerate(batches):
-            share = None if shares is None else shares[start // batch_size + number]
-            batch = make_batch(stack, split, rows, share, noise)
-            outputs, losses = backpropagate(
-                stack, batch, noise, examples=stop - start, first=number == 0, last=number == len(batches) - 1
-            )
-            loss_sum += losses
-            if stack.has_accuracy:
-                correct += hits(stack.task, outputs, batch.labels.targets).sum(dim=1)
-        gradients = stack.gradients
-        add_penalties(stack.penalties, stack.parameters, gradients)
-        if start + step_size >= n:
-            grad_norm = gradients.norm(dim=1)
-            if before_last_step is not None:
-                before_last_step(gradients)
-        clip_gradients(stack.clips, gradients, stack.layout.shapes)
-        stack.optimizer.step(stack.parameters, gradients)
+    tally = Tally(stack)
+
+    def differentiate(step: int, rows: Tensor, scale: Tensor | float) -> None:
+        batches = (rows,) if rows.shape[-1] <= batch_size else torch.split(rows, batch_size, dim=-1)
+        for number, of_batch in enumerate(batches):
+            share = None if shares is None else shares[step * step_size // batch_size + number]
+            batch = make_batch(stack, split, of_batch, share, noise)
+            first, last = number == 0, number == len(batches) - 1
+            tally.add(backpropagate(stack, batch, noise, scale=scale, first=first, last=last))
+        add_penalties(stack.penalties, stack.parameters, stack.gradients)
+
+    def update(done: Sequence[slice]) -> None:
+        clip_gradients(stack.clips, stack.gradients, stack.layout.shapes)
+        stack.optimizer.step(stack.parameters, stack.gradients, done)
         constrain(stack.penalties, stack.weights)
-    train_loss = workers.sum(loss_sum) / n
-    accuracy = workers.sum(correct) / n if stack.has_accuracy else None
-    return EpochMetrics(train_loss, accuracy, grad_norm)
+
+    *steps, last_step = torch.split(_orders(seeds, epoch, n, stack.device), step_size, dim=-1)
+    stack.optimizer.plan(table[0], table[1])
+    scaled = (
+        scales(table[0], stack.descending, step_size, stack.parameters.dtype) if stack.descending else None
+    )
+    with stack.in_descent():
+        for number, rows in enumerate(steps):
+            differentiate(number, rows, 1 / step_size if scaled is None else scaled[number])
+            update(done=stack.descending)
+    # All members' gradients are seen once an epoch.
+    differentiate(len(steps), last_step, 1 / last_step.shape[-1])
+    grad_norm = stack.gradients.norm(dim=1)
+    if before_last_step is not None:
+        before_last_step(stack.gradients)
+    update(done=())
+    loss, accuracy = tally.means(n)
+    return EpochMetrics(loss, accuracy, grad_norm)
 
 
 def _orders(seeds: list[int], epoch: int, n: int, device: torch.device) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -12,62 +15,77 @@ from raydnn.train.batch import Batch
 from raydnn.train.stack import Stack
 
 
+class Outcome(NamedTuple):
+    """What came out of a batch's forward pass, for the metrics."""
+
+    outputs: Tensor
+    """(N, B, K)."""
+    targets: Tensor
+    losses: Tensor | None
+    """The losses (N, B) that are minimized; None: those of outputs and targets, which are still to be computed."""
+
+
 def backpropagate(
-    stack: Stack, batch: Batch, noise: Noise, *, examples: int, first: bool, last: bool
-) -> tuple[Tensor, Tensor]:
+    stack: Stack, batch: Batch, noise: Noise, *, scale: Tensor | float, first: bool, last: bool
+) -> Outcome:
     """Add a batch's share to the gradient of its step's mean loss.
 
     Args:
         stack: The members; after the step's last batch `stack.gradients` (N, P) holds the whole gradient.
         batch: The batch.
         noise: The epoch's noise.
-        examples: Examples of the whole step, which may go over several batches.
+        scale: What the gradient of a member's summed losses is multiplied by: one over the examples of the whole step,
+            which may go over several batches; or a column (N, 1, 1).
         first: Whether the step begins with this batch; what `stack.gradients` held is forgotten.
         last: Whether it ends with it.
-
-    Returns:
-        Outputs (N, B, K) and losses (N,), summed over the batch.
     """
     if stack.backprop is None:
-        return _by_autograd(stack, batch, noise, examples, last)
-    return _by_hand(stack, stack.backprop, batch, noise, examples, first)
+        return _by_autograd(stack, batch, noise, scale, last)
+    return _by_hand(stack, stack.backprop, batch, noise, scale, first)
 
 
-@torch.no_grad()
 def _by_hand(
-    stack: Stack, backprop: Backprop, batch: Batch, noise: Noise, examples: int, first: bool
-) -> tuple[Tensor, Tensor]:
+    stack: Stack, backprop: Backprop, batch: Batch, noise: Noise, scale: Tensor | float, first: bool
+) -> Outcome:
     outputs = backprop.forward(batch.inputs, noise, batch.size)
-    by_hand = stack.objective.gradient
-    if by_hand is not None and batch.partners is None and batch.labels.weights is None:
-        losses, of_outputs = by_hand(outputs, batch.labels.targets)
+    losses = None
+    if stack.objective.has_gradient:
+        of_outputs = _mixed(stack.objective.gradient, outputs, batch)
+        if batch.partners is not None or batch.labels.weights is not None:
+            losses = _losses(stack, outputs, batch)
     else:
         losses, pull = differentiated(lambda outputs: _losses(stack, outputs, batch), [outputs], [])
         (of_outputs,) = pull(torch.ones_like(losses))
-    backprop.backward(of_outputs.mul_(1 / examples), add=not first)
-    return outputs, losses.sum(dim=1)
+    backprop.backward(of_outputs.mul_(scale), add=not first)
+    return Outcome(outputs, batch.labels.targets, losses)
 
 
-def _by_autograd(
-    stack: Stack, batch: Batch, noise: Noise, examples: int, last: bool
-) -> tuple[Tensor, Tensor]:
+def _by_autograd(stack: Stack, batch: Batch, noise: Noise, scale: Tensor | float, last: bool) -> Outcome:
     workers = stack.workers
-    with workers.delaying(stack.shared_module, not last):
+    with torch.enable_grad(), workers.delaying(stack.shared_module, not last):
         with stack.in_precision():
             outputs = stack.shared_module(batch.inputs, noise, batch.size)
         outputs = outputs.float()
-        losses = _losses(stack, outputs, batch).sum(dim=1)
+        losses = _losses(stack, outputs, batch)
         # Gradients are averaged over the workers, whose shares of a batch may differ in size.
-        (losses.sum() * (workers.count / examples)).backward()  # type: ignore[no-untyped-call]
+        (losses.sum() * (workers.count * scale)).backward()  # type: ignore[no-untyped-call]
     if last:
         stack.gather_gradients()
-    return outputs.detach(), losses.detach()
+    return Outcome(outputs.detach(), batch.labels.targets, losses.detach())
 
 
 def _losses(stack: Stack, outputs: Tensor, batch: Batch) -> Tensor:
     """The losses (N, B) that are minimized, with mixup those of both examples."""
-    losses = stack.objective.training(outputs, batch.labels.targets, batch.labels.weights)
+    return _mixed(stack.objective.training, outputs, batch)
+
+
+def _mixed(
+    function: Callable[[Tensor, Tensor, Tensor | None], Tensor], outputs: Tensor, batch: Batch
+) -> Tensor:
+    """A function (N, B, ...) of outputs, targets and weights, with mixup in the shares of both examples."""
+    own = function(outputs, batch.labels.targets, batch.labels.weights)
     if batch.partners is None or batch.share is None:
-        return losses
-    of_partners = stack.objective.training(outputs, batch.partners.targets, batch.partners.weights)
-    return mixup.mixed(batch.share[..., None], losses, of_partners)
+        return own
+    of_partners = function(outputs, batch.partners.targets, batch.partners.weights)
+    share = batch.share.view(*batch.share.shape, *[1] * (own.dim() - 1))
+    return mixup.mixed(share, own, of_partners)

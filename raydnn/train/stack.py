@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 
 import torch
@@ -16,6 +16,7 @@ from raydnn.nn.layout import Layout
 from raydnn.nn.mlp import Mlp
 from raydnn.nn.models import MODELS
 from raydnn.nn.objective import Objective
+from raydnn.optim.descent import descending
 from raydnn.optim.penalties import penalties
 from raydnn.optim.runs import find_runs
 from raydnn.optim.schedules import with_cycled_momentum
@@ -85,12 +86,19 @@ class Stack:
         self.weights = self.layout.views(self.parameters)
         self._gradient_views = self.layout.views(self.gradients)
         self.backprop = None
+        self.descending: list[slice] = []
+        """Members whose parameters the backward pass itself moves."""
         if self.workers.count == 1 and not self.lowered and isinstance(self.module, Mlp):
-            self.backprop = Backprop(self.module, self._gradient_views)
+            self.backprop = Backprop(self.module, self.weights, self._gradient_views)
+            self.descending = descending(specs)
 
     def in_precision(self) -> AbstractContextManager[None]:
         """Where the network is to compute in the members' precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.lowered)
+
+    def in_descent(self) -> AbstractContextManager[None]:
+        """Where a backward pass moves the members that descend, instead of giving them gradients."""
+        return nullcontext() if self.backprop is None else self.backprop.descending(self.descending)
 
     @property
     def fused(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from raydnn.nn.activations import ACTIVATIONS, DERIVATIVES, activate, pull_back
+from raydnn.nn.activations import ACTIVATIONS, BY_HAND, activate, activate_by_hand, pull_back
 from raydnn.nn.backprop import Backprop
 from raydnn.nn.mlp import Mlp, mlp_layout
 from raydnn.nn.models import initial_parameters, initial_statistics
@@ -126,7 +126,8 @@ class _Both:
         ]
         self.gradients = torch.full_like(flat, torch.nan)
         self.views = layout.views(self.gradients)
-        self.by_hand = Backprop(self.modules[0], self.views)
+        self.parameters = layout.views(flat)
+        self.by_hand = Backprop(self.modules[0], self.parameters, self.views)
 
     def noise(self, epoch: int) -> Noise:
         return Noise([trial.seed for trial in self.trials], epoch, CPU)
@@ -163,7 +164,7 @@ def test_every_activation_and_normalization_is_in_the_table() -> None:
     assert {trial.activation.name for trial in used} == set(ACTIVATIONS)
     assert {trial.normalization.name for trial in used} == set(components("normalization"))
     # The others go through autograd, layer by layer.
-    assert DERIVATIVES.keys() < ACTIVATIONS.keys()
+    assert BY_HAND.keys() < ACTIVATIONS.keys()
 
 
 @pytest.mark.parametrize(("members", "own_batches"), [(1, False), (5, False), (5, True)])
@@ -204,8 +205,70 @@ def test_by_hand_is_the_slope_of_the_loss(kind: str) -> None:
             assert above - below == pytest.approx(slope, rel=1e-4, abs=1e-10), name
 
 
+@pytest.mark.parametrize("own_batches", [False, True])
+@pytest.mark.parametrize(
+    "descending",
+    [[slice(0, 4)], [slice(0, 2)], [slice(1, 2), slice(3, 4)]],
+    ids=["all", "the first", "between"],
+)
+@pytest.mark.parametrize(
+    "kind", ["relu", "mixed", "prelu normalized", "input norm", "residual batch_norm after_activation"]
+)
+def test_descending_is_a_step_along_the_gradient(
+    kind: str, descending: list[slice], own_batches: bool
+) -> None:
+    """Members that descend are moved by what autograd gives them, the others are not, and get it as a gradient."""
+    both = _Both(_trials(kind, 4))
+    inputs = _normal(*((4,) if own_batches else ()), EXAMPLES, FEATURES, seed=1)
+    of_outputs = _normal(4, EXAMPLES, OUTPUTS, seed=2) * 0.1
+    before = {name: view.clone() for name, view in both.parameters.items()}
+    with both.by_hand.descending(descending):
+        both.backpropagate(inputs, of_outputs, 1, add=False)
+    moved = torch.zeros(4, dtype=torch.bool)
+    for own in descending:
+        moved[own] = True
+    for name, parameter in both.modules[1].named_parameters():
+        wanted = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        change = both.parameters[name] - before[name]
+        torch.testing.assert_close(change[moved], wanted[moved], rtol=1e-4, atol=1e-5, msg=name)
+        assert torch.equal(both.parameters[name][~moved], before[name][~moved]), name
+        torch.testing.assert_close(both.views[name][~moved], wanted[~moved], rtol=1e-4, atol=1e-5, msg=name)
+        assert both.views[name][moved].isnan().all(), "no gradient is kept of what has descended"
+    # Afterwards every member has its gradient again.
+    both.backpropagate(inputs, of_outputs, 2, add=False)
+    assert all(view.isfinite().all() for view in both.views.values())
+
+
+@pytest.mark.parametrize("width", [16, 12])
+def test_a_member_descends_alike_in_any_stack(width: int) -> None:
+    """Side by side or apart (12 · 12 numbers are no multiple of 64 bytes), in a stack or alone: the same bits."""
+    model = {"name": "mlp", "widths": [width, width]}
+    own = [{"data": "digits", "optimizer": "sgd", "model": model, "seed": seed} for seed in range(5)]
+    trials = [TrialSpec.from_training(Training.model_validate(fields)) for fields in own]
+    layout = mlp_layout(trials[0], width, OUTPUTS)
+    inputs, of_outputs = _normal(32, width, seed=1), _normal(5, 32, OUTPUTS, seed=2)
+
+    def descended(members: slice) -> Tensor:
+        some = trials[members]
+        flat = torch.stack([initial_parameters(layout, trial) for trial in some])
+        views = layout.views(flat)
+        by_hand = Backprop(Mlp(layout, flat, some), views, layout.views(torch.zeros_like(flat)))
+        noise = Noise([trial.seed for trial in some], 1, CPU)
+        with torch.no_grad(), by_hand.descending([slice(0, len(some))]):
+            for _ in range(3):
+                by_hand.forward(inputs, noise, 32)
+                by_hand.backward(of_outputs[members].mT.contiguous().mT, add=False)
+        return flat
+
+    together = descended(slice(0, 5))
+    for k in range(5):
+        torch.testing.assert_close(descended(slice(k, k + 1))[0], together[k], rtol=1e-5, atol=1e-6)
+        if width == 16:
+            assert torch.equal(descended(slice(k, k + 1))[0], together[k])
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("name", DERIVATIVES)
+@pytest.mark.parametrize("name", BY_HAND)
 def test_derivatives_are_autograds_everywhere(name: str, dtype: torch.dtype) -> None:
     extremes = [0.0, -0.0, 1e4, -1e4, 100.0, -100.0, 20.0, -20.0, 1e-30, -1e-30]
     z = torch.cat([torch.tensor(extremes), 3 * _normal(290, seed=3)]).to(dtype).view(3, 4, 25)
@@ -214,13 +277,14 @@ def test_derivatives_are_autograds_everywhere(name: str, dtype: torch.dtype) -> 
     h = activate(runs, leaf)
     of_h = _normal(*z.shape, seed=4).to(dtype)
     (expected,) = torch.autograd.grad(h, leaf, of_h)
-    found = pull_back(runs, of_h, z, h.detach())
+    active, kept = activate_by_hand(runs, z)
+    assert torch.equal(active, h)
+    found = pull_back(runs, of_h, kept)
     assert found.isfinite().all()
     tolerance = 1e-6 if dtype == torch.float32 else 1e-14
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def test_an_activation_without_a_derivative_is_not_pulled_back() -> None:
-    z = torch.zeros(1, 2, 3)
+def test_an_activation_without_a_derivative_is_not_applied() -> None:
     with pytest.raises(KeyError, match="softmax"):
-        pull_back(find_runs([ACTIVATION_SPECS["softmax"]], CPU), z, z, z)
+        activate_by_hand(find_runs([ACTIVATION_SPECS["softmax"]], CPU), torch.zeros(1, 2, 3))

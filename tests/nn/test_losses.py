@@ -303,8 +303,9 @@ def test_a_bad_function_is_said(path: str, message: str) -> None:
 
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("smoothed", [False, True])
 @pytest.mark.parametrize("name", GRADIENTS)
-def test_gradients_by_hand_are_autograds(name: str, dtype: torch.dtype, own: bool) -> None:
+def test_gradients_by_hand_are_autograds(name: str, smoothed: bool, dtype: torch.dtype, own: bool) -> None:
     rng = torch.Generator().manual_seed(0)
     # As a stack's outputs lie in memory: unit by unit.
     outputs = (3 * torch.randn(4, 7, 30, generator=rng)).to(dtype)
@@ -312,22 +313,25 @@ def test_gradients_by_hand_are_autograds(name: str, dtype: torch.dtype, own: boo
     outputs[:, 1, 10] = 1e-30
     outputs = outputs.mT.requires_grad_()
     targets = torch.randint(7, (4, 30) if own else (30,), generator=rng)
-    losses = LOSSES[name](outputs, targets)
+    smoothing = torch.tensor([[0.0], [0.1], [0.5], [0.0]], dtype=dtype) if smoothed else None
+    losses = LOSSES[name](outputs, targets, smoothing)
     (expected,) = torch.autograd.grad(losses.sum(), outputs)
-    found, gradient = GRADIENTS[name](outputs.detach(), targets)
-    # To the bit: a neighbour that smooths, weighs or mixes leaves the whole stack's gradient to autograd.
-    assert torch.equal(found, losses)
-    assert torch.equal(gradient, expected)
+    gradient = GRADIENTS[name](outputs.detach(), targets, smoothing)
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-14
+    torch.testing.assert_close(gradient, expected, rtol=tolerance, atol=tolerance)
     assert gradient.isfinite().all()
+    if smoothing is not None:
+        # A neighbour that smooths changes no bit of one that does not.
+        assert torch.equal(gradient[0], GRADIENTS[name](outputs.detach(), targets)[0])
 
 
 def test_a_broken_members_gradient_by_hand_leaves_the_others_as_they_are() -> None:
     outputs = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(1))
     targets = torch.tensor([0, 1, 2, 3, 0])
     for by_hand in GRADIENTS.values():
-        _, expected = by_hand(outputs, targets)
+        expected = by_hand(outputs, targets)
         broken = outputs.clone()
         broken[1, 2] = torch.nan
-        losses, found = by_hand(broken, targets)
+        found = by_hand(broken, targets)
         assert torch.equal(found[[0, 2]], expected[[0, 2]])
-        assert losses[1].isnan().any()
+        assert found[1].isnan().any()
