@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from math import ceil
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +15,10 @@ from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print
 from raydnn.cli.options import find_run
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from raydnn.search.segments import Segment
+    from raydnn.spec.job import Job
     from raydnn.spec.trial import TrialSpec
     from raydnn.store.run import Run
 
@@ -40,25 +46,61 @@ def sweep(launch: Launch) -> None:
     """
     from raydnn.analysis.tables import top
     from raydnn.cli.course import print_course
-    from raydnn.cli.progress import SweepLine, following
     from raydnn.cli.trials import print_top
-    from raydnn.data.load import load_dataset
     from raydnn.errors import RaydnnError
     from raydnn.launch.local import check_place
-    from raydnn.launch.prepared import prepare
-    from raydnn.launch.runs import begin, driving
-    from raydnn.launch.segments import keep
-    from raydnn.launch.stacks import Stacks
-    from raydnn.launch.tuning import sweep_run
-    from raydnn.search.algorithms import chained
-    from raydnn.store.run import new_run_id
-    from raydnn.train.parts import stack_limit
 
     run, segments, text = _asked_for(launch)
     job = segments[-1].job
+    check_place(launch.address, job.resources)
+    with _ray_ahead(launch, job) as ahead:
+        run, epochs, measured_on = _search(launch, run, segments, text, ahead)
+    best = top(run, 10)
+    print_top(best, "table")
+    if best.num_rows == 0:
+        raise RaydnnError(
+            f"no trial of {run.run_id} came to an end; `raydnn logs {run.uri} --errors` shows why"
+        )
+    print_course(run, epochs, measured_on)
+    click.echo(
+        f"next: raydnn results show {run.uri} {best['trial_id'][0]}\n"
+        f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
+        err=True,
+    )
+
+
+def _search(
+    launch: Launch, run: Run | None, segments: Sequence[Segment], text: str, ahead: Future[None] | None
+) -> tuple[Run, int, int]:
+    """Propose, pack and train.
+
+    Args:
+        launch: What the user asked for.
+        run: The run to go on with; None: a new one.
+        segments: What the sweep is made of.
+        text: A new job's text.
+        ahead: The start of Ray, where it was begun.
+
+    Returns:
+        The run, how many epochs its trials could be trained together, and on how many examples they are compared.
+    """
+    from raydnn.launch.importing import collector_resting
+
+    with collector_resting():
+        from raydnn.cli.progress import SweepLine, following
+        from raydnn.data.load import load_dataset
+        from raydnn.launch.prepared import prepare
+        from raydnn.launch.runs import begin, driving
+        from raydnn.launch.segments import keep
+        from raydnn.launch.stacks import Stacks
+        from raydnn.launch.tuning import sweep_run
+        from raydnn.search.algorithms import chained
+        from raydnn.store.run import new_run_id
+        from raydnn.train.parts import stack_limit
+
+    job = segments[-1].job
     search = job.search
     assert search is not None
-    check_place(launch.address, job.resources)
     dataset = load_dataset(job.data)
     fits = stack_limit(search.stack_memory_gib, dataset, job.resources.gpus_per_worker)
     stacks = Stacks(chained(segments), search.stack, fits)
@@ -80,23 +122,23 @@ def sweep(launch: Launch) -> None:
     print_selu_warnings(trials)
     epochs = _most_epochs(trials, stacks.expected, segments)
     line = SweepLine(stacks.expected, epochs)
+    jobs = [segment.job for segment in segments]
     with resumable("sweep", run), following(run, line), driving(run, stacks.plans):
-        sweep_run(
-            run, [segment.job for segment in segments], stacks, prepared, launch.address, launch.verbose
-        )
-    best = top(run, 10)
-    print_top(best, "table")
-    if best.num_rows == 0:
-        raise RaydnnError(
-            f"no trial of {run.run_id} came to an end; `raydnn logs {run.uri} --errors` shows why"
-        )
+        sweep_run(run, jobs, stacks, prepared, launch.address, launch.verbose, ahead)
     measured_on = dataset.train if search.metric.startswith("train") else dataset.validation
-    print_course(run, epochs, len(measured_on.targets))
-    click.echo(
-        f"next: raydnn results show {run.uri} {best['trial_id'][0]}\n"
-        f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
-        err=True,
-    )
+    return run, epochs, len(measured_on.targets)
+
+
+def _ray_ahead(launch: Launch, job: Job) -> AbstractContextManager[Future[None] | None]:
+    """Begin to start Ray, which takes as long as a short sweep, where every core is certain to have a stack."""
+    from raydnn.launch.local import ray_ahead
+
+    search = job.search
+    assert search is not None
+    fewest = ceil((search.trials or 0) / search.stack) * job.resources.cpus_per_worker
+    if launch.address is not None or launch.resume is not None or fewest < (os.cpu_count() or 1):
+        return nullcontext()
+    return ray_ahead(launch.verbose)
 
 
 def _asked_for(launch: Launch) -> tuple[Run | None, list[Segment], str]:

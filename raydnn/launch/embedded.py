@@ -5,7 +5,7 @@ On two cores Ray's start and its imports are most of a short sweep's time. This 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic, sleep
@@ -22,15 +22,23 @@ def few_processes(verbose: bool) -> Iterator[None]:
     Args:
         verbose: Whether workers' output is shown: then their logs are monitored.
     """
-    from ray._private import node, parameter
+    from ray._private import node, parameter, services, utils
 
-    parameters, start_api_server = parameter.RayParams, node.Node.start_api_server
-    parameter.RayParams = partial(parameters, no_monitor=True, include_log_monitor=verbose)
-    node.Node.start_api_server = _start_nothing
+    replaced = [
+        (parameter, "RayParams", partial(parameter.RayParams, no_monitor=True, include_log_monitor=verbose)),
+        (node.Node, "start_api_server", _start_nothing),
+        (services, "get_node", partial(_once_registered, services.get_node)),
+        # The node's agent, for which the node waits, then imports nothing for a dashboard.
+        (utils, "get_dashboard_dependency_error", lambda: ImportError("there is no dashboard")),
+    ]
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
+    for owner, name, replacement in replaced:
+        setattr(owner, name, replacement)
     try:
         yield
     finally:
-        parameter.RayParams, node.Node.start_api_server = parameters, start_api_server
+        for owner, name, original in originals:
+            setattr(owner, name, original)
 
 
 @contextmanager
@@ -67,6 +75,18 @@ def _await_processes() -> None:
     end = monotonic() + PATIENCE_SECONDS
     while len(workers()) < cores and monotonic() < end:
         sleep(0.05)
+
+
+def _once_registered(get_node: Callable[[str, str], Any], gcs_address: str, node_id: str) -> Any:
+    """Look a node up when it is there: Ray itself would look again only a second later."""
+    from ray._private import services, state
+
+    nodes = state.GlobalState()
+    nodes._initialize_global_state(services._get_gcs_client_options(gcs_address))
+    end = monotonic() + PATIENCE_SECONDS
+    while all(node["NodeID"] != node_id for node in nodes.node_table()) and monotonic() < end:
+        sleep(0.02)
+    return get_node(gcs_address, node_id)
 
 
 def _start_nothing(_node: Any, **_options: Any) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +28,8 @@ _QUIET = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
 PROBE_SECONDS = 5.0
+PRELOADED = ("raydnn.launch.preloaded",)
+"""What a process that trains stacks imports while it waits for the first."""
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
@@ -40,7 +43,11 @@ def prepare_environment(verbose: bool) -> None:
 
 @contextmanager
 def ray_running(
-    address: str | None, verbose: bool, cpus: int | None = None, preloaded: Sequence[str] = ()
+    address: str | None,
+    verbose: bool,
+    cpus: int | None = None,
+    preloaded: Sequence[str] = (),
+    ahead: Future[None] | None = None,
 ) -> Iterator[None]:
     """Start an embedded Ray on loopback, or join the cluster at `address`; left again at the end.
 
@@ -49,14 +56,54 @@ def ray_running(
         verbose: Whether Ray may print.
         cpus: Most cores that will be used at once: an embedded Ray starts a process for each. None: all.
         preloaded: Modules that the processes of an embedded Ray import while they wait for work.
+        ahead: The start of one by `ray_ahead`, which is then waited for.
 
     Raises:
         ClusterError: The cluster cannot be reached or refuses.
     """
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    if ahead is None:
+        prepare_environment(verbose)
+        _connect(address, verbose, cpus, preloaded)
+    else:
+        ahead.result()
+    # Ray has put handlers of its own in its place and beneath Python's, which would end the process at once.
+    signal.signal(signal.SIGTERM, on_sigterm)
+    import ray
+
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def ray_ahead(verbose: bool) -> Iterator[Future[None]]:
+    """Start a sweep's embedded Ray, with a process for each core, while this block does what it can without.
+
+    Args:
+        verbose: Whether Ray may print.
+
+    Yields:
+        What `ray_running` takes as `ahead`.
+    """
     prepare_environment(verbose)
+    os.environ.update(_LOOPBACK_ONLY)
+    import ray
+
+    with ThreadPoolExecutor(1) as thread:
+        start = thread.submit(_connect, None, verbose, None, PRELOADED)
+        try:
+            yield start
+        finally:
+            start.exception()
+            ray.shutdown()
+
+
+def _connect(address: str | None, verbose: bool, cpus: int | None, preloaded: Sequence[str]) -> None:
+    """Start or join a Ray, as `ray_running` says."""
     if address is None:
         os.environ.update(_LOOPBACK_ONLY)
-    on_sigterm = signal.getsignal(signal.SIGTERM)
     import ray
     from ray._private.utils import get_num_cpus
 
@@ -80,12 +127,6 @@ def ray_running(
         reason = str(error).strip().split("\n", 1)[0]
         where = "an embedded Ray" if address is None else f"the cluster at {address}"
         raise ClusterError(f"{where} cannot be used: {reason}") from error
-    # Ray has put handlers of its own in its place and beneath Python's, which would end the process at once.
-    signal.signal(signal.SIGTERM, on_sigterm)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def slots(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> int:

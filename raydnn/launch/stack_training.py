@@ -15,8 +15,8 @@ from ray import tune
 from raydnn.data.dataset import Dataset
 from raydnn.errors import ClusterError, StoreError
 from raydnn.launch.device import claim_device
+from raydnn.launch.handing import handed_out
 from raydnn.launch.prepared import Prepared
-from raydnn.launch.stacks import handed_out
 from raydnn.launch.verdicts import wait_for
 from raydnn.spec.data import DataSet
 from raydnn.spec.resources import Resources

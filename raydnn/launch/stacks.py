@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from raydnn.errors import StoreError
@@ -13,13 +11,11 @@ from raydnn.search.generations import Generations
 from raydnn.search.history import Result
 from raydnn.search.packing import Stack as Plan
 from raydnn.search.packing import stacks_of
-from raydnn.search.stages import Stage
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train.member import trial_id
 
-_NAMESPACE = b"raydnn-stacks"
 _COLUMNS = ["number", "state", "best_value", "epochs", "config_hash", "seed"]
 
 
@@ -97,39 +93,6 @@ class Stacks:
         self.plans += self._last
         self.generations.append(self._last)
         self._trials += len(trials)
-
-
-def hand_out(run_id: str, plans: Sequence[Plan]) -> None:
-    """Put stacks where the processes of the cluster find them."""
-    from ray.experimental.internal_kv import _internal_kv_put
-
-    for plan in plans:
-        value = {
-            "trials": [(number, trial.config_json) for number, trial in plan.trials],
-            "stage": asdict(plan.stage),
-            "first": plan.first,
-        }
-        _internal_kv_put(_key(run_id, plan.number), json.dumps(value).encode(), namespace=_NAMESPACE)
-
-
-def handed_out(run_id: str, stack: int) -> Plan:
-    """A stack that was handed out."""
-    from ray.experimental.internal_kv import _internal_kv_get
-
-    value = json.loads(_internal_kv_get(_key(run_id, stack), namespace=_NAMESPACE))
-    trials = tuple((number, TrialSpec.from_json(text)) for number, text in value["trials"])
-    return Plan(stack, trials, Stage(**value["stage"]), value["first"])
-
-
-def take_back(run_id: str) -> None:
-    """Remove all stacks of a run from where they were put."""
-    from ray.experimental.internal_kv import _internal_kv_del
-
-    _internal_kv_del(f"{run_id}/".encode(), del_by_prefix=True, namespace=_NAMESPACE)
-
-
-def _key(run_id: str, stack: int) -> bytes:
-    return f"{run_id}/{stack}".encode()
 
 
 def _rows(run: Run) -> dict[int, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
 from math import isfinite
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from raydnn.launch.embedded import idle_processes_used
 from raydnn.launch.failures import our_error
+from raydnn.launch.handing import hand_out, take_back
+from raydnn.launch.importing import collector_resting
 from raydnn.launch.judging import Judging, Noted, ray_scheduler
-from raydnn.launch.local import cluster_nodes, per_worker, ray_running, slots
+from raydnn.launch.local import PRELOADED, cluster_nodes, per_worker, ray_running, slots
 from raydnn.launch.population import RayPopulation, ray_population
 from raydnn.launch.runs import ended_stacks, ray_files
 from raydnn.launch.schedulers import RayScheduler
 from raydnn.launch.spread import note_spread
-from raydnn.launch.stacks import Stacks, hand_out, take_back
+from raydnn.launch.stacks import Stacks
 from raydnn.launch.turns import Turns
 from raydnn.launch.verdicts import forget, give_way, publish
 from raydnn.search.packing import Stack as Plan
@@ -35,8 +38,6 @@ from raydnn.train.record import states_of
 if TYPE_CHECKING:
     from raydnn.launch.prepared import Prepared
 
-PRELOADED = ("raydnn.launch.stack_training", "ray.tune.trainable.function_trainable")
-"""What a process that trains stacks imports while it waits for the first."""
 MAX_FAILURES = 3
 """How often a stack whose process died is taken up again from its checkpoint."""
 
@@ -48,6 +49,7 @@ def sweep_run(
     prepared: Prepared | None,
     address: str | None,
     verbose: bool,
+    ahead: Future[None] | None = None,
 ) -> None:
     """Train every stack that has not ended yet, of all generations; what is measured is in the store.
 
@@ -58,14 +60,19 @@ def sweep_run(
         prepared: A data set, for the stacks that train on it; the others read theirs themselves.
         address: A cluster's address, or None for an embedded Ray.
         verbose: Whether Ray may print.
+        ahead: The start of the embedded Ray, where it was begun.
 
     Raises:
         ClusterError: The cluster cannot be reached or is too small for one stack.
     """
     if not all_ended(run, stacks):
+        if ahead is not None:
+            with collector_resting():  # while Ray starts
+                import raydnn.launch.adapters
+                import raydnn.launch.stack_training  # noqa: F401
         most = len(stacks.plans) if stacks.over else stacks.expected
         cpus = most * jobs[0].resources.cpus_per_worker
-        with ray_running(address, verbose, cpus, PRELOADED):
+        with ray_running(address, verbose, cpus, PRELOADED, ahead):
             scheduler = None
             while scheduler != stacks.scheduler and not all_ended(run, stacks):
                 scheduler = stacks.scheduler

@@ -9,14 +9,19 @@ from raydnn.launch.embedded import few_processes, idle_processes_used
 
 @pytest.mark.parametrize("verbose", [False, True])
 def test_no_autoscaler_and_a_log_monitor_only_for_those_who_look(verbose: bool) -> None:
-    from ray._private import node, parameter
+    from ray._private import node, parameter, services, utils
 
-    before = parameter.RayParams, node.Node.start_api_server
+    def replaced() -> list[object]:
+        names = utils.get_dashboard_dependency_error, services.get_node
+        return [parameter.RayParams, node.Node.start_api_server, *names]
+
+    before = replaced()
     with few_processes(verbose):
         parameters = parameter.RayParams(include_dashboard=False)
         assert (parameters.no_monitor, parameters.include_log_monitor) == (True, verbose)
-        assert node.Node.start_api_server is not before[1]
-    assert (parameter.RayParams, node.Node.start_api_server) == before
+        assert utils.get_dashboard_dependency_error() is not None
+        assert all(one is not other for one, other in zip(replaced(), before, strict=True))
+    assert replaced() == before
 
 
 def test_trials_need_no_environment_of_their_own() -> None:
