@@ -21,8 +21,13 @@ def generator(*keys: int | str, device: torch.device | str = "cpu") -> torch.Gen
         keys: What the stream belongs to, as in `generator("dropout", seed, epoch)`.
         device: Where the numbers are drawn.
     """
+    return torch.Generator(device).manual_seed(seed_of(*keys))
+
+
+def seed_of(*keys: int | str) -> int:
+    """The seed of the generator that belongs to some keys."""
     digest = hashlib.blake2b(json.dumps(keys).encode(), digest_size=8).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest, "big"))
+    return int.from_bytes(digest, "big")
 
 
 @contextmanager

@@ -27,18 +27,24 @@ Pullback = Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]
 class Backprop:
     """The passes of a training step, forward and backward, of N perceptrons on one worker."""
 
-    def __init__(self, module: Mlp, parameters: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
+    def __init__(
+        self,
+        module: Mlp,
+        parameters: dict[str, Tensor],
+        gradients: dict[str, Tensor],
+        descending: Sequence[slice] = (),
+    ) -> None:
         """Note where the gradients go.
 
         Args:
             module: The perceptrons.
             parameters: Name → the parameter of all members, (N, *shape).
             gradients: Name → its gradient, overwritten in place.
+            descending: Members that descend in `descent`, ascending slices of neighbours.
         """
         self._module = module
-        self._parameters = parameters
-        self._gradients = gradients
         self._layers: list[Dense] = [*module.hidden, module.output]
+        self._parameters, self._gradients, self._descending = parameters, gradients, descending
         self._inputs: list[Tensor] = []
         self._pullbacks: list[Pullback] = []
         self._begin: Callable[[Tensor], Sequence[Tensor]] | None = None
@@ -52,36 +58,36 @@ class Backprop:
         self._of_layers = [below(f"layers.{k}", places) for k in range(len(self._layers))]
 
     @contextmanager
-    def descending(self, members: Sequence[slice]) -> Iterator[None]:
-        """Add the gradients of some members to their parameters, at once, instead of putting them where they go.
+    def descent(self) -> Iterator[None]:
+        """Add the gradients of the members that descend to their parameters, at once, instead of putting them away.
 
         With outputs' gradients that are scaled by −η this is a step of gradient descent, without a gradient that is
         written, and read again.
-
-        Args:
-            members: Slices of neighbours, ascending.
         """
+        members, n = self._descending, self._module.members
         if not members:
             yield
             return
-        all_of_them = slice(0, self._module.members)
-        whole = members[0] == all_of_them
-        apart = {k: layer for k, layer in enumerate(self._layers) if whole and layer.is_apart}
-        gathered = {f"layers.{k}.weight": layer.gather() for k, layer in apart.items()}
+        whole = members[0] == slice(0, n)
+        gathered = {f"layers.{k}.weight": layer.gather() for k, layer in enumerate(self._layers) if whole}
         # `data`, since autograd takes a change of any view of the stack's matrix for a change of what it still needs:
         # here a layer's parameters change when their own gradients have been computed.
-        parameters = {name: tensor.data for name, tensor in (self._parameters | gathered).items()}
-        places = {
-            name: [Place(parameters[name][own], None if whole else own, True) for own in members]
-            + [Place(gradient[own], own, False) for own in others(members, 0, all_of_them.stop)]
-            for name, gradient in self._gradients.items()
+        parameters = {
+            name: (own if (own := gathered.get(name)) is not None else tensor).data
+            for name, tensor in self._parameters.items()
         }
         before = self._places
-        self._arrange(places)
+        self._arrange(
+            {
+                name: [Place(parameters[name][own], None if whole else own, True) for own in members]
+                + [Place(gradient[own], own, False) for own in others(members, 0, n)]
+                for name, gradient in self._gradients.items()
+            }
+        )
         try:
             yield
         finally:
-            for layer in apart.values():
+            for layer in self._layers:
                 layer.scatter()
             self._arrange(before)
 

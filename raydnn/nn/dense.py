@@ -47,27 +47,32 @@ class Dense(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(parameters["weight"])
         self.bias = nn.Parameter(parameters["bias"]) if "bias" in parameters else None
+        self._gathered: Tensor | None = None
         # The same memory for the passes by hand: a module looks its parameters up slowly.
         self._rows = self._weight = parameters["weight"]
         self._bias = parameters["bias"].unsqueeze(2) if "bias" in parameters else None
 
-    @property
-    def is_apart(self) -> bool:
-        """Whether the members' weights lie apart, each in its row of the stack's matrix, and could lie side by side.
+    def gather(self) -> Tensor | None:
+        """Let the passes by hand have the weights side by side, where batched products can change them all at once.
 
-        They could where a member's weights would begin at 64 bytes there, too (`ALIGNMENT`).
+        They lie apart, each in its row of the stack's matrix, and can lie side by side where a member's weights begin
+        at 64 bytes there, too (`ALIGNMENT`). It is the same memory every time.
+
+        Returns:
+            The weights (N, fan_out, fan_in), or None where they stay as they are.
         """
-        return not self._rows.is_contiguous() and self._rows[0].numel() % ALIGNMENT == 0
-
-    def gather(self) -> Tensor:
-        """Let the passes by hand have the weights side by side, where batched products can change them all at once."""
-        self._weight = self._rows.contiguous()
-        return self._weight
+        if self._rows.is_contiguous() or self._rows[0].numel() % ALIGNMENT:
+            return None
+        if self._gathered is None:
+            self._gathered = torch.empty(self._rows.shape, dtype=self._rows.dtype, device=self._rows.device)
+        self._weight = self._gathered.copy_(self._rows)
+        return self._gathered
 
     def scatter(self) -> None:
-        """Put the weights that `gather` gave back into the members' rows."""
-        self._rows.copy_(self._weight)
-        self._weight = self._rows
+        """Put weights that `gather` gave back into the members' rows."""
+        if self._gathered is not None:
+            self._rows.copy_(self._gathered)
+            self._weight = self._rows
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute y."""

@@ -24,7 +24,12 @@ def _values(outputs: Tensor, targets: Tensor) -> Tensor:
         return targets.to(outputs.dtype)
     if outputs.shape[-1] == 1:
         return targets.unsqueeze(-1).to(outputs.dtype)
-    return functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
+    return torch.eq(targets.unsqueeze(-1), _numbers(outputs.shape[-1], outputs.device)).to(outputs.dtype)
+
+
+@cache
+def _numbers(classes: int, device: torch.device) -> Tensor:
+    return torch.arange(classes, device=device)
 
 
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -75,16 +80,11 @@ def cross_entropy_gradient(outputs: Tensor, targets: Tensor, smoothing: Tensor |
     """The gradient of the cross-entropies by the outputs: softmax(z)_k − (1 − s)·1[k = y] − s/K."""
     unit_by_unit = outputs.mT.contiguous()
     classes = unit_by_unit.shape[-2]
-    wanted = torch.eq(targets.unsqueeze(-2), _numbers(classes, outputs.device)).to(outputs.dtype)
+    wanted = torch.eq(targets.unsqueeze(-2), _numbers(classes, outputs.device).unsqueeze(1)).to(outputs.dtype)
     if smoothing is not None:
         s = smoothing.unsqueeze(-1)
         wanted = (1 - s) * wanted + s / classes
     return torch.softmax(unit_by_unit, dim=-2).sub_(wanted).mT
-
-
-@cache
-def _numbers(classes: int, device: torch.device) -> Tensor:
-    return torch.arange(classes, device=device).unsqueeze(1)
 
 
 def categorical_cross_entropy(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from raydnn.data.random import generator
+from raydnn.data.random import generator, seed_of
 
 
 class Noise:
@@ -48,6 +48,21 @@ class Noise:
         self._device = device
         self._rank = rank
         self.workers = workers
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """All that have been drawn from."""
+        return [stream for kept in (self._streams, self._own) for own in kept.values() for stream in own]
+
+    def begin(self, epoch: int) -> None:
+        """Start another epoch's draws, with the generators that are there."""
+        self._epoch = epoch
+        for name, streams in self._streams.items():
+            for seed, stream in zip(self._seeds, streams, strict=True):
+                stream.manual_seed(seed_of(name, seed, epoch))
+        for name, streams in self._own.items():
+            for seed, stream in zip(self._of_members, streams, strict=True):
+                stream.manual_seed(seed_of(name, seed, epoch, self._rank))
 
     def uniform(self, batch_size: int, width: int, stream: str = "noise") -> Tensor:
         """Draw U[0, 1).

@@ -237,5 +237,7 @@ def _cycles_momentum(spec: WarmedUp) -> TypeGuard[OneCycle]:
 def _after_warm_up(spec: WarmedUp, steps: Array, progress: Progress) -> tuple[int, Array, Progress]:
     """Steps of the warm-up, the steps since it ended (0 before that), and the training that it leaves."""
     warmup_steps = round(spec.warmup_epochs * progress.steps_per_epoch)
+    if not warmup_steps:
+        return 0, steps, progress
     after = replace(progress, total_steps=progress.total_steps - warmup_steps)
     return warmup_steps, np.maximum(steps - warmup_steps, 0.0), after

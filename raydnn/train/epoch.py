@@ -1,4 +1,4 @@
-"""One epoch of a stack: every step's forward, backward and update, and the running training metrics."""
+"""One epoch of a stack: every step's passes and update, and the running training metrics."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from torch import Tensor
 
 from raydnn.data import mixup
 from raydnn.data.batches import order
-from raydnn.data.dataset import Split
-from raydnn.nn.noise import Noise
 from raydnn.optim.clipping import clip_gradients
 from raydnn.optim.descent import scales
-from raydnn.optim.penalties import add_penalties, constrain
-from raydnn.train.batch import make_batch
-from raydnn.train.gradients import backpropagate
+from raydnn.optim.penalties import constrain
+from raydnn.train.passes import Passes
 from raydnn.train.stack import Stack
 from raydnn.train.tally import Tally
 
@@ -36,8 +33,7 @@ class EpochMetrics:
 
 @torch.no_grad()
 def train_epoch(
-    stack: Stack,
-    split: Split,
+    passes: Passes,
     epoch: int,
     table: Tensor,
     before_last_step: Callable[[Tensor], None] | None = None,
@@ -45,53 +41,48 @@ def train_epoch(
     """Visit every training example once, in the order of (seed, epoch).
 
     Args:
-        stack: The members; changed in place.
-        split: The training examples, on the stack's device; inputs are flat (n, F).
+        passes: Those of the stack, which is changed in place, over its training examples.
         epoch: Absolute epoch, from 1.
         table: Learning rates and momenta (2, steps, N), float64.
         before_last_step: Called with the last step's gradients (N, P), not yet clipped, before that step is made.
     """
-    members, workers = stack.members, stack.workers
-    n = len(split)
-    batch_size = members[0].spec.train.batch_of(n)
-    step_size = members[0].spec.train.step_of(n)
+    stack, n, step_size = passes.stack, len(passes.split), passes.step_size
+    members, dtype = stack.members, stack.parameters.dtype
     seeds = [member.spec.seed for member in members]
-    noise = Noise(seeds, epoch, stack.device, workers.rank, workers.count)
     alphas = [member.spec.train.augmentation.mixup for member in members]
-    shares = mixup.shares(alphas, seeds, epoch, ceil(n / batch_size), stack.device)
+    shares = mixup.shares(alphas, seeds, epoch, ceil(n / passes.batch_size), stack.device)
     tally = Tally(stack)
 
-    def differentiate(step: int, rows: Tensor, scale: Tensor | float) -> None:
-        batches = (rows,) if rows.shape[-1] <= batch_size else torch.split(rows, batch_size, dim=-1)
-        for number, of_batch in enumerate(batches):
-            share = None if shares is None else shares[step * step_size // batch_size + number]
-            batch = make_batch(stack, split, of_batch, share, noise)
-            first, last = number == 0, number == len(batches) - 1
-            tally.add(backpropagate(stack, batch, noise, scale=scale, first=first, last=last))
-        add_penalties(stack.penalties, stack.parameters, stack.gradients)
-
-    def update(done: Sequence[slice]) -> None:
-        clip_gradients(stack.clips, stack.gradients, stack.layout.shapes)
-        stack.optimizer.step(stack.parameters, stack.gradients, done)
-        constrain(stack.penalties, stack.weights)
+    def shares_of(step: int) -> Tensor | None:
+        if shares is None:
+            return None
+        batches = ceil(step_size / passes.batch_size)
+        return shares[step * batches : (step + 1) * batches]
 
     *steps, last_step = torch.split(_orders(seeds, epoch, n, stack.device), step_size, dim=-1)
+    passes.begin(epoch)
     stack.optimizer.plan(table[0], table[1])
-    scaled = (
-        scales(table[0], stack.descending, step_size, stack.parameters.dtype) if stack.descending else None
-    )
+    every = scales(table[0, :-1], stack.descending, step_size, dtype)
     with stack.in_descent():
         for number, rows in enumerate(steps):
-            differentiate(number, rows, 1 / step_size if scaled is None else scaled[number])
-            update(done=stack.descending)
-    # All members' gradients are seen once an epoch.
-    differentiate(len(steps), last_step, 1 / last_step.shape[-1])
+            tally.add(passes.one_of_many(rows, every[number], shares_of(number)))
+            _update(stack, done=stack.descending)
+    # Once an epoch all members' gradients are seen.
+    (last,) = scales(table[0, -1:], [], last_step.shape[-1], dtype)
+    tally.add(passes(last_step, last, shares_of(len(steps))))
     grad_norm = stack.gradients.norm(dim=1)
     if before_last_step is not None:
         before_last_step(stack.gradients)
-    update(done=())
+    _update(stack, done=())
     loss, accuracy = tally.means(n)
     return EpochMetrics(loss, accuracy, grad_norm)
+
+
+def _update(stack: Stack, done: Sequence[slice]) -> None:
+    """Let the gradients move the parameters, but for members that are `done`."""
+    clip_gradients(stack.clips, stack.gradients, stack.layout.shapes)
+    stack.optimizer.step(stack.parameters, stack.gradients, done)
+    constrain(stack.penalties, stack.weights)
 
 
 def _orders(seeds: list[int], epoch: int, n: int, device: torch.device) -> Tensor:

@@ -24,9 +24,14 @@ class Outcome(NamedTuple):
     losses: Tensor | None
     """The losses (N, B) that are minimized; None: those of outputs and targets, which are still to be computed."""
 
+    def copy(self) -> Outcome:
+        """The same in memory of its own."""
+        losses = None if self.losses is None else self.losses.clone()
+        return Outcome(self.outputs.clone(), self.targets.clone(), losses)
+
 
 def backpropagate(
-    stack: Stack, batch: Batch, noise: Noise, *, scale: Tensor | float, first: bool, last: bool
+    stack: Stack, batch: Batch, noise: Noise, *, scale: Tensor, first: bool, last: bool
 ) -> Outcome:
     """Add a batch's share to the gradient of its step's mean loss.
 
@@ -34,8 +39,8 @@ def backpropagate(
         stack: The members; after the step's last batch `stack.gradients` (N, P) holds the whole gradient.
         batch: The batch.
         noise: The epoch's noise.
-        scale: What the gradient of a member's summed losses is multiplied by: one over the examples of the whole step,
-            which may go over several batches; or a column (N, 1, 1).
+        scale: What the gradients of a member's summed losses are multiplied by, a column (N, 1, 1): one over the
+            examples of the whole step, which may go over several batches, and −η where the member descends.
         first: Whether the step begins with this batch; what `stack.gradients` held is forgotten.
         last: Whether it ends with it.
     """
@@ -45,7 +50,7 @@ def backpropagate(
 
 
 def _by_hand(
-    stack: Stack, backprop: Backprop, batch: Batch, noise: Noise, scale: Tensor | float, first: bool
+    stack: Stack, backprop: Backprop, batch: Batch, noise: Noise, scale: Tensor, first: bool
 ) -> Outcome:
     outputs = backprop.forward(batch.inputs, noise, batch.size)
     losses = None
@@ -60,7 +65,7 @@ def _by_hand(
     return Outcome(outputs, batch.labels.targets, losses)
 
 
-def _by_autograd(stack: Stack, batch: Batch, noise: Noise, scale: Tensor | float, last: bool) -> Outcome:
+def _by_autograd(stack: Stack, batch: Batch, noise: Noise, scale: Tensor, last: bool) -> Outcome:
     workers = stack.workers
     with torch.enable_grad(), workers.delaying(stack.shared_module, not last):
         with stack.in_precision():
@@ -68,7 +73,7 @@ def _by_autograd(stack: Stack, batch: Batch, noise: Noise, scale: Tensor | float
         outputs = outputs.float()
         losses = _losses(stack, outputs, batch)
         # Gradients are averaged over the workers, whose shares of a batch may differ in size.
-        (losses.sum() * (workers.count * scale)).backward()  # type: ignore[no-untyped-call]
+        (losses * (workers.count * scale.squeeze(2))).sum().backward()  # type: ignore[no-untyped-call]
     if last:
         stack.gather_gradients()
     return Outcome(outputs.detach(), batch.labels.targets, losses.detach())

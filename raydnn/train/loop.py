@@ -18,6 +18,7 @@ from raydnn.train.early_stopping import best_epoch
 from raydnn.train.epoch import train_epoch
 from raydnn.train.evaluation import evaluate
 from raydnn.train.member import Member
+from raydnn.train.passes import Passes
 from raydnn.train.stack import Stack
 
 EpochRow = dict[str, Any]
@@ -44,11 +45,14 @@ def train(
         The epoch, and a row of `epochs` for each member in the stack's order.
     """
     epoch = first_epoch
+    passes: Passes | None = None
     while stack.members:
         started = perf_counter()
         table = _table(stack.members, epoch, steps_per_epoch(stack, dataset))
         rates = torch.from_numpy(table).to(stack.device)
-        measured = train_epoch(stack, dataset.train, epoch, rates, before_last_step)
+        if passes is None or not passes.fit:
+            passes = Passes(stack, dataset.train)
+        measured = train_epoch(passes, epoch, rates, before_last_step)
         validation_loss, validation_accuracy = evaluate(stack, dataset.validation)
         columns = {
             "train_loss": measured.train_loss,

@@ -26,6 +26,7 @@ from raydnn.train.footprint import checkpoint_bytes, footprint, member_bytes
 from raydnn.train.loop import steps_per_epoch
 from raydnn.train.member import Member
 from raydnn.train.parts import part_sizes
+from raydnn.train.passes import Passes
 from raydnn.train.record import Record
 from raydnn.train.stack import Stack, layout_of
 from raydnn.train.workers import Workers
@@ -99,9 +100,11 @@ def _measure(stack: Stack, dataset: Dataset, record: Record) -> list[tuple[int, 
     """Members and seconds: of an epoch, from a part of its steps and of the evaluation; and of its recording."""
     device = stack.device
     steps = steps_per_epoch(stack, dataset)
-    training = _training_seconds(stack, dataset.train, 1)
-    measured = max(1, min(steps, round(MEASURED_SECONDS / max(training, 1e-4))))
-    training = median(_training_seconds(stack, dataset.train, measured) for _ in range(3)) / measured * steps
+    size = stack.members[0].spec.train.step_of(len(dataset.train))
+    one = _training_seconds(Passes(stack, _first(dataset.train, size)), 1)
+    measured = max(1, min(steps, round(MEASURED_SECONDS / max(one, 1e-4))))
+    passes = Passes(stack, _first(dataset.train, measured * size))
+    training = median([_training_seconds(passes, measured) for _ in range(4)][1:]) / measured * steps
     part = _first(dataset.validation, EVALUATED)
     evaluation = _seconds(lambda: evaluate(stack, part), device) * len(dataset.validation) / len(part)
     recording = _seconds(lambda: _record_epoch(stack, dataset, record), device)
@@ -109,13 +112,12 @@ def _measure(stack: Stack, dataset: Dataset, record: Record) -> list[tuple[int, 
     return [(members, training + evaluation), (members, recording)]
 
 
-def _training_seconds(stack: Stack, split: Split, steps: int) -> float:
+def _training_seconds(passes: Passes, steps: int) -> float:
     """Some steps, with a learning rate of 0."""
-    size = stack.members[0].spec.train.step_of(len(split))
+    stack = passes.stack
     rates = torch.zeros(2, steps, len(stack.members), dtype=torch.float64, device=stack.device)
-    part = _first(split, steps * size)
     begun = _now(stack.device)
-    train_epoch(stack, part, 1, rates)
+    train_epoch(passes, 1, rates)
     return _now(stack.device) - begun
 
 

@@ -89,8 +89,8 @@ class Stack:
         self.descending: list[slice] = []
         """Members whose parameters the backward pass itself moves."""
         if self.workers.count == 1 and not self.lowered and isinstance(self.module, Mlp):
-            self.backprop = Backprop(self.module, self.weights, self._gradient_views)
             self.descending = descending(specs)
+            self.backprop = Backprop(self.module, self.weights, self._gradient_views, self.descending)
 
     def in_precision(self) -> AbstractContextManager[None]:
         """Where the network is to compute in the members' precision."""
@@ -98,7 +98,7 @@ class Stack:
 
     def in_descent(self) -> AbstractContextManager[None]:
         """Where a backward pass moves the members that descend, instead of giving them gradients."""
-        return nullcontext() if self.backprop is None else self.backprop.descending(self.descending)
+        return nullcontext() if self.backprop is None else self.backprop.descent()
 
     @property
     def fused(self) -> bool:

@@ -28,10 +28,11 @@ class Tally:
         self._waiting: list[Outcome] = []
         self._numbers = 0
 
-    def add(self, outcome: Outcome) -> None:
-        """Count a batch."""
-        self._waiting.append(outcome)
-        self._numbers += outcome.outputs.numel()
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Count a step's batches."""
+        for outcome in outcomes:
+            self._waiting.append(outcome)
+            self._numbers += outcome.outputs.numel()
         if self._numbers >= NUMBERS:
             self._count()
 

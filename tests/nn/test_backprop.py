@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -111,7 +111,7 @@ def _normal(*shape: int, seed: int) -> Tensor:
 class _Both:
     """The same members twice: one stack for each way to its gradients."""
 
-    def __init__(self, trials: list[TrialSpec]) -> None:
+    def __init__(self, trials: list[TrialSpec], descending: Sequence[slice] = ()) -> None:
         layout = mlp_layout(trials[0], FEATURES, OUTPUTS)
         flat = torch.stack([initial_parameters(layout, trial) for trial in trials])
         statistics = initial_statistics(layout).expand(len(trials), -1).clone()
@@ -127,7 +127,7 @@ class _Both:
         self.gradients = torch.full_like(flat, torch.nan)
         self.views = layout.views(self.gradients)
         self.parameters = layout.views(flat)
-        self.by_hand = Backprop(self.modules[0], self.parameters, self.views)
+        self.by_hand = Backprop(self.modules[0], self.parameters, self.views, descending)
 
     def noise(self, epoch: int) -> Noise:
         return Noise([trial.seed for trial in self.trials], epoch, CPU)
@@ -218,11 +218,11 @@ def test_descending_is_a_step_along_the_gradient(
     kind: str, descending: list[slice], own_batches: bool
 ) -> None:
     """Members that descend are moved by what autograd gives them, the others are not, and get it as a gradient."""
-    both = _Both(_trials(kind, 4))
+    both = _Both(_trials(kind, 4), descending)
     inputs = _normal(*((4,) if own_batches else ()), EXAMPLES, FEATURES, seed=1)
     of_outputs = _normal(4, EXAMPLES, OUTPUTS, seed=2) * 0.1
     before = {name: view.clone() for name, view in both.parameters.items()}
-    with both.by_hand.descending(descending):
+    with both.by_hand.descent():
         both.backpropagate(inputs, of_outputs, 1, add=False)
     moved = torch.zeros(4, dtype=torch.bool)
     for own in descending:
@@ -252,9 +252,10 @@ def test_a_member_descends_alike_in_any_stack(width: int) -> None:
         some = trials[members]
         flat = torch.stack([initial_parameters(layout, trial) for trial in some])
         views = layout.views(flat)
-        by_hand = Backprop(Mlp(layout, flat, some), views, layout.views(torch.zeros_like(flat)))
+        gradients = layout.views(torch.zeros_like(flat))
+        by_hand = Backprop(Mlp(layout, flat, some), views, gradients, [slice(0, len(some))])
         noise = Noise([trial.seed for trial in some], 1, CPU)
-        with torch.no_grad(), by_hand.descending([slice(0, len(some))]):
+        with torch.no_grad(), by_hand.descent():
             for _ in range(3):
                 by_hand.forward(inputs, noise, 32)
                 by_hand.backward(of_outputs[members].mT.contiguous().mT, add=False)

@@ -17,6 +17,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.train.epoch import train_epoch
 from raydnn.train.loop import flat
 from raydnn.train.member import Member
+from raydnn.train.passes import Passes
 from raydnn.train.stack import Stack
 from raydnn.train.summary import summarize
 from raydnn.train.workers import Workers
@@ -74,7 +75,7 @@ def test_mixup_has_the_gradient_of_mixed_targets(
     stack = Stack([Member(0, trial)], dataset, Workers(), CPU)
     weight, bias = (t.requires_grad_() for t in stack.member_parameters(0).values())
     # With a learning rate of 0 every step has the first parameters.
-    metrics = train_epoch(stack, split, 5, torch.zeros(2, 3 // accumulate, 1, dtype=torch.float64))
+    metrics = train_epoch(Passes(stack, split), 5, torch.zeros(2, 3 // accumulate, 1, dtype=torch.float64))
 
     drawn = shares([0.7], [3], 5, 3, CPU)
     assert drawn is not None

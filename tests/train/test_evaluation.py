@@ -17,6 +17,7 @@ from raydnn.train.epoch import train_epoch
 from raydnn.train.evaluation import CHUNK, evaluate
 from raydnn.train.loop import flat
 from raydnn.train.member import Member
+from raydnn.train.passes import Passes
 from raydnn.train.stack import Stack
 from raydnn.train.summary import summarize
 from raydnn.train.workers import Workers
@@ -56,7 +57,7 @@ def test_an_epoch_visits_every_example_once_in_its_order(
     n = len(dataset.train)
     steps = -(-n // batch_size)
     before = stack.parameters.clone()
-    measured = train_epoch(stack, dataset.train, 1, torch.zeros(2, steps, 2, dtype=torch.float64))
+    measured = train_epoch(Passes(stack, dataset.train), 1, torch.zeros(2, steps, 2, dtype=torch.float64))
     assert torch.equal(stack.parameters, before)
     loss, accuracy = evaluate(stack, dataset.train)
     torch.testing.assert_close(measured.train_loss, loss)

@@ -11,6 +11,8 @@ import torch
 
 from raydnn.spec.catalogue import components
 from raydnn.spec.fitting import fitting
+from raydnn.train import passes
+from raydnn.train.capture import capture
 
 ADAM = {"name": "adam", "lr": 0.01}
 PRELU = "prelu"
@@ -243,6 +245,63 @@ def test_a_stack_equals_its_members_alone(
             assert found.rows == together[member].rows[:2]
         else:
             _assert_same(found, expected)
+
+
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Steps are captured from a stack's second one on; what replays them, or None where they cannot be captured."""
+    found: list[Any] = []
+
+    def note(*arguments: Any) -> Any:
+        found.append(capture(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(passes, "STEPS_BEFORE_CAPTURE", 1)
+    monkeypatch.setattr(passes, "capture", note)
+    return found
+
+
+@pytest.mark.parametrize(("axis", "loss"), CASES)
+def test_captured_steps_change_no_bit(
+    make_trial: Callable[..., Any], fit: Callable[..., Any], captures: list[Any], axis: str, loss: str
+) -> None:
+    trials = [make_trial(**{"loss": loss, **fields}) for fields in VARIATIONS[axis]]
+    drop = {1: {len(trials) // 2}, 2: {0}}
+    captured = fit(trials, drop)
+    assert len(captures) == 3, "the stack has other members in each of the three epochs"
+    assert None not in captures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passes, "STEPS_BEFORE_CAPTURE", 10_000)
+        eager = fit(trials, drop)
+    for found, expected in zip(captured, eager, strict=True):
+        assert found.rows == expected.rows
+        assert torch.equal(found.parameters, expected.parameters)
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        {"accumulate": 2},
+        {"augmentation": {"mixup": 0.4}},
+        {"accumulate": 3, "augmentation": {"mixup": 0.4, "noise": 0.0}},
+        {"class_weights": "balanced"},
+    ],
+    ids=str,
+)
+def test_captured_batches_change_no_bit(
+    make_trial: Callable[..., Any], fit: Callable[..., Any], captures: list[Any], train: dict[str, Any]
+) -> None:
+    trials = [
+        make_trial(train=train, seed=seed, optimizer=optimizer)
+        for seed in (0, 1)
+        for optimizer in (ADAM, "sgd")
+    ]
+    captured = fit(trials)
+    assert len(captures) == 1
+    assert None not in captures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passes, "STEPS_BEFORE_CAPTURE", 10_000)
+        assert [found.rows for found in captured] == [found.rows for found in fit(trials)]
 
 
 def test_regression_with_own_batches(

@@ -1,0 +1,156 @@
+"""A tape of kernel calls: what torch calls while a function runs once, to be called again without the function.
+
+On a CPU the Python between the kernels is a tenth of a large step and more than half of a small one. The tape is to a
+CPU what a CUDA graph is to a GPU: the same kernels on the same memory, without what led to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+_aten = torch.ops.aten
+_EMPTY = {_aten.empty, _aten.empty_like, _aten.empty_strided, _aten.new_empty, _aten.new_empty_strided}
+"""What they give holds nothing yet."""
+_COPIES = {_aten.clone, _aten._to_copy}
+_DEPENDS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+_OF_RESULT = ("dtype", "layout", "device", "pin_memory")
+"""Arguments that say what a result is like, which an existing one is already."""
+
+Call = tuple[Callable[..., Any], Sequence[Any], dict[str, Any]]
+
+
+def record(function: Callable[[], None]) -> Callable[[], None] | str:
+    """Run a function once, and note its calls.
+
+    Args:
+        function: Works on tensors that stay where they are. Numbers that it takes out of Python stay as they were.
+
+    Returns:
+        What makes the calls again: every tensor that the function made is written again, in place. Or why they cannot
+        be made again: it looks at the values of a tensor.
+    """
+    tape = _Tape()
+    with tape:
+        function()
+    if tape.obstacle:
+        return tape.obstacle
+    calls = tape.calls
+
+    @torch.no_grad()
+    def replay() -> None:
+        for call, arguments, options in calls:
+            call(*arguments, **options)
+
+    return replay
+
+
+class _Tape(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: list[Call] = []
+        self.obstacle = ""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Nothing is compiled here, and importing the compiler to tell it so would take a second.
+        return False
+
+    def __torch_dispatch__(
+        self, kernel: OpOverload, _types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        found = kernel(*args, **kwargs)
+        if _depends(kernel, args):
+            self.obstacle = f"{kernel} depends on the values of a tensor"
+        elif kernel._schema.is_mutable:
+            self.calls.append((_in_place(kernel), args, kwargs))
+        elif kernel.overloadpacket not in _EMPTY:
+            results = [found] if isinstance(found, Tensor) else list(found)
+            given = {_storage(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+            # What shares the memory of an argument is a view, and stays one.
+            if not all(_storage(result) in given for result in results):
+                self._note(kernel, args, kwargs, results)
+        return found
+
+    def _note(
+        self, kernel: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], results: list[Tensor]
+    ) -> None:
+        """Note the call that writes a kernel's results to where they are."""
+        options = {name: value for name, value in kwargs.items() if name not in _OF_RESULT}
+        fast = getattr(torch, kernel.overloadpacket.__name__, None)
+        if kernel.overloadpacket in _COPIES:
+            self.calls.append((Tensor.copy_, (results[0], args[0]), {}))
+            return
+        if fast is not None and torch.Tag.nondeterministic_seeded not in kernel.tags:
+            out = {"out": results[0] if len(results) == 1 else tuple(results)}
+            try:
+                with torch.no_grad():
+                    # Called to see whether it can be: it writes what is there.
+                    fast(*args, **options, **out)
+                self.calls.append((fast, args, options | out))
+                return
+            except (TypeError, RuntimeError):
+                pass  # torch's function is not the kernel's
+        variant = _with_results(kernel)
+        if variant is None:
+            self.calls.append((_copying(kernel, results), args, kwargs))
+            return
+        names = [argument.name for argument in variant._schema.arguments if argument.is_out]
+        self.calls.append((variant, args, options | dict(zip(names, results, strict=True))))
+
+
+def _depends(kernel: OpOverload, args: Sequence[Any]) -> bool:
+    """Whether the values of a tensor decide what a kernel gives, or the shape of it."""
+    if kernel.overloadpacket is _aten.index:
+        return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
+    return bool(_DEPENDS & set(kernel.tags))
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _in_place(kernel: OpOverload) -> Callable[..., Any]:
+    """What to call for a kernel that changes its arguments: torch's own binding is twice as fast."""
+    name = kernel.overloadpacket.__name__
+    if name.endswith("_"):
+        return getattr(Tensor, name, kernel)
+    has_out = any(argument.is_out and argument.name == "out" for argument in kernel._schema.arguments)
+    return getattr(torch, name, kernel) if has_out else kernel
+
+
+def _with_results(kernel: OpOverload) -> OpOverload | None:
+    """The variant of a kernel that is given its results."""
+    wanted = _arguments(kernel)
+    for name in kernel.overloadpacket.overloads():
+        variant: OpOverload = getattr(kernel.overloadpacket, name)
+        if any(argument.is_out for argument in variant._schema.arguments) and _arguments(variant) == wanted:
+            return variant
+    return None
+
+
+def _copying(kernel: OpOverload, results: list[Tensor]) -> Callable[..., None]:
+    """A kernel without such a variant, and copies of what it gives."""
+
+    def call(*args: Any, **kwargs: Any) -> None:
+        found = kernel(*args, **kwargs)
+        for result, new in zip(results, [found] if isinstance(found, Tensor) else found, strict=True):
+            result.copy_(new)
+
+    return call
+
+
+def _arguments(kernel: OpOverload) -> list[tuple[str, str]]:
+    """Names and types of what a kernel computes with."""
+    return [
+        (argument.name, str(argument.type))
+        for argument in kernel._schema.arguments
+        if not argument.is_out and argument.name not in _OF_RESULT
+    ]
