@@ -129,14 +129,20 @@ def _search(
     return run, epochs, len(measured_on.targets)
 
 
+FEW_CORES = 4
+"""With so few, a process more than there are stacks costs less than waiting until it is known how many there are."""
+
+
 def _ray_ahead(launch: Launch, job: Job) -> AbstractContextManager[Future[None] | None]:
-    """Begin to start Ray, which takes as long as a short sweep, where every core is certain to have a stack."""
+    """Begin to start Ray, which takes as long as a short sweep, where every core will have a stack, or nearly so."""
     from raydnn.launch.local import ray_ahead
 
     search = job.search
     assert search is not None
-    fewest = ceil((search.trials or 0) / search.stack) * job.resources.cpus_per_worker
-    if launch.address is not None or launch.resume is not None or fewest < (os.cpu_count() or 1):
+    cores, trials = os.cpu_count() or 1, search.trials or 0
+    stacks = trials if cores <= FEW_CORES else ceil(trials / search.stack)
+    too_few = stacks * job.resources.cpus_per_worker < cores
+    if launch.address is not None or launch.resume is not None or too_few:
         return nullcontext()
     return ray_ahead(launch.verbose)
 

@@ -33,7 +33,7 @@ def shares(
     keys = list(zip(alphas, seeds, strict=True))
     drawn = {key: _drawn(*key, epoch, batches) for key in set(keys)}
     own = keys[:1] if len(drawn) == 1 else keys
-    table = torch.stack([drawn[key] for key in own], dim=1).to(device)
+    table = torch.stack([drawn[key] for key in own], dim=1).to(device, non_blocking=True)
     return table[:, 0] if len(own) == 1 else table
 
 

@@ -34,12 +34,18 @@ def capture(
     return recorded
 
 
-def _graph(function: Callable[[], None], generators: Sequence[torch.Generator]) -> Callable[[], None]:
+def _graph(function: Callable[[], None], generators: Sequence[torch.Generator]) -> Callable[[], None] | None:
     graph = torch.cuda.CUDAGraph()
     for stream in generators:
         graph.register_generator_state(stream)
-    with torch.cuda.graph(graph):
+    try:
+        with torch.cuda.graph(graph):
+            function()
+    except RuntimeError as error:
+        # Training goes on without a graph, only slower.
+        logger.warning("steps are not captured in a CUDA graph: %s", error)
         function()
-    # Capturing runs nothing.
+        return None
+    # Capturing has run nothing.
     graph.replay()
     return graph.replay

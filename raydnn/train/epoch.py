@@ -89,5 +89,5 @@ def _orders(seeds: list[int], epoch: int, n: int, device: torch.device) -> Tenso
     """The order of the examples: (n,) where all members share a seed, else (N, n)."""
     by_seed = {seed: order(seed, epoch, n) for seed in set(seeds)}
     if len(by_seed) == 1:
-        return by_seed[seeds[0]].to(device)
-    return torch.stack([by_seed[seed] for seed in seeds]).to(device)
+        return by_seed[seeds[0]].to(device, non_blocking=True)
+    return torch.stack([by_seed[seed] for seed in seeds]).to(device, non_blocking=True)
