@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from raydnn.spec.trial import TrialSpec
     from raydnn.store.run import Run
 
+FEW_CORES = 4
+"""With so few, a process more than there are stacks costs less than waiting until it is known how many there are."""
+
 
 @click.command()
 @click.option(
@@ -127,10 +130,6 @@ def _search(
         sweep_run(run, jobs, stacks, prepared, launch.address, launch.verbose, ahead)
     measured_on = dataset.train if search.metric.startswith("train") else dataset.validation
     return run, epochs, len(measured_on.targets)
-
-
-FEW_CORES = 4
-"""With so few, a process more than there are stacks costs less than waiting until it is known how many there are."""
 
 
 def _ray_ahead(launch: Launch, job: Job) -> AbstractContextManager[Future[None] | None]:

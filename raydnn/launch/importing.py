@@ -11,14 +11,12 @@ from contextlib import contextmanager
 def collector_resting() -> Iterator[None]:
     """Import in this block without Python's cyclic garbage collector.
 
-    While torch and Ray are imported it looks through all that is there again and again, a fifth of the time; what
-    they have made stays, so it need not be looked at later either.
+    While torch and Ray are imported it looks through all that is there again and again, a fifth of the time.
     """
     rests_already = not gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         if not rests_already:
             gc.enable()

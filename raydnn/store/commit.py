@@ -176,22 +176,27 @@ def _last_sequence(run: Run) -> int:
 def _table(run: Run, table: str, rows: Sequence[Mapping[str, Any]], filled: Mapping[str, Any]) -> pa.Table:
     """The rows as a table of the run, `filled` values added to each of them."""
     columns = schema(table, run.run_id, run.metric, run.mode)
-    known = set(columns.names)
-    integers = [field.name for field in columns if pa.types.is_integer(field.type)]
-    complete = []
-    for row in rows:
-        unknown = sorted(row.keys() - known)
-        if unknown:
-            raise ValueError(f"{table} has no column '{unknown[0]}'")
-        for name, value in filled.items():
-            if name in row and row[name] is not None and row[name] != value:
-                raise ValueError(f"{name}: {row[name]!r} in a row that is committed as {value!r}")
-        complete.append({**row, **filled})
-        missing = [name for name in table_named(table).key if complete[-1].get(name) is None]
-        if missing:
-            raise ValueError(f"a row of {table} has no {missing[0]}")
-        for name in integers:
+    given = set().union(*rows)
+    unknown = sorted(given - set(columns.names))
+    if unknown:
+        raise ValueError(f"{table} has no column '{unknown[0]}'")
+    values = {name: [row.get(name) for row in rows] for name in given}
+    for name, value in filled.items():
+        for own in values.get(name, ()):
+            if own is not None and own != value:
+                raise ValueError(f"{name}: {own!r} in a row that is committed as {value!r}")
+        values[name] = [value] * len(rows)
+    for name in table_named(table).key:
+        if None in values.get(name, [None]):
+            raise ValueError(f"a row of {table} has no {name}")
+    for field in columns:
+        if pa.types.is_integer(field.type):
             # pyarrow would cut the fraction off without a word.
-            if isinstance(row.get(name), float):
-                raise ValueError(f"{name}: {row[name]!r} is no integer")
-    return pa.Table.from_pylist(complete, schema=columns)
+            for own in values.get(field.name, ()):
+                if isinstance(own, float):
+                    raise ValueError(f"{field.name}: {own!r} is no integer")
+    arrays = [
+        pa.array(values[field.name], field.type) if field.name in values else pa.nulls(len(rows), field.type)
+        for field in columns
+    ]
+    return pa.Table.from_arrays(arrays, schema=columns)
