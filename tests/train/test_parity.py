@@ -9,10 +9,19 @@ from typing import Any
 import pytest
 import torch
 
+from raydnn.data.load import load_dataset
+from raydnn.optim import stacked
+from raydnn.optim.optimizers import OPTIMIZERS
 from raydnn.spec.catalogue import components
 from raydnn.spec.fitting import fitting
 from raydnn.train import passes
 from raydnn.train.capture import capture
+from raydnn.train.epoch import train_epoch
+from raydnn.train.loop import flat
+from raydnn.train.member import Member
+from raydnn.train.stack import Stack
+from raydnn.train.tape import record
+from raydnn.train.workers import Workers
 
 ADAM = {"name": "adam", "lr": 0.01}
 PRELU = "prelu"
@@ -276,6 +285,24 @@ def test_captured_steps_change_no_bit(
     for found, expected in zip(captured, eager, strict=True):
         assert found.rows == expected.rows
         assert torch.equal(found.parameters, expected.parameters)
+
+
+@pytest.mark.parametrize(("axis", "loss"), CASES)
+def test_an_epoch_looks_at_no_value(
+    make_trial: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, axis: str, loss: str
+) -> None:
+    """With a GPU's updates: there it would wait for the device."""
+    monkeypatch.setattr(stacked, "family_of", lambda name, _device: OPTIMIZERS[name])
+    trials = [make_trial(**{"loss": loss, **fields}) for fields in VARIATIONS[axis]]
+    dataset = flat(load_dataset(trials[0].data), torch.device("cpu"))
+    members = [Member(n, trial) for n, trial in enumerate(trials)]
+    stack = Stack(members, dataset, Workers(), torch.device("cpu"))
+    table = torch.full((2, 8, len(trials)), 0.01, dtype=torch.float64)
+    own = passes.Passes(stack, dataset.train)
+    train_epoch(own, 1, table)
+    for name in ("tolist", "item", "numpy"):
+        monkeypatch.setattr(torch.Tensor, name, None)
+    assert not isinstance(record(lambda: train_epoch(own, 2, table)), str)
 
 
 @pytest.mark.parametrize(
