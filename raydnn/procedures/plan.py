@@ -48,7 +48,7 @@ PROCESS_BYTES = 500 * 2**20
 """Memory of a training process before it has data: Python, torch, Ray."""
 DRIVER_BYTES = 1000 * 2**20
 """Memory of the command and of Ray's own processes."""
-SWEEP = Overhead(6.8, 0.4, 0.06, 0.02, 0.6)
+SWEEP = Overhead(5.7, 0.4, 0.06, 0.02, 0.6)
 TRAIN = Overhead(3.0, 0.0, 0.0, 0.0, 0.3)
 """Seconds on a free machine that imports torch in IMPORT_SECONDS; on another they are longer or shorter in
 proportion."""
