@@ -33,7 +33,7 @@ model: {name: mlp, widths: [16]}
 optimizer: sgd
 search:
   scheduler: {name: asha, min_epochs: 5, max_epochs: 80, eta: 2}
-  trials: 36
+  trials: 90
   stack: 6
   space:
     optimizer: [sgd, adamw]
