@@ -152,7 +152,8 @@ def test_stacks_on_one_slot_copy_one_another_as_members_of_one_stack_do(
     noted = [row for row in events if row["kind"] == "exploited"]
     exploits = {(row["trial_id"], row["epoch"]): (row["value"], json.loads(row["detail"])) for row in noted}
     assert len(exploits) == len(noted)
-    assert [row["kind"] for row in events].count("paused") >= 2
+    # A driver that is killed takes along the events that it had not committed.
+    assert [row["kind"] for row in events].count("paused") >= (1 if killed else 2)
     stack = {row["trial_id"]: row["stack"] for row in load(run, "trials").to_pylist()}
     assert {stack[trial_id] != stack[of["source"]] for (trial_id, _), (_, of) in exploits.items()} == {
         True,
