@@ -39,7 +39,8 @@ def _graph(function: Callable[[], None], generators: Sequence[torch.Generator]) 
     for stream in generators:
         graph.register_generator_state(stream)
     try:
-        with torch.cuda.graph(graph):
+        # Other threads, which write checkpoints, may use the device meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             function()
     except RuntimeError as error:
         # Training goes on without a graph, only slower.

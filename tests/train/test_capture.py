@@ -36,7 +36,8 @@ def _play(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> tuple[lis
         return graphs[-1]
 
     @contextmanager
-    def capturing(_graph: Played) -> Iterator[None]:
+    def capturing(_graph: Played, capture_error_mode: str) -> Iterator[None]:
+        assert capture_error_mode == "thread_local", "checkpoints are written by other threads"
         yield
         ran.clear()
         if error is not None:
