@@ -36,6 +36,10 @@ _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "to
 def prepare_environment(verbose: bool) -> None:
     """Set what Ray reads when it is imported; must run before anything imports ray."""
     os.environ.update(_QUIET)
+    _silence(verbose)
+
+
+def _silence(verbose: bool) -> None:
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.data"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -91,6 +95,7 @@ def ray_ahead(verbose: bool) -> Iterator[Future[None]]:
     os.environ.update(_LOOPBACK_ONLY)
     import ray
 
+    _silence(verbose)  # again: importing Ray has raised its voice
     with ThreadPoolExecutor(1) as thread:
         start = thread.submit(_connect, None, verbose, None, PRELOADED)
         try:

@@ -43,6 +43,7 @@ def test_ray_started_ahead_is_used_and_ends() -> None:
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr == "", "Ray says nothing of its own"
     facts = json.loads(done.stdout)
     assert facts.pop("cpus") >= 1
     assert facts == {
