@@ -67,7 +67,7 @@ def ray_running(
     """
     on_sigterm = signal.getsignal(signal.SIGTERM)
     if ahead is None:
-        prepare_environment(verbose)
+        _import_ray(address, verbose)
         _connect(address, verbose, cpus, preloaded)
     else:
         ahead.result()
@@ -91,11 +91,9 @@ def ray_ahead(verbose: bool) -> Iterator[Future[None]]:
     Yields:
         What `ray_running` takes as `ahead`.
     """
-    prepare_environment(verbose)
-    os.environ.update(_LOOPBACK_ONLY)
+    _import_ray(None, verbose)
     import ray
 
-    _silence(verbose)  # again: importing Ray has raised its voice
     with ThreadPoolExecutor(1) as thread:
         start = thread.submit(_connect, None, verbose, None, PRELOADED)
         try:
@@ -105,10 +103,18 @@ def ray_ahead(verbose: bool) -> Iterator[Future[None]]:
             ray.shutdown()
 
 
-def _connect(address: str | None, verbose: bool, cpus: int | None, preloaded: Sequence[str]) -> None:
-    """Start or join a Ray, as `ray_running` says."""
+def _import_ray(address: str | None, verbose: bool) -> None:
+    """Import Ray, with what it reads meanwhile."""
+    prepare_environment(verbose)
     if address is None:
         os.environ.update(_LOOPBACK_ONLY)
+    import ray  # noqa: F401
+
+    _silence(verbose)  # again: importing Ray has raised its voice
+
+
+def _connect(address: str | None, verbose: bool, cpus: int | None, preloaded: Sequence[str]) -> None:
+    """Start or join a Ray, as `ray_running` says."""
     import ray
     from ray._private.utils import get_num_cpus
 

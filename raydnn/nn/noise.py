@@ -57,12 +57,18 @@ class Noise:
     def begin(self, epoch: int) -> None:
         """Start another epoch's draws, with the generators that are there."""
         self._epoch = epoch
-        for name, streams in self._streams.items():
-            for seed, stream in zip(self._seeds, streams, strict=True):
-                stream.manual_seed(seed_of(name, seed, epoch))
-        for name, streams in self._own.items():
-            for seed, stream in zip(self._of_members, streams, strict=True):
-                stream.manual_seed(seed_of(name, seed, epoch, self._rank))
+        for kept, keys_of in ((self._streams, self._keys), (self._own, self._own_keys)):
+            for name, streams in kept.items():
+                for stream, keys in zip(streams, keys_of(name), strict=True):
+                    stream.manual_seed(seed_of(*keys))
+
+    def _keys(self, stream: str) -> list[tuple[int | str, ...]]:
+        """What the generators of a stream belong to, one a seed."""
+        return [(stream, seed, self._epoch) for seed in self._seeds]
+
+    def _own_keys(self, stream: str) -> list[tuple[int | str, ...]]:
+        """What those of the members belong to."""
+        return [(stream, seed, self._epoch, self._rank) for seed in self._of_members]
 
     def uniform(self, batch_size: int, width: int, stream: str = "noise") -> Tensor:
         """Draw U[0, 1).
@@ -77,7 +83,7 @@ class Noise:
         """
         if stream not in self._streams:
             self._streams[stream] = [
-                generator(stream, seed, self._epoch, device=self._device.type) for seed in self._seeds
+                generator(*keys, device=self._device.type) for keys in self._keys(stream)
             ]
         # Unit by unit, as a stack's activations lie in memory.
         draws = torch.stack(
@@ -90,7 +96,6 @@ class Noise:
         """A generator for each member, for those that draw one after another; each worker has others."""
         if stream not in self._own:
             self._own[stream] = [
-                generator(stream, seed, self._epoch, self._rank, device=self._device.type)
-                for seed in self._of_members
+                generator(*keys, device=self._device.type) for keys in self._own_keys(stream)
             ]
         return self._own[stream]

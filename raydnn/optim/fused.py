@@ -68,10 +68,10 @@ def _each_row(
         *(step[name].flatten().tolist() for name in _NAMES),
         strict=True,
     )
-    for i, (p, g, mean, square, number, lr, beta1, beta2, eps, weight_decay, amsgrad, all_of_it) in enumerate(
+    for i, (p, g, mean, square, number, lr, beta1, beta2, eps, weight_decay, amsgrad, biases) in enumerate(
         rows
     ):
-        if weight_decay and not all_of_it and step.decayed is not None:
+        if weight_decay and not biases and step.decayed is not None:
             decay(p, g, ~step.decayed[i], lr, weight_decay)
             weight_decay = 0.0
         kernel(

@@ -33,7 +33,8 @@ class Passes:
         first, n = stack.members[0].spec, len(split)
         self.stack, self.split = stack, split
         self.batch_size, self.step_size = first.train.batch_of(n), first.train.step_of(n)
-        self._noise: Noise | None = None
+        seeds = [member.spec.seed for member in stack.members]
+        self._noise = Noise(seeds, 0, stack.device, stack.workers.rank, stack.workers.count)
         self._module = stack.module
         # A user's loss may do what is no kernel.
         self._may_capture = stack.backprop is not None and loss_of(first).name != "function"
@@ -50,12 +51,7 @@ class Passes:
 
     def begin(self, epoch: int) -> None:
         """Begin an absolute epoch, from 1: its noise is its own."""
-        stack = self.stack
-        if self._noise is None:
-            seeds = [member.spec.seed for member in stack.members]
-            self._noise = Noise(seeds, epoch, stack.device, stack.workers.rank, stack.workers.count)
-        else:
-            self._noise.begin(epoch)
+        self._noise.begin(epoch)
 
     def __call__(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> Sequence[Outcome]:
         """Compute the gradients of a step, `stack.gradients` (N, P); those that descend take it.
@@ -85,8 +81,7 @@ class Passes:
         self._may_capture = False
         self._rows, self._scale = rows.clone(), scale.clone()
         self._shares = None if shares is None else shares.clone()
-        generators = [] if self._noise is None else self._noise.generators
-        self._replay = capture(self._run_captured, self.stack.device, generators)
+        self._replay = capture(self._run_captured, self.stack.device, self._noise.generators)
         return [each.copy() for each in self._outcomes]
 
     def _run_captured(self) -> None:
@@ -94,7 +89,6 @@ class Passes:
 
     def _run(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> list[Outcome]:
         stack, noise = self.stack, self._noise
-        assert noise is not None, "an epoch has begun"
         one = rows.shape[-1] <= self.batch_size
         batches = (rows,) if one else torch.split(rows, self.batch_size, dim=-1)
         outcomes = []

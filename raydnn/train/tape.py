@@ -83,11 +83,11 @@ class _Tape(TorchDispatchMode):
         self, kernel: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], results: list[Tensor]
     ) -> None:
         """Note the call that writes a kernel's results to where they are."""
-        options = {name: value for name, value in kwargs.items() if name not in _OF_RESULT}
-        fast = getattr(torch, kernel.overloadpacket.__name__, None)
         if kernel.overloadpacket in _COPIES:
             self.calls.append((Tensor.copy_, (results[0], args[0]), {}))
             return
+        options = {name: value for name, value in kwargs.items() if name not in _OF_RESULT}
+        fast = getattr(torch, kernel.overloadpacket.__name__, None)
         if fast is not None and torch.Tag.nondeterministic_seeded not in kernel.tags:
             out = {"out": results[0] if len(results) == 1 else tuple(results)}
             try:

@@ -51,6 +51,8 @@ FUNCTIONS: list[Callable[[Tensor], Tensor]] = [
     lambda x: x.gather(1, x.argmax(dim=1, keepdim=True)),
     lambda x: torch.zeros_like(x).scatter_(1, x.argmin(dim=1, keepdim=True), x),
     lambda x: torch.stack([x, x.double().sum(dim=0, dtype=torch.float64).float().expand(4, 4)]),
+    lambda x: x.sum(dim=0, dtype=torch.float64) + x.mean(dim=1, dtype=torch.float64),
+    lambda x: torch.full_like(x, 2, dtype=torch.int64) * torch.zeros(4, dtype=torch.float64) + x.cumsum(0),
     lambda x: functional.binary_cross_entropy_with_logits(x, (x > 0).float(), reduction="none"),
     lambda x: functional.group_norm(x.unsqueeze(0), 2),
     lambda x: torch.cdist(x, x * 2, compute_mode="donot_use_mm_for_euclid_dist"),
