@@ -44,9 +44,10 @@ def test_the_top_level_holds_nothing_else() -> None:
     assert found == TOP_LEVEL
 
 
-def test_the_layers_name_every_folder(project: dict[str, Any]) -> None:
+def test_the_layers_name_every_folder_and_module(project: dict[str, Any]) -> None:
     layers = next(c for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")["layers"]
-    assert set(layers) == {"raydnn.errors", *(f"raydnn.{folder.name}" for folder in FOLDERS)}
+    modules = {path.stem for path in (ROOT / "raydnn").glob("*.py") if not path.stem.startswith("__")}
+    assert set(layers) == {f"raydnn.{name}" for name in modules | {folder.name for folder in FOLDERS}}
 
 
 def test_tests_mirror_the_package() -> None:
