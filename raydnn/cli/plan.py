@@ -115,7 +115,7 @@ def _import_torch() -> float | None:
 
 def _check_memory(job: Job, process_bytes: int, at_once: int) -> None:
     from raydnn.errors import ClusterError
-    from raydnn.train.machine import free_memory_bytes
+    from raydnn.machine import free_memory_bytes
 
     free = free_memory_bytes()
     needed = at_once * process_bytes
@@ -129,8 +129,8 @@ def _check_memory(job: Job, process_bytes: int, at_once: int) -> None:
 
 def _check_disk(storage: str, disk_bytes: int) -> None:
     from raydnn.errors import StoreError
+    from raydnn.machine import free_disk_bytes
     from raydnn.store.files import locate
-    from raydnn.train.machine import free_disk_bytes
 
     location = locate(storage)
     if location.local and disk_bytes > (free := free_disk_bytes(Path(location.path))):

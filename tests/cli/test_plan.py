@@ -100,13 +100,13 @@ def test_what_cannot_fit_is_refused(cli, job: str, monkeypatch: pytest.MonkeyPat
     outcome = cli("plan", job, "resources.cpus_per_worker=10000")
     assert outcome.code == 4
     assert "10000 CPU" in outcome.err
-    monkeypatch.setattr("raydnn.train.machine.free_memory_bytes", lambda: 2**20)
+    monkeypatch.setattr("raydnn.machine.free_memory_bytes", lambda: 2**20)
     outcome = cli("plan", job)
     assert outcome.code == 4
     assert "memory:" in outcome.err
     assert "search.stack" in outcome.err
     monkeypatch.undo()
-    monkeypatch.setattr("raydnn.train.machine.free_disk_bytes", lambda _: 10)
+    monkeypatch.setattr("raydnn.machine.free_disk_bytes", lambda _: 10)
     outcome = cli("plan", job)
     assert outcome.code == 5
     assert "storage results" in outcome.err

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from raydnn.data.load import load_dataset
+from raydnn.machine import free_disk_bytes, free_memory_bytes
 from raydnn.search.packing import Stack
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.loop import flat
-from raydnn.train.machine import free_disk_bytes, free_memory_bytes
 from raydnn.train.probe import probe
 
 CPU = torch.device("cpu")
