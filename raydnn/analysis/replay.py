@@ -33,6 +33,8 @@ class Recorded:
     """Trials that were trained to their ends; the others diverged or failed there."""
     max_epochs: int
     """A trial's whole budget."""
+    trained: dict[int, list[int]]
+    """Trial → epochs that each trial of its configuration was trained, that in which it diverged among them."""
 
     @property
     def sign(self) -> int:
@@ -99,18 +101,24 @@ def recorded(run: Run) -> Recorded:
         stacks = pack(specs, job.search.stack, together=job.search.repeats)
         order = [order[number] for stack in stacks for number, _ in stack.trials]
     curves: dict[int, list[float]] = {number: [] for number in order}
+    epochs = dict.fromkeys(order, 0)
     ended: set[str] = set()
     number_of = {trial_id(number): number for number in order}
     table = read(run.location, "epochs", ["trial_id", "epoch", run.metric, *MUST_BE_FINITE])
     for row in sorted(table.to_pylist(), key=lambda row: (row["trial_id"], row["epoch"])):
+        if row["trial_id"] not in number_of:
+            continue
+        number = number_of[row["trial_id"]]
+        epochs[number] += 1
         if not all(isfinite(row[name]) for name in (*MUST_BE_FINITE, run.metric)):
             ended.add(row["trial_id"])
-        elif row["trial_id"] not in ended and row["trial_id"] in number_of:
-            curves[number_of[row["trial_id"]]].append(row[run.metric])
+        elif row["trial_id"] not in ended:
+            curves[number].append(row[run.metric])
     finished = frozenset(number for number, state in states.items() if state == "COMPLETED")
+    trained = {number: [count] for number, count in epochs.items()}
     if job.search.repeats > 1:
-        curves, finished = _together(curves, finished, list(states), job.search.repeats)
-    return Recorded(run.metric, run.mode, curves, finished, max(spec.train.epochs for spec in specs))
+        curves, finished, trained = _together(curves, finished, trained, list(states), job.search.repeats)
+    return Recorded(run.metric, run.mode, curves, finished, max(spec.train.epochs for spec in specs), trained)
 
 
 def replay(sweep: Recorded, scheduler: Component) -> Replayed:
@@ -128,8 +136,10 @@ def replay(sweep: Recorded, scheduler: Component) -> Replayed:
         for trial, epoch in stopped_at.items()
         if epoch < len(scores[trial]) or trial not in sweep.finished
     }
-    epochs = sum(stopped_at.get(trial, len(curve)) for trial, curve in scores.items())
-    whole = sum(map(len, scores.values()))
+    epochs = sum(
+        min(own, stopped_at.get(trial, own)) for trial, each in sweep.trained.items() for own in each
+    )
+    whole = sum(map(sum, sweep.trained.values()))
     best = {
         trial: min(curve[: stopped_at.get(trial)])
         for trial, curve in scores.items()
@@ -149,9 +159,14 @@ def replay(sweep: Recorded, scheduler: Component) -> Replayed:
 
 
 def _together(
-    curves: Mapping[int, Sequence[float]], finished: Set[int], numbers: Sequence[int], repeats: int
-) -> tuple[dict[int, list[float]], frozenset[int]]:
-    """The curves of configurations, each a mean over its trials that were trained so far, and which are finished."""
+    curves: Mapping[int, Sequence[float]],
+    finished: Set[int],
+    trained: Mapping[int, Sequence[int]],
+    numbers: Sequence[int],
+    repeats: int,
+) -> tuple[dict[int, list[float]], frozenset[int], dict[int, list[int]]]:
+    """Of configurations: their curves, each a mean over its trials that were trained so far; which are finished; and
+    how long their trials were trained."""
     leader = {number: numbers[place - place % repeats] for place, number in enumerate(numbers)}
     groups: dict[int, list[int]] = {}
     for number in curves:
@@ -163,7 +178,11 @@ def _together(
             fmean(curves[number][epoch] for number in own if len(curves[number]) > epoch)
             for epoch in range(longest)
         ]
-    return means, frozenset(first for first, own in groups.items() if finished >= set(own))
+    return (
+        means,
+        frozenset(first for first, own in groups.items() if finished >= set(own)),
+        {first: [count for number in own for count in trained[number]] for first, own in groups.items()},
+    )
 
 
 def _check_whole(run: Run, job: Job, states: Sequence[str]) -> None:

@@ -16,13 +16,12 @@ POINTS = 24
 """Bars of a sparkline."""
 
 
-def print_course(run: Run, epochs_possible: int, examples: int | None = None) -> None:
+def print_course(run: Run, epochs_possible: int) -> None:
     """Print how a sweep went: its trials, rungs, epochs, the best value over time, and where the tables are.
 
     Args:
         run: The run.
         epochs_possible: Epochs that all trials together could have been trained.
-        examples: Number of those that the metric is measured on; None: not known.
     """
     from raydnn.analysis.course import best_at, course
     from raydnn.analysis.winner import winner
@@ -46,24 +45,44 @@ def print_course(run: Run, epochs_possible: int, examples: int | None = None) ->
             f"best {run.metric}: {first.value:.4g} {bars} {last.value:.4g} "
             f"({last.trial_id}, after {last.seconds:.0f} of {found.seconds:.0f} s)"
         )
-    best = winner(run, examples)
+    best = winner(run)
     if best is not None:
-        # The winner of a population has had several configurations, and none that could be confirmed.
-        certain = f"{best.value:.4g}" if found.exploits and best.low is None else certainty(best)
-        lines.append(f"winner: {best.trial_id}, {run.metric} {certain}")
+        lines.append(f"winner: {best.trial_id}, {run.metric} {best.value:.4g}{chosen(best)}")
+        lines += certainty(best, can_confirm=not found.exploits)
     lines.append(f"Parquet: {run.uri}/trials/*.parquet, epochs, events")
     click.echo("\n" + "\n".join(lines), err=True)
 
 
-def certainty(best: Winner) -> str:
-    """A winner's value, and how sure it is."""
-    if best.low is None:
-        return f"{best.value:.4g}; one seed gives no interval, search.confirm=3 would"
-    over = {
-        "student": f"over {best.seeds} {'confirming ' if best.stage == 'confirm' else ''}seeds",
-        "wilson": f"over the {best.examples} examples, of one seed",
-    }
-    return f"{best.value:.4g}, 95 % interval {best.low:.4g} to {best.high:.4g} {over[str(best.method)]}"
+def chosen(best: Winner) -> str:
+    """What a winner's value is: that by which it was chosen, so no measure of the network."""
+    if best.chosen_among == 1:
+        return ""
+    by = "the examples" if best.examples is None else f"the same {best.examples} examples"
+    return f", the best of {best.chosen_among} by {by}, so likely better than it is"
+
+
+def certainty(best: Winner, can_confirm: bool = True) -> list[str]:
+    """What is known of a winner beyond its value, a line each.
+
+    Args:
+        best: The winner.
+        can_confirm: Whether further seeds of it could be trained.
+    """
+    lines = []
+    if best.low is not None:
+        seeds = f"{best.seeds} {'confirming ' if best.stage == 'confirm' else ''}seeds"
+        lines.append(
+            f"seeds: over {seeds}; the mean over all seeds, on these examples, lies with 95 % confidence in "
+            f"{best.low:.4g} to {best.high:.4g}"
+        )
+    elif can_confirm:
+        lines.append("seeds: one, which tells nothing of others; search.confirm=3 trains more")
+    if best.test_low is not None:
+        lines.append(
+            f"test: accuracy {best.test_accuracy:.4g}, 95 % interval {best.test_low:.4g} to {best.test_high:.4g} "
+            f"over {best.test_examples} test examples, by which nothing was chosen"
+        )
+    return lines
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -89,9 +89,14 @@ def _best(row: Mapping[str, Any]) -> str | None:
         return None
     told = f"{row['best_value']:.5g} ({row['best_trial_id']})"
     winner = row.get("winner") or {}
-    if winner.get("low") is None:
-        return told
-    return f"{told}, 95 % interval {winner['low']:.4g} to {winner['high']:.4g} over {winner['seeds']} seeds"
+    if winner.get("low") is not None:
+        told += f", over all seeds with 95 % confidence {winner['low']:.4g} to {winner['high']:.4g}"
+    if winner.get("test_low") is not None:
+        told += (
+            f", test accuracy {winner['test_accuracy']:.4g}, "
+            f"95 % interval {winner['test_low']:.4g} to {winner['test_high']:.4g}"
+        )
+    return told
 
 
 def _duration(begun: datetime, ended: datetime) -> str:

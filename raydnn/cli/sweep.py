@@ -57,14 +57,14 @@ def sweep(launch: Launch) -> None:
     job = segments[-1].job
     check_place(launch.address, job.resources)
     with _ray_ahead(launch, job) as ahead:
-        run, epochs, measured_on = _search(launch, run, segments, text, ahead)
+        run, epochs = _search(launch, run, segments, text, ahead)
     best = top(run, 10)
     print_top(best, "table")
     if best.num_rows == 0:
         raise RaydnnError(
             f"no trial of {run.run_id} came to an end; `raydnn logs {run.uri} --errors` shows why"
         )
-    print_course(run, epochs, measured_on)
+    print_course(run, epochs)
     click.echo(
         f"next: raydnn results show {run.uri} {best['trial_id'][0]}\n"
         f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
@@ -74,7 +74,7 @@ def sweep(launch: Launch) -> None:
 
 def _search(
     launch: Launch, run: Run | None, segments: Sequence[Segment], text: str, ahead: Future[None] | None
-) -> tuple[Run, int, int]:
+) -> tuple[Run, int]:
     """Propose, pack and train.
 
     Args:
@@ -85,7 +85,7 @@ def _search(
         ahead: The start of Ray, where it was begun.
 
     Returns:
-        The run, how many epochs its trials could be trained together, and on how many examples they are compared.
+        The run, and how many epochs its trials could be trained together.
     """
     from raydnn.launch.importing import collector_resting
 
@@ -112,7 +112,7 @@ def _search(
     if run is None:
         new_id, space = launch.run_id or new_run_id(job.name), segments[0].space.tree()
         start = segments[0].start
-        run = begin(job, text, new_id, "sweep", stacks.plans, space, stacks.expected, start)
+        run = begin(job, text, new_id, "sweep", stacks.plans, space, stacks.expected, start, dataset.examples)
     elif launch.extend is not None:
         before = run.resolved()["trials"]
         keep(run, segments, stacks.expected)
@@ -128,8 +128,7 @@ def _search(
     jobs = [segment.job for segment in segments]
     with resumable("sweep", run), following(run, line), driving(run, stacks.plans):
         sweep_run(run, jobs, stacks, prepared, launch.address, launch.verbose, ahead)
-    measured_on = dataset.train if search.metric.startswith("train") else dataset.validation
-    return run, epochs, len(measured_on.targets)
+    return run, epochs
 
 
 def _ray_ahead(launch: Launch, job: Job) -> AbstractContextManager[Future[None] | None]:

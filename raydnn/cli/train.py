@@ -36,14 +36,15 @@ def train(launch: Launch) -> None:
     summary = summarize(trial)
     plans = [Stack(0, ((0, trial),))]
     if run is None:
-        run = begin(given.job, given.text, launch.run_id or new_run_id(given.job.name), "train", plans)
+        new_id = launch.run_id or new_run_id(given.job.name)
+        run = begin(given.job, given.text, new_id, "train", plans, examples=summary.examples)
     for name, shape, count in summary.layers:
         click.echo(f"  {name:<20} {' x '.join(map(str, shape)):>12} {count:>12,}")
     if summary.strategy:
         click.echo(summary.strategy)
     click.echo(
-        f"{summary.parameters:,} parameters · {summary.train_examples:,} training, "
-        f"{summary.validation_examples:,} validation, {summary.test_examples:,} test examples · "
+        f"{summary.parameters:,} parameters · {summary.examples['train']:,} training, "
+        f"{summary.examples['validation']:,} validation, {summary.examples.get('test', 0):,} test examples · "
         f"{summary.steps_per_epoch:,} steps an epoch"
     )
     print_selu_warnings([trial])

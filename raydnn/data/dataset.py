@@ -55,6 +55,12 @@ class Dataset:
         return self.classes or self.train.targets.shape[1]
 
     @property
+    def examples(self) -> dict[str, int]:
+        """Number of examples of each part."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: len(part) for name, part in parts.items() if part is not None}
+
+    @property
     def class_counts(self) -> torch.Tensor | None:
         """Training examples of each class (classes,); None where the targets are no class numbers."""
         return torch.bincount(self.train.targets, minlength=self.classes) if self.classes else None

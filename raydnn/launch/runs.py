@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from types import FrameType
@@ -47,6 +47,7 @@ def begin(
     space: Any = None,
     expected: int | None = None,
     start: Sequence[Assignment] = (),
+    examples: Mapping[str, int] | None = None,
 ) -> Run:
     """Make a run's folder and its trials, all of them waiting.
 
@@ -59,6 +60,7 @@ def begin(
         space: What a sweep searches, as JSON values.
         expected: Number of all trials, also of later generations; None: those of the stacks.
         start: The configurations that a sweep begins with.
+        examples: Part of the data → number of its examples.
     """
     metric = job.search.metric if job.search else "validation_loss"
     mode = job.search.direction if job.search else "min"
@@ -69,6 +71,7 @@ def begin(
         "job": job.model_dump(mode="json"),
         "training": make_trial(job, {}).model_dump(mode="json"),
         "space": space,
+        "examples": dict(examples or {}),
         "trials": expected or sum(len(plan.trials) for plan in plans),
         **({"segments": [_first_segment(job, plans, start)]} if job.search else {}),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},

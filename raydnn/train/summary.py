@@ -25,9 +25,8 @@ class Summary:
     """How the members of a stack of it are computed, where that is not known beforehand; else empty."""
     parameters: int
     steps_per_epoch: int
-    train_examples: int
-    validation_examples: int
-    test_examples: int
+    examples: dict[str, int]
+    """Part of the data → number of its examples."""
 
 
 def summarize(trial: TrialSpec) -> Summary:
@@ -50,7 +49,5 @@ def summarize(trial: TrialSpec) -> Summary:
         strategy,
         layout.count,
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
-        len(dataset.train),
-        len(dataset.validation),
-        0 if dataset.test is None else len(dataset.test),
+        dataset.examples,
     )

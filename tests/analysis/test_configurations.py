@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from raydnn.analysis.configurations import ranked
+from raydnn.analysis.intervals import of_best
 from raydnn.analysis.tables import show, summary, top
 from raydnn.analysis.winner import winner
 from raydnn.spec.data import Digits
@@ -81,9 +82,11 @@ def test_confirmed_ones_come_first_and_those_that_lack_a_seed_last(run: Run) -> 
 def test_the_winner_has_students_interval_wherever_it_is_told(run: Run) -> None:
     best = winner(run)
     assert best is not None
-    assert (best.trial_id, best.stage, best.seeds, best.method) == ("t00000", "confirm", 3, "student")
-    # t for 2 degrees of freedom is 4.3027, and s / sqrt(3) = 0.057735.
-    assert (best.low, best.high) == pytest.approx((0.8 - 0.24841, 0.8 + 0.24841), abs=1e-4)
+    assert (best.trial_id, best.stage, best.seeds, best.chosen_among) == ("t00000", "confirm", 3, 3)
+    # 0.6 lies more than three of the standard error 0.1 / sqrt(3) = 0.057735 behind; 0.99, of a configuration that
+    # lacks a seed, does not. With two contenders the interval is nearly Student's: t for 2 degrees is 4.3027.
+    assert (best.low, best.high) == of_best([0.8, 0.7, 0.9], [[0.6, 0.6, 0.6], [0.99, 0.99]])
+    assert (best.low, best.high) == pytest.approx((0.8 - 0.24841, 0.8 + 0.24841), abs=0.02)
     shown = show(run, None)
     assert shown["winner"]["low"] == best.low
     assert (shown["best_value"], shown["best_trial_id"]) == (pytest.approx(0.8), "t00000")
@@ -99,12 +102,25 @@ def test_without_further_seeds_trials_are_ranked_even_if_the_space_searches_the_
     ]
     assert [each.number for each in ranked(rows, "max")] == [1, 2, 0]
     assert "best_value" in top(run, 3).column_names
-    best, measured = winner(run), winner(run, 100)
+    best = winner(run)
     assert best is not None
-    assert measured is not None
-    assert (best.value, best.low, best.method) == (0.5, None, None)
+    assert (best.value, best.low, best.test_low, best.chosen_among) == (0.5, None, None, 2)
+
+
+def test_only_test_examples_tell_how_good_the_winners_network_is(tmp_path: Path) -> None:
+    resolved = {"metric": "validation_accuracy", "mode": "max", "command": "sweep"}
+    resolved |= {"examples": {"train": 500, "validation": 50, "test": 100}}
+    run = create_run(str(tmp_path), "r", "", resolved)
+    spec = TrialSpec(data=Digits(), optimizer=Sgd(lr=0.1), seed=0)
+    for number, (value, tested) in enumerate([(0.4, 0.6), (0.7, 0.5)]):
+        ended = {"state": "COMPLETED", "best_value": value, "m_test_accuracy": tested}
+        commit_trials(run, number, 1, [trial_row(run, f"t{number:05d}", number, spec, **ended)])
+    best = winner(run)
+    assert best is not None
+    assert (best.value, best.examples, best.low) == (0.7, 50, None)
+    assert (best.test_accuracy, best.test_examples) == (0.5, 100)
     # Wilson by hand: z² = 3.8415; half a width of 1.96 sqrt(0.0025 + 3.8415 / 40000) / 1.038415.
-    assert (measured.low, measured.high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert (best.test_low, best.test_high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
 
 
 def test_a_seed_that_was_trained_twice_counts_once() -> None:

@@ -94,9 +94,20 @@ def test_seeds_are_replayed_as_one_by_their_mean(make_run: MakeRun) -> None:
     assert sweep.finished == {0}
 
 
+def test_epochs_are_those_of_all_seeds(make_run: MakeRun) -> None:
+    curves = {0: [0.4, 0.3, 0.2], 1: [0.2, 0.2, 0.1], 2: [0.5, NAN], 3: [0.7, 0.1, 0.3]}
+    sweep = recorded(make_run(curves, repeats=2))
+    assert replay(sweep, scheduler("none")).epochs == 3 + 3 + 2 + 3
+    # After epoch 1 the second configuration has 0.6, worse than the first one's 0.3.
+    found = replay(sweep, scheduler("asha", eta=2))
+    assert (found.stopped_at, found.epochs) == ({2: 1}, 3 + 3 + 1 + 1)
+    assert found.saved == pytest.approx(3 / 11)
+
+
 def test_without_a_scheduler_the_best_is_picked(make_run: MakeRun) -> None:
     found = replay(recorded(make_run()), scheduler("none"))
-    assert (found.epochs, found.saved, found.picked, found.value) == (17, 0.0, 2, 0.1)
+    # Trial 4 was trained in the epoch in which it diverged, too.
+    assert (found.epochs, found.saved, found.picked, found.value) == (18, 0.0, 2, 0.1)
     assert (found.rank, found.regret) == (1, 0.0)
 
 
@@ -105,8 +116,8 @@ def test_asha_stops_a_late_bloomer_and_regrets_it(make_run: MakeRun) -> None:
     # After epoch 1 trial 2 has 0.8, worse than 0.7, the median of 0.9 and 0.5; 0.7 and 0.6 are not worse than
     # 0.8 and 0.75. After epoch 2 0.45 is better than 0.8, and 0.6 than the median 0.625 of both.
     assert found.stopped_at == {2: 1}
-    assert found.epochs == 17 - 3
-    assert found.saved == pytest.approx(3 / 17)
+    assert found.epochs == 18 - 3
+    assert found.saved == pytest.approx(3 / 18)
     assert (found.picked, found.value, found.rank) == (1, 0.43, 2)
     assert found.regret == pytest.approx(0.43 - 0.1)
 
@@ -121,7 +132,14 @@ def test_more_can_be_better(make_run: MakeRun) -> None:
 
 
 def test_a_trial_stopped_before_it_diverges_can_be_picked() -> None:
-    sweep = Recorded("validation_loss", "min", {0: [0.1, 0.2], 1: [0.05], 2: [0.01]}, frozenset({0, 1}), 2)
+    sweep = Recorded(
+        "validation_loss",
+        "min",
+        {0: [0.1, 0.2], 1: [0.05], 2: [0.01]},
+        frozenset({0, 1}),
+        2,
+        {0: [2], 1: [1], 2: [1]},
+    )
     # the diverged trial 2 comes last to the first epoch, where median has two means to go by
     found = replay(sweep, scheduler("median", min_trials=1))
     assert (found.picked, found.value) == (1, 0.05)

@@ -9,7 +9,7 @@ import pytest
 
 from raydnn.analysis.progress import Progress
 from raydnn.analysis.winner import Winner
-from raydnn.cli.course import certainty, print_course, sparkline
+from raydnn.cli.course import certainty, chosen, print_course, sparkline
 from raydnn.cli.progress import SweepLine
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
@@ -84,7 +84,7 @@ def test_exploits_are_told_and_their_winner_has_nothing_to_confirm(
     assert "winner: t00000, validation_loss 0.25\n" in told
 
 
-def test_the_winner_is_told_with_its_interval_or_why_it_has_none(
+def test_the_winner_is_told_with_what_is_known_of_other_seeds(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = TrialSpec.from_training(Training.model_validate({"data": "digits", "optimizer": "sgd"}))
@@ -95,17 +95,24 @@ def test_the_winner_is_told_with_its_interval_or_why_it_has_none(
         print_course(run, 8)
         told = capsys.readouterr().err
         if number == 0:
-            assert (
-                "winner: t00000, validation_loss 0.25; one seed gives no interval, search.confirm=3 would"
-                in told
-            )
+            assert "winner: t00000, validation_loss 0.25\n" in told
+            assert "seeds: one, which tells nothing of others; search.confirm=3 trains more" in told
     # t for 1 degree of freedom is 12.706, and s / sqrt(2) = 0.05.
-    assert "winner: t00000, validation_loss 0.3, 95 % interval -0.3353 to 0.9353 over 2 seeds" in told
+    assert "over 2 seeds" in told
+    assert "with 95 % confidence in -0.3353 to 0.9353" in told
 
 
-def test_one_seed_of_an_accuracy_has_the_interval_of_its_examples() -> None:
-    best = Winner("t00003", "search", 0.9, None, 1, 0.8256, 0.9448, "wilson", 100)
-    assert certainty(best) == "0.9, 95 % interval 0.8256 to 0.9448 over the 100 examples, of one seed"
+def test_a_value_that_chose_the_winner_has_no_interval() -> None:
+    best = Winner("t00003", "search", 0.9, None, 1, 48, 200, None, None)
+    assert chosen(best) == ", the best of 48 by the same 200 examples, so likely better than it is"
+    assert not any("interval" in line for line in certainty(best))
+
+
+def test_test_examples_give_one() -> None:
+    best = Winner("t00003", "search", 0.95, None, 1, 48, 200, None, None, 0.9, 0.8256, 0.9448, 100)
+    assert certainty(best)[-1] == (
+        "test: accuracy 0.9, 95 % interval 0.8256 to 0.9448 over 100 test examples, by which nothing was chosen"
+    )
 
 
 def test_a_sparkline_is_as_high_as_its_values() -> None:

@@ -79,6 +79,6 @@ def test_the_summary_counts_what_is_trained(
     summary = summarize(spec)
     stack, dataset = _stack([spec])
     assert summary.parameters == stack.layout.count == sum(count for _, _, count in summary.layers)
-    assert (summary.train_examples, summary.validation_examples, summary.test_examples) == (120, 30, 31)
+    assert summary.examples == {"train": 120, "validation": 30, "test": 31}
     assert summary.steps_per_epoch == 8
     assert len(dataset.train) == 120
