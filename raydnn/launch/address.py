@@ -91,7 +91,7 @@ def connect(address: str | None, *, unauthenticated: bool) -> Cluster:
     status, body = _get_version(url, None)
     token = None
     if status in (401, 403):
-        token, source = _read_token(url)
+        token, source = read_token(url)
         status, body = _get_version(url, token)
         if status in (401, 403):
             raise ClusterError(
@@ -102,7 +102,7 @@ def connect(address: str | None, *, unauthenticated: bool) -> Cluster:
             f"{url} runs jobs for anyone who reaches it (CVE-2023-48022); start its nodes with "
             "RAY_AUTH_MODE=token, or accept the risk with --insecure"
         )
-    _check_version(url, status, body)
+    check_version(url, _version(url, status, body))
     return Cluster(url, token)
 
 
@@ -122,8 +122,15 @@ def _get_version(url: str, token: str | None) -> tuple[int, bytes]:
         ) from None
 
 
-def _read_token(url: str) -> tuple[str, str]:
-    """The token as Ray looks for it, and where it was found."""
+def read_token(cluster: str) -> tuple[str, str]:
+    """The token as Ray looks for it, and where it was found.
+
+    Args:
+        cluster: What asks for it, for messages.
+
+    Raises:
+        ClusterError: There is none.
+    """
     if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return token, "RAY_AUTH_TOKEN"
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
@@ -132,10 +139,10 @@ def _read_token(url: str) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise ClusterError(
-            f"{url} needs a token, and {path} cannot be read ({reason}); {_token_fix(path)}"
+            f"{cluster} needs a token, and {path} cannot be read ({reason}); {_token_fix(path)}"
         ) from None
     if not token or not token.isprintable():
-        raise ClusterError(f"{url} needs a token, and {path} holds none; {_token_fix(path)}")
+        raise ClusterError(f"{cluster} needs a token, and {path} holds none; {_token_fix(path)}")
     return token, str(path)
 
 
@@ -143,13 +150,25 @@ def _token_fix(path: Path) -> str:
     return f"copy the head's token into {path} (mode 0600), or set RAY_AUTH_TOKEN_PATH"
 
 
-def _check_version(url: str, status: int, body: bytes) -> None:
+def _version(url: str, status: int, body: bytes) -> str:
     try:
-        theirs = str(json.loads(body)["ray_version"])
+        return str(json.loads(body)["ray_version"])
     except (ValueError, KeyError, TypeError):
         raise ClusterError(f"{url} is no Ray dashboard (HTTP {status} from /api/version); {FORM}") from None
+
+
+def check_version(cluster: str, theirs: str) -> None:
+    """Check that a cluster runs our Ray.
+
+    Args:
+        cluster: The cluster, for the message.
+        theirs: Its version of Ray.
+
+    Raises:
+        ClusterError: It is another one.
+    """
     ours = version("ray")
     if theirs.split(".")[:2] != ours.split(".")[:2]:
         raise ClusterError(
-            f"{url} runs Ray {theirs}, this machine Ray {ours}; install ray=={ours} on the cluster"
+            f"{cluster} runs Ray {theirs}, this machine Ray {ours}; install ray=={ours} on the cluster"
         )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from raydnn.errors import ClusterError, UsageError
+from raydnn.errors import ClusterError
 from raydnn.launch.embedded import few_processes
+from raydnn.launch.joining import joined_nodes
 from raydnn.spec.resources import Resources
 
 _QUIET = {
@@ -27,7 +27,6 @@ _QUIET = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
-PROBE_SECONDS = 5.0
 PRELOADED = ("raydnn.launch.preloaded",)
 """What a process that trains stacks imports while it waits for the first."""
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
@@ -177,7 +176,7 @@ def cluster_nodes() -> list[dict[str, float]]:
 
 
 def check_place(address: str | None, resources: Resources) -> None:
-    """Check that a cluster answers, or that this machine can hold one training, before anything is made or started.
+    """Check that a cluster, or this machine, takes us and can hold one training, before anything is made or started.
 
     Args:
         address: A cluster's address, or None for this machine.
@@ -185,12 +184,13 @@ def check_place(address: str | None, resources: Resources) -> None:
 
     Raises:
         UsageError: The address is of a kind that cannot be joined.
-        ClusterError: Nothing answers there, or this machine is too small; says what is needed and what there is.
+        ClusterError: It cannot be joined, or is too small; says what is needed and what there is.
     """
-    if address is not None:
-        _check_answers(address)
-        return
-    slots_here(resources)
+    if address is None:
+        slots_here(resources)
+    else:
+        prepare_environment(verbose=True)
+        slots(resources, joined_nodes(address))
 
 
 def slots_here(resources: Resources) -> int:
@@ -205,23 +205,6 @@ def slots_here(resources: Resources) -> int:
 
         gpus = device_count()
     return slots(resources, [{"CPU": os.cpu_count() or 1, "GPU": gpus}])
-
-
-def _check_answers(address: str) -> None:
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if "://" in address or not host or not port.isdigit():
-        raise UsageError(
-            f"address '{address}' cannot be joined; allowed: HOST:PORT of the head (as `ray start` prints it) or "
-            "auto; a dashboard's http:// address is for `raydnn submit`"
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
-    except OSError as error:
-        raise ClusterError(
-            f"no cluster answers at {address}: {error}; is `ray start --head` running there?"
-        ) from error
 
 
 def _amounts(amounts: Mapping[str, float]) -> str:
