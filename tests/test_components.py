@@ -46,3 +46,8 @@ def test_every_kind_has_implementations() -> None:
 @pytest.mark.parametrize("kind", IMPLEMENTATIONS)
 def test_names_are_those_of_the_catalogue(kind: str) -> None:
     assert set(IMPLEMENTATIONS[kind]) == set(components(kind)) - {"auto"}
+
+
+def test_every_epsilon_is_placed() -> None:
+    for name, cls in components("optimizer").items():
+        assert ("eps" in cls.model_fields) == ("ε" in cls.note), name

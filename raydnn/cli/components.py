@@ -27,7 +27,7 @@ OPERATORS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 def components(kind: str | None, name: str | None, output: str) -> None:
     """List what a job file can choose: kinds, the components of a KIND, or the page of one NAME.
 
-    A page shows meaning, formula, parameters with bounds, default and default search range, and source.
+    A page shows meaning, formula, what to note, parameters with bounds, default and search range, and source.
     Groups of plain fields (regularization, train, resources, search) are listed by their fields.
 
     \b
@@ -108,12 +108,12 @@ def _print_page(kind: str, name: str, output: str) -> None:
     rows = _parameter_rows(cls)
     if output == "json":
         parameters = [dict(zip(PARAMETER_COLUMNS, row, strict=True)) for row in rows]
-        about = {"meaning": _meaning(cls), "formula": cls.formula, "source": cls.source}
+        about = {"meaning": _meaning(cls), "formula": cls.formula, "note": cls.note, "source": cls.source}
         print_json({"kind": kind, "name": name, **about, "parameters": parameters})
         return
     if output == "table":
         click.echo(f"{kind}: {name}\n\n{_meaning(cls)}\n")
-        for title, text in (("Formula", cls.formula), ("Source", cls.source)):
+        for title, text in (("Formula", cls.formula), ("Note", cls.note), ("Source", cls.source)):
             if text:
                 click.echo(f"{title}: {text}")
         click.echo("Parameters: none" if not rows else "")

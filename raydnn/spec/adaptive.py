@@ -52,6 +52,10 @@ class RmsProp(Component):
     formula: ClassVar[str] = (
         "g ← g + λθ;  s ← αs + (1−α)g²;  u ← μu + g/(√s + ε);  θ ← θ − ηu  (centered: √(s − a²), a ← αa + (1−α)g)"
     )
+    note: ClassVar[str] = (
+        "ε is added to the root, as in torch; Keras adds it to the squares beneath the root, where the "
+        "same ε weighs far more."
+    )
     source: ClassVar[str] = "Tieleman & Hinton 2012; torch.optim.RMSprop"
 
     name: Literal["rmsprop"] = "rmsprop"
@@ -72,6 +76,10 @@ class Adagrad(Component):
     """The gradient over the root of the sum of all its squares: steps that shrink where it has been large."""
 
     formula: ClassVar[str] = "g ← g + λθ;  s ← s + g²;  θ ← θ − η/(1 + (t−1)δ) · g/(√(s₀ + s) + ε)"
+    note: ClassVar[str] = (
+        "ε is added to the root, as in torch; Keras adds it to the squares beneath the root, where the "
+        "same ε weighs far more."
+    )
     source: ClassVar[str] = "Duchi et al. 2011; torch.optim.Adagrad"
 
     name: Literal["adagrad"] = "adagrad"
@@ -89,6 +97,7 @@ class Adadelta(Component):
     formula: ClassVar[str] = (
         "g ← g + λθ;  s ← ρs + (1−ρ)g²;  Δ = √(d + ε)/√(s + ε) · g;  d ← ρd + (1−ρ)Δ²;  θ ← θ − ηΔ"
     )
+    note: ClassVar[str] = "ε stands beneath both roots, as in torch and Keras."
     source: ClassVar[str] = "Zeiler 2012, arXiv:1212.5701; torch.optim.Adadelta"
 
     name: Literal["adadelta"] = "adadelta"
@@ -108,6 +117,10 @@ class Adam(Component):
         "g ← g + λθ;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  θ ← θ − η·m̂/(√v̂ + ε), "
         "m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ)  (AMSGrad: the largest v so far)"
     )
+    note: ClassVar[str] = (
+        "ε is added to √v̂, as in torch; Keras adds it to √v before the correction, so that its ε counts "
+        "as ε/√(1−β₂ᵗ), more in the first steps."
+    )
     source: ClassVar[str] = "Kingma & Ba 2015, arXiv:1412.6980; torch.optim.Adam"
 
     name: Literal["adam"] = "adam"
@@ -124,6 +137,7 @@ class Adamax(Component):
     """Adam with the largest gradient, forgotten slowly, in place of the root of the mean square."""
 
     formula: ClassVar[str] = "g ← g + λθ;  m as in Adam;  u ← max(β₂u, |g| + ε);  θ ← θ − η/(1−β₁ᵗ) · m/u"
+    note: ClassVar[str] = "ε is added to |g| before the maximum is taken, as in torch; Keras adds it to u."
     source: ClassVar[str] = "Kingma & Ba 2015, arXiv:1412.6980; torch.optim.Adamax"
 
     name: Literal["adamax"] = "adamax"
@@ -142,6 +156,7 @@ class Nadam(Component):
         "g ← g + λθ;  m, v̂ as in Adam;  μₜ = β₁(1 − ½·0.96^(tψ));  "
         "θ ← θ − η[μₜ₊₁m/(1 − μ₁⋯μₜ₊₁) + (1−μₜ)g/(1 − μ₁⋯μₜ)]/(√v̂ + ε)"
     )
+    note: ClassVar[str] = "ε is added to √v̂, as in torch and Keras."
     source: ClassVar[str] = "Dozat 2016; torch.optim.NAdam"
 
     name: Literal["nadam"] = "nadam"
@@ -158,6 +173,10 @@ class AdamW(Component):
     """Adam with decoupled weight decay."""
 
     formula: ClassVar[str] = "θ ← θ − ηλθ;  then Adam's step without λ in the gradient"
+    note: ClassVar[str] = (
+        "ε is added to √v̂, as in torch; Keras adds it to √v before the correction, so that its ε counts "
+        "as ε/√(1−β₂ᵗ), more in the first steps."
+    )
     source: ClassVar[str] = "Loshchilov & Hutter 2019, arXiv:1711.05101; torch.optim.AdamW"
 
     name: Literal["adamw"] = "adamw"
@@ -176,6 +195,7 @@ class RAdam(Component):
         "g ← g + λθ;  m̂, v as in Adam;  θ ← θ − η·r·m̂·√(1−β₂ᵗ)/(√v + ε) once ρₜ > 5, before that θ ← θ − ηm̂; "
         "ρₜ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ), ρ∞ = 2/(1−β₂) − 1, r² = (ρₜ−4)(ρₜ−2)ρ∞/((ρ∞−4)(ρ∞−2)ρₜ)"
     )
+    note: ClassVar[str] = "ε is added to √v before the correction, as in torch; Keras has no RAdam."
     source: ClassVar[str] = "Liu et al. 2020, arXiv:1908.03265; torch.optim.RAdam"
 
     name: Literal["radam"] = "radam"

@@ -49,6 +49,11 @@ class Tpe(SearchAlgorithm):
         "x maximizing l(x) / g(x) among candidates drawn from l; l, g: densities of the best ⌈√n / 4⌉ and the other "
         "results, multivariate within each group of parameters that occur together"
     )
+    note: ClassVar[str] = (
+        "Proposals come in batches so that stacks are full. On smooth synthetic functions a batch of 16 "
+        "needs many more trials than one proposal at a time; on 12 tables of real networks 20 seeds "
+        "showed no difference. batch: 1 proposes one at a time."
+    )
     source: ClassVar[str] = (
         "Bergstra et al. 2011; multivariate as in Falkner et al. 2018, arXiv:1807.01774; optuna.samplers.TPESampler"
     )

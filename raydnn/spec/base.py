@@ -17,11 +17,13 @@ class Spec(BaseModel):
 class Component(Spec):
     """One choice on an axis (an optimizer, a schedule, ...), known by its `name`.
 
-    A subclass's docstring opens with its one-line meaning; `formula` and `source` complete its page.
+    A subclass's docstring opens with its one-line meaning; `formula`, `note` and `source` complete its page.
     """
 
     name: str
     formula: ClassVar[str] = ""
+    note: ClassVar[str] = ""
+    """What is otherwise in other libraries, or easily taken for something else."""
     source: ClassVar[str] = ""
 
 

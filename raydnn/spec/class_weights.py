@@ -19,6 +19,10 @@ class Balanced(Component):
     """Every class counts the same, however many training examples it has."""
 
     formula: ClassVar[str] = "w_k = n / (K n_k): n examples, n_k of them in class k of K; they average to 1"
+    note: ClassVar[str] = (
+        "The weighted losses of a batch are summed and divided by the number of its examples, as in "
+        "Keras; torch's CrossEntropyLoss(weight=w) divides by the sum of their weights."
+    )
     source: ClassVar[str] = "King & Zeng 2001; sklearn.utils.class_weight"
 
     name: Literal["balanced"] = "balanced"
@@ -28,6 +32,12 @@ class GivenWeights(Component):
     """One weight a class; a list stands for it."""
 
     formula: ClassVar[str] = "L ← w_y L"
+
+    note: ClassVar[str] = (
+        "The weighted losses of a batch are summed and divided by the number of its examples, as in "
+        "Keras; torch's CrossEntropyLoss(weight=w) divides by the sum of their weights. Weights that "
+        "average to 1 leave the size of steps as it is."
+    )
 
     name: Literal["given"] = "given"
     weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1), ListOrTuple] = (

@@ -28,7 +28,13 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 class Training(Spec):
     """All that decides how one network is trained: the part a job and a trial have in common."""
 
-    seed: int = parameter(0, "seed of every random draw: weights, order of batches, dropout", ge=0, lt=2**63)
+    seed: int = parameter(
+        0,
+        "seed of every random draw: weights, order of batches, dropout; all trials of a sweep share it, "
+        "unless its space has seed or search.repeats gives further ones",
+        ge=0,
+        lt=2**63,
+    )
     data: Data = parameter(..., "the data set")
     model: Model = parameter(Mlp(), "the network")
     activation: Activation = parameter(Relu(), "activation of the hidden layers")

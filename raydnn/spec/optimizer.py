@@ -66,6 +66,7 @@ class Muon(Component):
         "V ← μV + (1−μ)G;  W ← W(1 − ηλ) − η·k·NS(V)  (Nesterov: NS((1−μ)G + μV)), NS five Newton–Schulz steps "
         "towards the nearest orthogonal matrix, k = √max(1, fan_out/fan_in)"
     )
+    note: ClassVar[str] = "ε is that of AdamW, for biases and the output layer: added to √v̂, as in torch."
     source: ClassVar[str] = "Jordan et al. 2024, kellerjordan.github.io/posts/muon; torch.optim.Muon"
 
     name: Literal["muon"] = "muon"

@@ -26,10 +26,23 @@ class Regularization(Spec):
     dropout_last_layer_only: bool = parameter(
         False, "dropout and alpha_dropout act on the last hidden layer only"
     )
-    l1: float = parameter(0.0, "λ of the penalty λ Σ|w|", ge=0, search="loguniform(1e-7, 1e-2)")
-    l2: float = parameter(0.0, "λ of the penalty λ/2 Σw²", ge=0, search="loguniform(1e-7, 1e-2)")
+    l1: float = parameter(
+        0.0,
+        "λ of the penalty λ Σ|w| over the weights; the recorded losses leave it out (Keras' have it)",
+        ge=0,
+        search="loguniform(1e-7, 1e-2)",
+    )
+    l2: float = parameter(
+        0.0,
+        "λ of the penalty λ/2 Σw², as sgd's weight_decay (Keras' l2 is λ Σw²); the recorded losses leave it out",
+        ge=0,
+        search="loguniform(1e-7, 1e-2)",
+    )
     elastic_net: float = parameter(
-        0.0, "λ of the penalty λ(β Σ|w| + (1−β)/2 Σw²)", ge=0, search="loguniform(1e-7, 1e-2)"
+        0.0,
+        "λ of the penalty λ(β Σ|w| + (1−β)/2 Σw²); the recorded losses leave it out",
+        ge=0,
+        search="loguniform(1e-7, 1e-2)",
     )
     elastic_net_beta: float = parameter(0.5, "β of elastic_net, from ridge to lasso", ge=0, le=1)
     max_norm: float | None = parameter(
@@ -51,7 +64,8 @@ class Regularization(Spec):
     )
     label_smoothing: float = parameter(
         0.0,
-        "share of a target's probability spread evenly over all classes, in the training loss of a cross-entropy",
+        "share of a target's probability spread evenly over all classes, in the training loss of a cross-entropy; "
+        "train_loss has it, validation_loss has not",
         ge=0,
         lt=1,
         search="uniform(0, 0.2)",

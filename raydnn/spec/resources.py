@@ -9,5 +9,9 @@ class Resources(Spec):
     """Processes, CPUs and GPUs of one training (of one stack, in a sweep)."""
 
     workers: int = parameter(1, "data-parallel processes that share each batch", ge=1)
-    cpus_per_worker: int = parameter(1, "CPU cores, and threads, of each worker", ge=1)
+    cpus_per_worker: int = parameter(
+        1,
+        "CPU cores, and threads, of each worker; other numbers of threads add up in other orders (1e-6 a step)",
+        ge=1,
+    )
     gpus_per_worker: int = parameter(0, "GPUs of each worker", ge=0, le=1)

@@ -163,6 +163,11 @@ class OneCycle(WarmedUp):
         "η from low·η₀ to η₀ in r of the training, back in r, and down to final·η₀ in the rest; "
         "the momentum from high to low, back, and high"
     )
+    note: ClassVar[str] = (
+        "With cycle_momentum the momentum goes between momentum_high and momentum_low, whatever the "
+        "optimizer's own momentum (or β₁) is, also one that a sweep searches: cycle_momentum: false "
+        "leaves it."
+    )
     source: ClassVar[str] = (
         "Smith 2018, arXiv:1803.09820; torch.optim.lr_scheduler.OneCycleLR (three_phase=True)"
     )

@@ -43,7 +43,12 @@ class Search(Spec):
     trials: int | None = parameter(None, "number of configurations; null: the whole grid", ge=1)
     metric: Metric = parameter("validation_loss", "column of `epochs` that ranks trials")
     mode: Mode | None = parameter(None, "direction that is better; null: the metric's own")
-    stack: int = parameter(32, "most trials that are trained in one stack", ge=1)
+    stack: int = parameter(
+        32,
+        "most trials that are trained in one stack; with another number products are the same to the bit where layers "
+        "and batches are multiples of 16, else to 1e-6 a step, which grows where training is chaotic",
+        ge=1,
+    )
     stack_memory_gib: float = parameter(
         4.0, "most memory a stack may take, by estimate; larger trials have smaller stacks", gt=0
     )

@@ -38,6 +38,12 @@ def _keras_adam(spec: Any, p: Tensor, g: Tensor, state: dict[str, Any], t: int) 
     return p - alpha * state["m"] / (state["v"].sqrt() + spec.eps * (1 - spec.beta2**t) ** 0.5)
 
 
+def _keras_adam_as_documented(spec: Any, p: Tensor, g: Tensor, state: dict[str, Any], t: int) -> Tensor:
+    """Without the rescaling of ε by which `_keras_adam` is ours."""
+    eps = spec.eps / (1 - spec.beta2**t) ** 0.5
+    return _keras_adam(spec.model_copy(update={"eps": eps}), p, g, state, t)
+
+
 def _keras_nadam(spec: Any, p: Tensor, g: Tensor, state: dict[str, Any], t: int) -> Tensor:
     now, then = (spec.beta1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
     state["u"] = state.get("u", 1.0) * now
@@ -108,3 +114,30 @@ def test_formulas_of_keras_give_the_same_where_epsilon_does_not_matter(
         expected = theirs(spec, expected, _gradient(expected, step), state, step + 1)
         optimizer.step(ours, _gradient(ours, step))
     assert (ours - expected).norm() / expected.norm() < 1e-6
+
+
+@pytest.mark.usefixtures("double_precision")
+@pytest.mark.parametrize(
+    ("spec", "theirs"),
+    [
+        (Adam(lr=0.02, eps=0.1), _keras_adam_as_documented),
+        (Nadam(lr=0.02, eps=0.1, momentum_decay=1.0), _keras_nadam),
+        (Adamax(lr=0.02, eps=0.1), _keras_adamax),
+        (Adadelta(lr=2.0, eps=0.1), _keras_adadelta),
+        (RmsProp(lr=0.01, eps=0.1), _keras_rmsprop),
+        (Adagrad(lr=0.3, eps=0.1), _keras_adagrad),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_pages_say_where_epsilon_stands_otherwise_in_keras(
+    spec: Any, theirs: Callable[[Any, Tensor, Tensor, dict[str, Any], int], Tensor]
+) -> None:
+    ours, expected, state = START.clone(), START.clone(), dict[str, Any]()
+    optimizer = StackOptimizer([spec], {"0.bias": (SIZE,)}, torch.device("cpu"), torch.float64)
+    optimizer.plan(torch.full((STEPS, 1), spec.lr))
+    for step in range(5):
+        expected = theirs(spec, expected, _gradient(expected, step), state, step + 1)
+        optimizer.step(ours, _gradient(ours, step))
+    same = bool((ours - expected).norm() / expected.norm() < 1e-6)
+    assert "torch" in spec.note
+    assert ("torch and Keras" in spec.note) == same
