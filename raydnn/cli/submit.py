@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,8 +27,9 @@ def submit(
 ) -> None:
     """Run JOB on a cluster as a Ray job: a training, or a sweep if it has `search`.
 
-    The current folder is sent along without .git, data, results and what .gitignore names. The run's id goes
-    to stdout, its log to stderr, and the command ends as the run does; Ctrl-C only stops watching.
+    The current folder is sent along without .git, data, results, what .gitignore names, what may hold secrets
+    (.env, *.key, id_*, .ssh ...) and links that lead out of it. The run's id goes to stdout, its log to stderr,
+    and the command ends as the run does; Ctrl-C only stops watching.
 
     \b
     Example:
@@ -42,7 +44,8 @@ def submit(
     if loaded.job.search is not None:
         build_space(loaded.job, loaded.places)
     run_id = new_run_id(loaded.job.name)
-    cluster = submit_job(job, overrides, loaded, address, run_id, insecure)
+    tell = partial(click.echo, err=True)
+    cluster = submit_job(job, overrides, loaded, address, run_id, insecure, tell)
     click.echo(run_id)
     click.echo(f"submitted to {cluster.url}; {_next_commands(run_id)}", err=True)
     if no_wait:

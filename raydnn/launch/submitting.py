@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +32,7 @@ def submit_job(
     address: str | None,
     run_id: str,
     insecure: bool,
+    tell: Callable[[str], None],
 ) -> Cluster:
     """Send a job and the current folder's code to a cluster, which runs it under `run_id`.
 
@@ -42,6 +43,7 @@ def submit_job(
         address: The head's dashboard; None: what the environment says.
         run_id: The run's id, which is the Ray job's submission id too.
         insecure: Submit even to a cluster beyond loopback that serves anyone.
+        tell: Called with each line on what is sent, before it is.
 
     Returns:
         The cluster that took the job.
@@ -63,7 +65,9 @@ def submit_job(
     try:
         with tempfile.TemporaryDirectory(prefix="raydnn-") as scratch, requests(cluster, run_id):
             archive = Path(scratch) / "folder.zip"
-            pack(folder, archive, needed=files, left_out=_places_of_data(loaded))
+            upload = pack(folder, archive, needed=files, left_out=_places_of_data(loaded))
+            for line in upload.told():
+                tell(line)
             open_client(cluster).submit_job(
                 entrypoint=entrypoint(command, files[0].relative_to(folder), settled, run_id),
                 submission_id=run_id,

@@ -182,7 +182,7 @@ def test_relative_paths_beyond_loopback_are_refused_all_at_once(
     monkeypatch.setattr(submitting, "connect", lambda *_, **__: Cluster("http://10.1.2.3:8265"))
     loaded = load_job("job.yaml", ["data={name: mnist, path: data/mnist}"])
     with pytest.raises(JobError) as refused:
-        submitting.submit_job("job.yaml", [], loaded, None, "r-1", True)
+        submitting.submit_job("job.yaml", [], loaded, None, "r-1", True, print)
     storage, data = str(refused.value).splitlines()
     assert ": storage: 'results' is relative" in storage
     assert data.startswith("command line: data.path: 'data/mnist' is relative")
@@ -194,13 +194,15 @@ def test_a_job_outside_the_current_folder_is_refused(folder: Path, monkeypatch: 
     (folder / "below/child.yaml").write_text("extends: ../job.yaml\nseed: 3\n")
     monkeypatch.chdir(folder / "below")
     with pytest.raises(UsageError, match=r"\.\./job\.yaml: outside the current folder"):
-        submitting.submit_job("../job.yaml", [], load_job("../job.yaml"), None, "r-1", False)
+        submitting.submit_job("../job.yaml", [], load_job("../job.yaml"), None, "r-1", False, print)
     with pytest.raises(UsageError, match=r"job\.yaml: outside the current folder"):
-        submitting.submit_job("child.yaml", [], load_job("child.yaml"), None, "r-1", False)
+        submitting.submit_job("child.yaml", [], load_job("child.yaml"), None, "r-1", False, print)
 
 
 def _submit(head: str, run_id: str, *overrides: str) -> Cluster:
-    return submitting.submit_job("job.yaml", overrides, load_job("job.yaml", overrides), head, run_id, False)
+    return submitting.submit_job(
+        "job.yaml", overrides, load_job("job.yaml", overrides), head, run_id, False, print
+    )
 
 
 def _wait_until_finished(cluster: Cluster, run_id: str) -> None:
