@@ -144,3 +144,16 @@ def _imported_names(tree: ast.AST) -> dict[str, str]:
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_command_line_prints_across_one_border(module: Path) -> None:
+    calls = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Call)
+    }
+    downloading = {"print"} if module.name == "download.py" else set()
+    assert not calls & (
+        {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"} - downloading
+    )

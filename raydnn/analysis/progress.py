@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raydnn.store import files
 from raydnn.store.files import Location
-from raydnn.store.parts import COMPACT_PREFIX, part_entries
+from raydnn.store.parts import part_entries
+from raydnn.store.read import row_numbers
 from raydnn.store.run import Run
 
 
@@ -38,20 +40,17 @@ class Progress:
         Returns:
             The rows of `epochs` that are new, oldest first.
         """
-        first = not self._seen
-        for part in self._new_parts("trials", ["trial_id", "state", "rung"], first):
+        for part in self._new_parts("trials", ["trial_id", "state", "rung"]):
             for row in part.to_pylist():
                 self.states[row["trial_id"]] = row["state"]
                 if row["rung"] is not None:
                     self.highest_rungs[row["trial_id"]] = row["rung"]
         rows = []
-        for part in self._new_parts("epochs", None, first):
-            for row in part.to_pylist():
-                key = (row["trial_id"], row["epoch"])
-                if key not in self.epochs:
-                    self.epochs.add(key)
-                    self._rank(row)
-                    rows.append(row)
+        for part in self._new_parts("epochs", None):
+            for row in self._unseen(part):
+                self.epochs.add((row["trial_id"], row["epoch"]))
+                self._rank(row)
+                rows.append(row)
         return rows
 
     def count(self) -> Mapping[str, int]:
@@ -71,13 +70,21 @@ class Progress:
         if self.best is None or sign * value < sign * self.best[0]:
             self.best = (value, row["trial_id"])
 
-    def _new_parts(self, table: str, columns: list[str] | None, first: bool) -> list[pa.Table]:
-        """The files of a table that have appeared or changed; after the first look compacted ones hold nothing new."""
+    def _unseen(self, part: pa.Table) -> list[dict[str, Any]]:
+        """The rows of epochs not seen before; a compacted file repeats what its parts held, and may hold more."""
+        keys = zip(part["trial_id"].to_pylist(), part["epoch"].to_pylist(), strict=True)
+        places = [place for place, key in enumerate(keys) if key not in self.epochs]
+        if not places:
+            return []
+        rows: list[dict[str, Any]] = part.take(row_numbers(np.array(places, dtype=np.int64))).to_pylist()
+        return rows
+
+    def _new_parts(self, table: str, columns: list[str] | None) -> list[pa.Table]:
+        """The files of a table that have appeared or changed."""
         found = []
         for entry in part_entries(self.run.location, table):
             name = f"{table}/{entry.name}"
-            known = entry.name.startswith(COMPACT_PREFIX) and not first
-            if known or self._seen.get(name) == entry.modified_ns:
+            if self._seen.get(name) == entry.modified_ns:
                 continue
             part = _read(self.run.location / table / entry.name, columns)
             if part is not None:

@@ -9,6 +9,7 @@ import click
 
 from raydnn.cli.options import output_option
 from raydnn.cli.output import print_json, print_table
+from raydnn.cli.terminal import tell
 from raydnn.errors import UsageError, one_of
 
 if TYPE_CHECKING:
@@ -112,11 +113,11 @@ def _print_page(kind: str, name: str, output: str) -> None:
         print_json({"kind": kind, "name": name, **about, "parameters": parameters})
         return
     if output == "table":
-        click.echo(f"{kind}: {name}\n\n{_meaning(cls)}\n")
+        tell(f"{kind}: {name}\n\n{_meaning(cls)}\n")
         for title, text in (("Formula", cls.formula), ("Note", cls.note), ("Source", cls.source)):
             if text:
-                click.echo(f"{title}: {text}")
-        click.echo("Parameters: none" if not rows else "")
+                tell(f"{title}: {text}")
+        tell("Parameters: none" if not rows else "")
     if rows or output == "csv":
         print_table(PARAMETER_COLUMNS, rows, output)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
+from raydnn.cli.terminal import tell
 
 if TYPE_CHECKING:
     from raydnn.analysis.winner import Winner
@@ -50,7 +50,7 @@ def print_course(run: Run, epochs_possible: int) -> None:
         lines.append(f"winner: {best.trial_id}, {run.metric} {best.value:.4g}{chosen(best)}")
         lines += certainty(best, can_confirm=not found.exploits)
     lines.append(f"Parquet: {run.uri}/trials/*.parquet, epochs, events")
-    click.echo("\n" + "\n".join(lines), err=True)
+    tell("\n" + "\n".join(lines), err=True)
 
 
 def chosen(best: Winner) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from raydnn.cli.terminal import tell
 from raydnn.errors import StoreError, UsageError
 
 SCHEMA_FILE = "raydnn.schema.json"
@@ -74,6 +75,6 @@ def init(folder: Path) -> None:
     except OSError as error:
         raise StoreError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
     for path in files:
-        click.echo(f"wrote {path}", err=True)
+        tell(f"wrote {path}", err=True)
     change = "" if folder == Path() else f"cd {folder} && "
-    click.echo(f"next: {change}raydnn train job.yaml    or: {change}raydnn sweep sweep.yaml", err=True)
+    tell(f"next: {change}raydnn train job.yaml    or: {change}raydnn sweep sweep.yaml", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from raydnn.cli.options import output_option, run_argument, run_place, storage_option
+from raydnn.cli.terminal import tell
 
 if TYPE_CHECKING:
     from raydnn.launch.whereabouts import Whereabouts
@@ -46,16 +47,16 @@ def status(run: str | None, address: str | None, storage: str, output: str) -> N
         rows = whereabouts.overview(storage, cluster)
         print_runs(rows, whereabouts.OVERVIEW, output)
         if not rows:
-            click.echo(f"no run in '{storage}'; `--storage` says where runs are", err=True)
+            tell(f"no run in '{storage}'; `--storage` says where runs are", err=True)
         return
     folder, run_id = run_place(run, storage)
     where = whereabouts.find(run_id, folder, address)
     fields, warning = whereabouts.status(where, insist=address is not None)
     if warning:
-        click.echo(warning, err=True)
+        tell(warning, err=True)
     print_run(fields, output)
     for line in whereabouts.advice(where, fields):
-        click.echo(line, err=True)
+        tell(line, err=True)
 
 
 @click.command()
@@ -92,7 +93,7 @@ def logs(
             )
         lines = errors(where.run, trial) if only_errors else _folder_lines(where.run, trial, follow)
         for line in lines:
-            click.echo(line)
+            tell(line)
     else:
         _print_job_log(where, follow)
 
@@ -121,7 +122,7 @@ def stop(run: str, address: str | None, storage: str) -> None:
         driver = where.driver()
         asked = driver is not None and interrupt(driver)
     message = f"asked {run_id} to stop; next: raydnn status {run_id}" if asked else f"{run_id} is not running"
-    click.echo(message, err=True)
+    tell(message, err=True)
 
 
 def _folder_lines(run: Run, trial: str | None, follow: bool) -> Iterator[str]:
@@ -141,6 +142,6 @@ def _print_job_log(where: Whereabouts, follow: bool) -> None:
 
     cluster = where.connect()
     if follow:
-        follow_logs(cluster, where.run_id, lambda line: click.echo(line, nl=False))
+        follow_logs(cluster, where.run_id, lambda line: tell(line, end=""))
     else:
-        click.echo(read_logs(cluster, where.run_id), nl=False)
+        tell(read_logs(cluster, where.run_id), end="")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raydnn.cli.options import Settings, find_run, overrides_argument, pass_settings, storage_option
+from raydnn.cli.terminal import outlast_the_terminal, tell
 from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def launch_options(command: Callable[[Launch], None]) -> Callable[..., None]:
     @storage_option
     @pass_settings
     def with_options(settings: Settings, /, **given: Any) -> None:
+        outlast_the_terminal()
         command(Launch(verbose=settings.verbose, **given))
 
     return update_wrapper(with_options, command)
@@ -130,10 +132,10 @@ def resumable(command: str, run: Run) -> Iterator[None]:
     try:
         yield
     except (InterruptedRunError, ClusterError, StoreError):
-        click.echo(f"resume with: raydnn {command} --resume {run.uri}", err=True)
+        tell(f"resume with: raydnn {command} --resume {run.uri}", err=True)
         raise
     except Exception:
-        click.echo(f"what failed, and where: raydnn logs {run.uri} --errors", err=True)
+        tell(f"what failed, and where: raydnn logs {run.uri} --errors", err=True)
         raise
 
 
@@ -147,4 +149,4 @@ def print_selu_warnings(trials: Sequence[TrialSpec]) -> None:
             broken.setdefault(warning.partition(":")[0], []).append(warning)
     for warnings in broken.values():
         share = f" ({len(warnings)} of {len(trials)} trials)" if len(trials) > 1 else ""
-        click.echo(f"warning: {warnings[0]}{share}", err=True)
+        tell(f"warning: {warnings[0]}{share}", err=True)

@@ -8,13 +8,17 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, TextIO
 
 import click
 
+from raydnn.cli.groups import Group
 from raydnn.cli.options import Settings
-from raydnn.errors import RaydnnError, one_of
+from raydnn.cli.terminal import ReaderGoneError, guarded_streams, open_missing_streams, tell
+from raydnn.errors import RaydnnError
+from raydnn.shell import command
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("raydnn.cli.init:init", "Write a starter job, a sweep over it, and their JSON Schema."),
@@ -40,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Command → where it is and its line in the help; a command's module is imported only when it runs."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are imported when they are called, so that help stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -52,16 +56,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or name the one that was probably meant."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"unknown command '{args[0]}'; {one_of(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
+        found: click.Command = getattr(importlib.import_module(module), attribute)
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -73,7 +69,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
         import raydnn
 
-        click.echo(f"raydnn {raydnn.__version__}")
+        tell(f"raydnn {raydnn.__version__}")
         ctx.exit()
 
 
@@ -109,13 +105,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: What follows `raydnn`; None: the process's own arguments.
     """
-    settings = Settings()
     warnings.showwarning = _show_warning
     leave = _Leave()
     if arguments is None:
         atexit.register(leave)  # the first that registers runs last
+        open_missing_streams()
+    with guarded_streams():
+        leave.code = _run(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(leave.code)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run a command, say what went wrong, and return the exit code."""
+    settings = Settings()
     try:
-        code = raydnn.main(arguments, prog_name="raydnn", standalone_mode=False, obj=settings)
+        code = raydnn.main(list(arguments), prog_name="raydnn", standalone_mode=False, obj=settings)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
@@ -123,15 +127,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _report(_usage_message(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         code = _report("interrupted", 130)
+    except ReaderGoneError:
+        code = 0
     except RaydnnError as error:
         _print_traceback(settings)
         code = _report(str(error), error.exit_code)
     except Exception as error:
         _print_traceback(settings)
-        hint = "" if settings.debug else " (`raydnn --debug ...` shows where)"
+        hint = "" if settings.debug else f" (`{command('--debug', *arguments)}` shows where)"
         code = _report(f"raydnn: unexpected {type(error).__name__}: {error}{hint}", 1)
-    leave.code = code if isinstance(code, int) else 0
-    sys.exit(leave.code)
+    return code if isinstance(code, int) else 0
 
 
 @dataclass
@@ -142,10 +147,10 @@ class _Leave:
 
     def __call__(self) -> None:
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with suppress(
+                OSError, ValueError
+            ):  # its reader has gone, or its disk is full: that has been told
                 stream.flush()
-            except OSError:  # its reader has gone
-                self.code = self.code or 1
         os._exit(self.code)
 
 
@@ -158,11 +163,11 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     if issubclass(category, UserWarning):  # the other categories speak to developers
-        click.echo(f"warning: {message}", err=True)
+        tell(f"warning: {message}", err=True)
 
 
 def _report(message: str, code: int) -> int:
-    click.echo(message, err=True)
+    tell(message, err=True)
     return code
 
 
@@ -176,4 +181,5 @@ def _print_traceback(settings: Settings) -> None:
 def _usage_message(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "raydnn"
-    return f"{path}: {error.format_message()} (see `{path} --help`)"
+    page = command(*path.split()[1:], "--help")
+    return f"{path}: {error.format_message()} (see `{page}`)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -11,14 +12,13 @@ from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import click
+from raydnn.cli.layout import record_lines, table_lines
+from raydnn.cli.terminal import STEERING, harmless, tell
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS = ("table", "json", "csv")
-MOST_RULED = 60
-"""A heading's rule is no longer than this, however wide its column."""
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: str) -> None:
@@ -52,16 +52,22 @@ def print_record(record: Mapping[str, Any], output: str) -> None:
     tables = {name: value for name, value in record.items() if output == "table" and _is_table(value)}
     fields = _flat({name: value for name, value in record.items() if name not in tables})
     shown = [(name, value) for name, value in fields if output == "csv" or value not in (None, {})]
-    print_table(("field", "value"), shown, output)
+    if output == "table":
+        told = [(_printable(name), cell(value)) for name, value in shown]
+        for line in record_lines([("field", "value"), *told], _columns()):
+            tell(line)
+    else:
+        print_table(("field", "value"), shown, output)
     for name, rows in tables.items():
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        click.echo(f"\n{name}")
+        tell(f"\n{name}")
         print_table(columns, [[row.get(column) for column in columns] for row in rows], output)
 
 
 def print_json(value: Any) -> None:
     """Print a value of dicts, lists, strings, numbers and nulls as indented JSON."""
-    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=not _writes_unicode())
+    tell(STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text), exact=True)
 
 
 def _print_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -72,36 +78,17 @@ def _print_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     numeric = [
         all(row[index] is None or _is_number(row[index]) for row in rows) for index in range(len(names))
     ]
-    if sys.stdout.isatty():
-        _print_folded(names, cells, numeric)
-    else:
-        _print_lines(names, cells, numeric)
+    for line in table_lines(names, cells, numeric, _columns()):
+        tell(line)
 
 
-def _print_folded(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    """For a terminal: long cells are folded so that the table fits its width."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name, right in zip(names, numeric, strict=True):
-        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*map(Text, row))
-    Console(file=sys.stdout, highlight=False).print(table)
+def _writes_unicode() -> bool:
+    return (sys.stdout.encoding or "utf-8").lower().replace("_", "-").startswith("utf-")
 
 
-def _print_lines(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    """For a file or a pipe: one line a row, never folded, and without the import of rich."""
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    for row in (names, ["─" * min(width, MOST_RULED) for width in widths], *cells):
-        aligned = (
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        )
-        click.echo("  ".join(aligned).rstrip())
+def _columns() -> int | None:
+    """Columns of the terminal; None for a file or a pipe, where nothing is folded."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _print_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -112,7 +99,7 @@ def _print_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         line = StringIO()
         # the writer quotes a carriage return inside a cell only where line ends have one
         csv.writer(line, lineterminator="\r\n").writerow([_csv_cell(value) for value in row])
-        click.echo(line.getvalue().removesuffix("\r\n"))
+        tell(line.getvalue().removesuffix("\r\n"), exact=True)
 
 
 def _print_json_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -175,7 +162,8 @@ def _is_table(value: Any) -> bool:
 def cell(value: Any) -> str:
     """A value as a table shows it."""
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
+        local = value.astimezone() if value.tzinfo else value  # without a zone no one knows which it is in
+        return local.isoformat(" ", "seconds")
     value = _plain(value)
     if value is None:
         return ""
@@ -192,7 +180,7 @@ def cell(value: Any) -> str:
 
 def _printable(text: str) -> str:
     """The text on one line, without characters that would steer a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    return harmless("".join(" " if char.isspace() else char for char in text))
 
 
 def _is_number(value: Any) -> bool:

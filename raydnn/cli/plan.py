@@ -9,6 +9,7 @@ import click
 
 from raydnn.cli.options import find_run, job_argument, output_option, overrides_argument
 from raydnn.cli.output import print_record
+from raydnn.cli.terminal import tell
 
 if TYPE_CHECKING:
     from raydnn.procedures.plan import Plan
@@ -50,7 +51,7 @@ def plan(job: Path, overrides: tuple[str, ...], slots: int | None, output: str) 
     from raydnn.launch.device import claim_device
     from raydnn.procedures.plan import plan_run
 
-    click.echo("timing a few steps of a stack of each shape ...", err=True)
+    tell("timing a few steps of a stack of each shape ...", err=True)
     given = loaded.job
     expected = plan_run(
         given,

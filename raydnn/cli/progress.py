@@ -9,7 +9,8 @@ from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import click
+from raydnn.cli.layout import wrapped
+from raydnn.cli.terminal import can_erase, columns_of_terminal, fitted, show_live, tell
 
 if TYPE_CHECKING:
     from raydnn.analysis.progress import Progress
@@ -48,7 +49,7 @@ def following(run: Run, show: Callable[[Progress, list[dict[str, Any]], bool], N
 def print_epochs(_progress: Progress, rows: list[dict[str, Any]], _last: bool) -> None:
     """A line an epoch, for one training."""
     for row in rows:
-        click.echo(epoch_line(row), err=True)
+        tell(epoch_line(row), err=True)
 
 
 def epoch_line(row: Mapping[str, Any]) -> str:
@@ -85,12 +86,11 @@ class SweepLine:
         """Show where the sweep is."""
         if self._begun_epochs is None:
             self._begun_epochs = len(progress.epochs)
-        line = self._line(progress)
-        now = monotonic()
-        if sys.stderr.isatty():
-            click.echo(f"\r\033[K{line}", err=True, nl=last)
+        line, now = self._line(progress), monotonic()
+        if can_erase() and not last:
+            show_live(fitted(line, columns_of_terminal() - 1))
         elif line != self._printed and (last or now - self._printed_seconds >= PLAIN_LINE_SECONDS):
-            click.echo(line, err=True)
+            tell("\n".join(wrapped(line, columns_of_terminal())) if sys.stderr.isatty() else line, err=True)
             self._printed, self._printed_seconds = line, now
 
     def _line(self, progress: Progress) -> str:

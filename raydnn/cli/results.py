@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from raydnn.cli.groups import Group
 from raydnn.cli.options import find_run, output_option, run_argument, storage_option
 from raydnn.cli.output import print_arrow, print_record, print_table
+from raydnn.cli.terminal import tell
 
 if TYPE_CHECKING:
     from raydnn.spec.base import Component
@@ -17,15 +19,7 @@ REPLAYED = ("none", "asha", "hyperband", "median")
 """Schedulers that can be replayed; bohb cannot, for it proposes trials of its own."""
 
 
-class InOrder(click.Group):
-    """A group whose help lists the commands in the order in which they are written."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, first written first."""
-        return list(self.commands)
-
-
-@click.group(cls=InOrder)
+@click.group(cls=Group)
 def results() -> None:
     """Read the results of runs, finished or still going; RUN is an id, a run's folder, or `latest`.
 
@@ -51,7 +45,7 @@ def list_command(storage: str, output: str) -> None:
     runs = list_summaries(storage)
     print_runs(runs, RUN_FIELDS, output)
     if not runs:
-        click.echo(f"no run in '{storage}'; `--storage` says where runs are", err=True)
+        tell(f"no run in '{storage}'; `--storage` says where runs are", err=True)
 
 
 @results.command("top")
@@ -78,7 +72,7 @@ def top_command(run: str, number: int, storage: str, output: str) -> None:
     table = top(found, number)
     print_top(table, output)
     if not table.num_rows:
-        click.echo(f"no trial of {found.run_id} has finished yet", err=True)
+        tell(f"no trial of {found.run_id} has finished yet", err=True)
 
 
 @results.command("show")
@@ -158,7 +152,7 @@ def replay_command(
         from raydnn.analysis.replay_plot import plot as draw
 
         draw(sweep, replayed, plot)
-        click.echo(f"drawn: {plot}", err=True)
+        tell(f"drawn: {plot}", err=True)
 
 
 def _scheduler(name: str, eta: float | None, min_epochs: int | None) -> Component:

@@ -10,6 +10,7 @@ import click
 
 from raydnn.cli.options import job_argument, output_option, overrides_argument
 from raydnn.cli.output import print_record, print_table
+from raydnn.cli.terminal import tell
 from raydnn.cli.trials import parts, too_wide
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _print_space(loaded: LoadedJob, sample: int | None, output: str) -> None:
         trials = propose(spanned, job.model_copy(update={"search": search}))
         _print_sample(job, spanned, trials, output)
         if len(trials) < sample and not search.algorithm.ends:
-            click.echo(f"what {search.algorithm.name} tries next depends on the results of these", err=True)
+            tell(f"what {search.algorithm.name} tries next depends on the results of these", err=True)
     elif output == "table":
         _print_tree(spanned)
     else:
@@ -87,14 +88,14 @@ def _print_space(loaded: LoadedJob, sample: int | None, output: str) -> None:
 
 def _print_tree(spanned: Space) -> None:
     for line in spanned.tree():
-        click.echo(line)
+        tell(line)
     if spanned.rules:
-        click.echo()
+        tell()
     for rule in spanned.rules:
-        click.echo(f"rule: {rule}")
+        tell(f"rule: {rule}")
     size = spanned.size()
-    click.echo(f"\nparameters: {len(spanned.parameters)}")
-    click.echo("configurations: " + ("unlimited (a range is continuous)" if size is None else f"{size:,}"))
+    tell(f"\nparameters: {len(spanned.parameters)}")
+    tell("configurations: " + ("unlimited (a range is continuous)" if size is None else f"{size:,}"))
 
 
 def _print_sample(job: Job, spanned: Space, trials: Sequence[TrialSpec], output: str) -> None:
@@ -106,9 +107,9 @@ def _print_sample(job: Job, spanned: Space, trials: Sequence[TrialSpec], output:
     columns = ("number", *(path.removesuffix(".name") for path in paths))
     if output == "table" and too_wide(columns, rows):
         for number, *drawn in rows:
-            click.echo(f"trial {number}")
+            tell(f"trial {number}")
             for part in parts(dict(zip(paths, drawn, strict=True))):
-                click.echo(f"  {part}")
+                tell(f"  {part}")
     else:
         print_table(columns, rows, output)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from raydnn.cli.options import job_argument, overrides_argument
+from raydnn.cli.terminal import outlast_the_terminal, tell
 
 
 @click.command()
@@ -35,6 +36,7 @@ def submit(
     Example:
       raydnn submit jobs/digits-asha.yaml search.trials=100 --address http://127.0.0.1:8265
     """
+    outlast_the_terminal()
     from raydnn.launch.submitting import submit_job
     from raydnn.space.space import build_space
     from raydnn.spec.load import load_job
@@ -44,22 +46,21 @@ def submit(
     if loaded.job.search is not None:
         build_space(loaded.job, loaded.places)
     run_id = new_run_id(loaded.job.name)
-    tell = partial(click.echo, err=True)
-    cluster = submit_job(job, overrides, loaded, address, run_id, insecure, tell)
-    click.echo(run_id)
-    click.echo(f"submitted to {cluster.url}; {_next_commands(run_id)}", err=True)
+    cluster = submit_job(job, overrides, loaded, address, run_id, insecure, partial(tell, err=True))
+    tell(run_id)
+    tell(f"submitted to {cluster.url}; {_next_commands(run_id)}", err=True)
     if no_wait:
         return
 
     from raydnn.launch.job_logs import follow_logs
 
     try:
-        state = follow_logs(cluster, run_id, lambda line: click.echo(line, nl=False, err=True))
+        state = follow_logs(cluster, run_id, lambda line: tell(line, end="", err=True))
     except KeyboardInterrupt:
-        click.echo(f"\nno longer watching; the run goes on. {_next_commands(run_id)}", err=True)
+        tell(f"\nno longer watching; the run goes on. {_next_commands(run_id)}", err=True)
         context.exit(130)
     reason = f": {state.message}" if state.message and state.exit_code else ""
-    click.echo(f"{run_id} {state.status}{reason}", err=True)
+    tell(f"{run_id} {state.status}{reason}", err=True)
     context.exit(state.exit_code)
 
 

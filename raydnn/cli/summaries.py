@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import click
-
 from raydnn.cli.output import print_record, print_table
+from raydnn.cli.terminal import tell
 
 COUNTS = ("pending", "running", "completed", "stopped", "diverged", "failed", "preempted")
 SHORT = ("run_id", "state", "command", "trials", "epochs", "best", "metric", "started_at", "took", "cluster")
@@ -55,9 +54,9 @@ def print_run_with_job(row: Mapping[str, Any]) -> None:
     ran_on = {name: resolved.get(name) for name in ("versions", "git_commit")}
     print_record({**told, "job": job, **ran_on}, "table")
     if resolved.get("space"):
-        click.echo("\nspace")
+        tell("\nspace")
         for line in resolved["space"]:
-            click.echo(f"  {line}")
+            tell(f"  {line}")
 
 
 def condensed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import click
 from raydnn.cli.extending import extension
 from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
 from raydnn.cli.options import find_run
+from raydnn.cli.terminal import tell
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -65,7 +66,7 @@ def sweep(launch: Launch) -> None:
             f"no trial of {run.run_id} came to an end; `raydnn logs {run.uri} --errors` shows why"
         )
     print_course(run, epochs)
-    click.echo(
+    tell(
         f"next: raydnn results show {run.uri} {best['trial_id'][0]}\n"
         f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
         err=True,
@@ -116,9 +117,9 @@ def _search(
     elif launch.extend is not None:
         before = run.resolved()["trials"]
         keep(run, segments, stacks.expected)
-        click.echo(f"run {run.run_id}: extended from {before} to {stacks.expected} trials", err=True)
+        tell(f"run {run.run_id}: extended from {before} to {stacks.expected} trials", err=True)
     first = "" if stacks.over else f", the first {len(trials)}"
-    click.echo(
+    tell(
         f"run {run.run_id}: {stacks.expected} trials{first} in {len(stacks.plans)} stacks, in {run.uri}",
         err=True,
     )

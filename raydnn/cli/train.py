@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
+from raydnn.cli.terminal import tell
 
 
 @click.command()
@@ -39,21 +40,21 @@ def train(launch: Launch) -> None:
         new_id = launch.run_id or new_run_id(given.job.name)
         run = begin(given.job, given.text, new_id, "train", plans, examples=summary.examples)
     for name, shape, count in summary.layers:
-        click.echo(f"  {name:<20} {' x '.join(map(str, shape)):>12} {count:>12,}")
+        tell(f"  {name:<20} {' x '.join(map(str, shape)):>12} {count:>12,}")
     if summary.strategy:
-        click.echo(summary.strategy)
-    click.echo(
+        tell(summary.strategy)
+    tell(
         f"{summary.parameters:,} parameters · {summary.examples['train']:,} training, "
         f"{summary.examples['validation']:,} validation, {summary.examples.get('test', 0):,} test examples · "
         f"{summary.steps_per_epoch:,} steps an epoch"
     )
     print_selu_warnings([trial])
-    click.echo(f"run {run.run_id} in {run.uri}", err=True)
+    tell(f"run {run.run_id} in {run.uri}", err=True)
 
     from raydnn.launch.training import train_run
 
     if ended_stacks(run, plans):
-        click.echo(f"run {run.run_id} has ended; nothing is left to train", err=True)
+        tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
     else:
         with resumable("train", run), following(run, print_epochs), driving(run, plans):
             train_run(run, trial, given.job.resources, launch.address, launch.verbose)
@@ -69,4 +70,4 @@ def train(launch: Launch) -> None:
         raise RaydnnError(
             f"the training {found['state'].lower()}: {found.get('error') or found['stop_reason']}"
         )
-    click.echo(f"\nnext: raydnn results show {run.uri} t00000", err=True)
+    tell(f"\nnext: raydnn results show {run.uri} t00000", err=True)

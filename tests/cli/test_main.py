@@ -141,7 +141,7 @@ def test_no_arguments_print_the_help(cli) -> None:
         (
             ZeroDivisionError("odd"),
             1,
-            "raydnn: unexpected ZeroDivisionError: odd (`raydnn --debug ...` shows where)\n",
+            "raydnn: unexpected ZeroDivisionError: odd (`raydnn --debug train` shows where)\n",
         ),
     ],
 )
