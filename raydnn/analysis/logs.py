@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
+from raydnn.store import files
+from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.run import Run
 
 POLL_SECONDS = 0.5
 
 
-def read_lines(logs: Path, trial_id: str | None = None) -> Iterator[str]:
+def read_lines(logs: Location, trial_id: str | None = None) -> Iterator[str]:
     """Yield the lines of a run's logs, each behind the name of its file.
 
     Args:
@@ -23,7 +25,7 @@ def read_lines(logs: Path, trial_id: str | None = None) -> Iterator[str]:
     return follow_lines(logs, lambda: False, trial_id)
 
 
-def follow_lines(logs: Path, running: Callable[[], bool], trial_id: str | None = None) -> Iterator[str]:
+def follow_lines(logs: Location, running: Callable[[], bool], trial_id: str | None = None) -> Iterator[str]:
     """Yield the lines of a run's logs as they are written, until the run has ended.
 
     Args:
@@ -31,13 +33,15 @@ def follow_lines(logs: Path, running: Callable[[], bool], trial_id: str | None =
         running: Whether the run goes on.
         trial_id: As in `read_lines`.
     """
-    offsets: dict[Path, int] = {}
+    offsets: dict[str, int] = {}
     while True:
         last_pass = not running()
-        for path in sorted(logs.glob("*.log")):
-            for line in _new_lines(path, offsets, last_pass):
-                if trial_id is None or trial_id in line or trial_id in path.name:
-                    yield f"{path.stem}: {line}"
+        for entry in files.list_files(logs):
+            if not entry.name.endswith(".log") or offsets.get(entry.name, 0) == entry.size:
+                continue
+            for line in _new_lines(logs / entry.name, offsets, last_pass):
+                if trial_id is None or trial_id in line or trial_id in entry.name:
+                    yield f"{entry.name.removesuffix('.log')}: {line}"
         if last_pass:
             return
         time.sleep(POLL_SECONDS)
@@ -57,22 +61,20 @@ def errors(run: Run, trial_id: str | None = None) -> Iterator[str]:
             yield from _traceback(run, row)
 
 
-def _new_lines(path: Path, offsets: dict[Path, int], whole: bool) -> list[str]:
+def _new_lines(log: Location, offsets: dict[str, int], whole: bool) -> list[str]:
     """Complete lines since the last call; with `whole` a last line without an end too."""
-    with path.open("rb") as file:
-        file.seek(offsets.get(path, 0))
-        fresh: bytes = file.read()
+    fresh = files.read_bytes(log, offsets.get(log.name, 0))
     if not whole:
         fresh = fresh[: fresh.rfind(b"\n") + 1]
-    offsets[path] = offsets.get(path, 0) + len(fresh)
+    offsets[log.name] = offsets.get(log.name, 0) + len(fresh)
     return str(fresh, "utf-8", "replace").splitlines()
 
 
 def _traceback(run: Run, row: dict[str, Any]) -> list[str]:
-    if row["traceback_path"] is None or not run.location.local:
+    path = PurePosixPath(row["traceback_path"] or "")
+    if not path.parts or path.is_absolute() or ".." in path.parts:
         return []
-    folder = run.local_path().resolve()
-    path = (folder / str(row["traceback_path"])).resolve()
-    if not path.is_relative_to(folder) or not path.is_file():
+    try:
+        return str(files.read_bytes(run.location / str(path)), "utf-8", "replace").splitlines()
+    except FileNotFoundError:
         return []
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()

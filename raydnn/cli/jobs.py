@@ -110,7 +110,7 @@ def stop(run: str, address: str | None, storage: str) -> None:
       raydnn stop latest
     """
     from raydnn.launch import whereabouts
-    from raydnn.launch.driver import interrupt
+    from raydnn.launch.lease import ask_to_stop
 
     folder, run_id = run_place(run, storage)
     where = whereabouts.find(run_id, folder, address)
@@ -120,20 +120,21 @@ def stop(run: str, address: str | None, storage: str) -> None:
         asked = stop_job(where.connect(), run_id)
     else:
         driver = where.driver()
-        asked = driver is not None and interrupt(driver)
+        asked = driver is not None and where.run is not None and ask_to_stop(where.run, driver)
     message = f"asked {run_id} to stop; next: raydnn status {run_id}" if asked else f"{run_id} is not running"
     tell(message, err=True)
 
 
 def _folder_lines(run: Run, trial: str | None, follow: bool) -> Iterator[str]:
     from raydnn.analysis.logs import follow_lines, read_lines
-    from raydnn.launch.driver import find_driver, is_alive
+    from raydnn.launch.driver import find_driver
+    from raydnn.launch.lease import seems_alive
 
     def running() -> bool:
         driver = find_driver(folder)
-        return driver is not None and bool(is_alive(driver))
+        return driver is not None and bool(seems_alive(run, driver))
 
-    folder = run.local_path("logs")
+    folder = run.location / "logs"
     return follow_lines(folder, running, trial) if follow else read_lines(folder, trial)
 
 

@@ -1,20 +1,22 @@
-"""The process that drives a run here: noted in the run's folder, so that another command can stop it."""
+"""The process that drives a run: noted in the run's folder, so that others find it, leave the run to it, or stop it."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import signal
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from raydnn.errors import UsageError
+from raydnn.errors import StoreError
 from raydnn.store import files
-from raydnn.store.files import locate
+from raydnn.store.files import Location
 
-FILE = "driver.json"
+_NOTE = re.compile(r"driver(-[0-9a-f]+)?\.json")
 
 
 @dataclass(frozen=True)
@@ -27,56 +29,88 @@ class Driver:
     """UTC, ISO 8601."""
     start_ticks: int
     """Start of the process since boot, in clock ticks: tells it from a later process with its id."""
+    machine: str = ""
+    """Where its process id means something; empty in notes of earlier versions, where the host says it."""
+    note: str = "driver.json"
+    """Name of the file with its note."""
 
 
-def note_driver(logs: Path) -> None:
-    """Note this process as the driver of a run.
+def note_driver(logs: Location) -> Driver:
+    """Note this process as a driver of a run, in a file of its own.
 
     Args:
         logs: The run's `logs` folder.
+
+    Raises:
+        StoreError: The note cannot be written.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    driver = Driver(os.getpid(), socket.gethostname(), now, _start_ticks(os.getpid()) or 0)
-    scratch = locate(logs.parent / ".tmp")
-    files.write_bytes(locate(logs / FILE), json.dumps(asdict(driver)).encode(), scratch=scratch, private=True)
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    note = f"driver-{secrets.token_hex(4)}.json"
+    driver = Driver(
+        os.getpid(), socket.gethostname(), now, _start_ticks(os.getpid()) or 0, _this_machine(), note
+    )
+    files.make_folder(logs, private=True)
+    renew_note(logs, driver)
+    return driver
 
 
-def find_driver(logs: Path) -> Driver | None:
-    """Return the driver noted in a run's `logs` folder, if there is one."""
-    try:
-        fields = json.loads((logs / FILE).read_bytes())
-        return Driver(
-            int(fields["pid"]), str(fields["host"]), str(fields["started_at"]), int(fields["start_ticks"])
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def renew_note(logs: Location, driver: Driver) -> None:
+    """Write a driver's note, anew where it is there; its file is as old as the last time.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    fields = {name: value for name, value in asdict(driver).items() if name != "note"}
+    scratch = logs.parent / ".tmp"
+    files.write_bytes(logs / driver.note, json.dumps(fields).encode(), scratch=scratch, private=True)
+
+
+def find_drivers(logs: Location) -> list[Driver]:
+    """The drivers noted in a run's `logs` folder, the latest first; a damaged note is none."""
+    names = [entry.name for entry in files.list_files(logs) if _NOTE.fullmatch(entry.name)]
+    found = [driver for name in names if (driver := _read(logs / name)) is not None]
+    return sorted(found, key=lambda driver: driver.started_at, reverse=True)
+
+
+def find_driver(logs: Location) -> Driver | None:
+    """The latest of the drivers noted in a run's `logs` folder."""
+    return next(iter(find_drivers(logs)), None)
 
 
 def is_alive(driver: Driver) -> bool | None:
     """Whether the driver still runs; None when it runs, or ran, on another machine."""
-    if driver.host != socket.gethostname():
+    if (driver.machine or driver.host) not in (_this_machine(), socket.gethostname()):
         return None
     return driver.pid > 1 and _start_ticks(driver.pid) == driver.start_ticks and _is_raydnn(driver.pid)
 
 
-def interrupt(driver: Driver) -> bool:
-    """Stop the driver as Ctrl-C does: it commits what it has and ends.
+def interrupt(driver: Driver) -> None:
+    """Stop a driver on this machine as Ctrl-C does: it commits what it has and ends."""
+    os.kill(driver.pid, signal.SIGINT)
 
-    Returns:
-        Whether it was running.
 
-    Raises:
-        UsageError: It runs on another machine.
-    """
-    alive = is_alive(driver)
-    if alive is None:
-        raise UsageError(
-            f"the run was started on {driver.host}; stop it there (process {driver.pid}), "
-            "or give the --address of its cluster"
+def _read(note: Location) -> Driver | None:
+    try:
+        fields = json.loads(files.read_bytes(note))
+        return Driver(
+            int(fields["pid"]),
+            str(fields["host"]),
+            str(fields["started_at"]),
+            int(fields["start_ticks"]),
+            str(fields.get("machine", "")),
+            note.name,
         )
-    if alive:
-        os.kill(driver.pid, signal.SIGINT)
-    return alive
+    except (OSError, StoreError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _this_machine() -> str:
+    """What is the same for all processes that see one another's ids, and for no others."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _start_ticks(pid: int) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
-from raydnn.launch.driver import find_driver, is_alive, note_driver
+from raydnn.launch.lease import Lease, leased
 from raydnn.search.packing import Stack as Plan
 from raydnn.space.conditional import Assignment
 from raydnn.space.trial import make_trial
@@ -99,20 +98,6 @@ def segment_json(job: Job, trials: int, start: Sequence[Assignment]) -> dict[str
     return {"job": job.model_dump(mode="json"), "trials": trials, "start": list(start)}
 
 
-def check_not_driven(run: Run) -> None:
-    """Refuse a run that another process drives.
-
-    Raises:
-        UsageError: One does.
-    """
-    if run.location.local:
-        other = find_driver(run.local_path("logs"))
-        if other is not None and other.pid != os.getpid() and is_alive(other):
-            raise UsageError(
-                f"run {run.run_id} is still driven by process {other.pid}; `raydnn stop {run.uri}` ends it"
-            )
-
-
 def commit_pending(run: Run, plans: Sequence[Plan]) -> None:
     """Commit the trials of new stacks, all of them waiting."""
     for plan in plans:
@@ -135,16 +120,25 @@ def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
 
     Raises:
         InterruptedRunError: The run was interrupted.
-        UsageError: Another process drives it.
+        UsageError: Another process drives it, or has taken it over.
     """
-    check_not_driven(run)
-    if run.location.local:
-        note_driver(run.local_path("logs"))
-    files.remove_tree(run.scratch)
+    with leased(run) as lease:
+        files.remove_tree(run.scratch)
+        with _in_order(run, plans, lease):
+            yield
+
+
+@contextmanager
+def _in_order(run: Run, plans: Sequence[Plan], lease: Lease) -> Iterator[None]:
+    """Whatever ends this block, the run's trials and files are left as `driving` says."""
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except KeyboardInterrupt:
+        if lease.lost:
+            raise UsageError(
+                f"run {run.run_id} was taken over by another process while this one did not answer"
+            ) from None
         mark(run, plans, state="PREEMPTED", stop_reason="interrupted")
         raise InterruptedRunError("interrupted; everything trained so far is committed") from None
     except Exception as error:

@@ -8,7 +8,8 @@ from typing import Any
 from raydnn.analysis.tables import RUN_FIELDS, list_summaries, summary
 from raydnn.errors import ClusterError, NotFoundError, nearest
 from raydnn.launch.address import Cluster, connect
-from raydnn.launch.driver import Driver, find_driver, is_alive
+from raydnn.launch.driver import Driver, find_driver
+from raydnn.launch.lease import seems_alive
 from raydnn.launch.submissions import recall, recall_all
 from raydnn.store.run import Run, open_run
 
@@ -26,8 +27,13 @@ class Whereabouts:
         return connect(self.address, unauthenticated=True)
 
     def driver(self) -> Driver | None:
-        """The process that drives, or drove, the run from a machine that shares its folder."""
-        return find_driver(self.run.local_path("logs")) if self.run and self.run.location.local else None
+        """The process that drives, or drove, the run."""
+        return find_driver(self.run.location / "logs") if self.run else None
+
+    def alive(self) -> bool | None:
+        """Whether that process lives; None where there is none, or it cannot be seen."""
+        driver = self.driver()
+        return None if driver is None or self.run is None else seems_alive(self.run, driver)
 
 
 def find(run_id: str, storage: str, address: str | None) -> Whereabouts:
@@ -85,13 +91,13 @@ def status(where: Whereabouts, *, insist: bool) -> tuple[dict[str, Any], str | N
             warning = str(error)
     if where.run is not None:
         stored = summary(where.run)
-        state = fields["state"] or local_state(stored, where.driver())
+        state = fields["state"] or local_state(stored, where)
         known = {name: value for name, value in fields.items() if value is not None}
         fields = stored | known | {"state": state, "uri": where.run.uri}
     return fields, warning
 
 
-def local_state(stored: dict[str, Any], driver: Driver | None) -> str:
+def local_state(stored: dict[str, Any], where: Whereabouts) -> str:
     """The state of a run that no cluster's job drives.
 
     RUNNING, FINISHED, FAILED (no trial came to an end), INTERRUPTED (its trials say so), KILLED (its driver is
@@ -99,9 +105,9 @@ def local_state(stored: dict[str, Any], driver: Driver | None) -> str:
 
     Args:
         stored: The run's summary.
-        driver: Its driver, if one was noted.
+        where: The run.
     """
-    alive = is_alive(driver) if driver else None
+    driver, alive = where.driver(), where.alive()
     if alive:
         return "RUNNING"
     if stored["pending"] + stored["running"] or not stored["trials"]:
@@ -146,8 +152,8 @@ def overview(storage: str, cluster: Cluster | None) -> list[dict[str, Any]]:
     for stored in list_summaries(storage):
         run_id = stored["run_id"]
         job = jobs.pop(run_id, None)
-        driver = Whereabouts(run_id, open_run(storage, run_id), None).driver()
-        state = job.status if job else local_state(stored, driver)
+        where = Whereabouts(run_id, open_run(storage, run_id), None)
+        state = job.status if job else local_state(stored, where)
         rows.append({**stored, "state": state, "cluster": url if job else None})
     for job in jobs.values():
         times = {"started_at": job.started_at, "ended_at": job.ended_at}

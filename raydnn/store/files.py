@@ -89,8 +89,12 @@ def locate(text: str | os.PathLike[str]) -> Location:
     return Location(filesystem, path, match["scheme"], match["query"] or "")
 
 
-def read_bytes(location: Location) -> bytes:
-    """Read a whole file.
+def read_bytes(location: Location, start: int = 0) -> bytes:
+    """Read a file.
+
+    Args:
+        location: The file.
+        start: Where to begin, in bytes.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -100,6 +104,8 @@ def read_bytes(location: Location) -> bytes:
         _store_errors(location, "read", passing=(FileNotFoundError,)),
         location.filesystem.open_input_file(location.path) as stream,
     ):
+        if start:
+            stream.seek(start)
         return bytes(stream.read())
 
 

@@ -116,10 +116,8 @@ def remove_stack_checkpoints(folder: Location) -> None:
 
 def _remove(folder: Location) -> None:
     # The manifest goes first, so that what is left after a crash is no checkpoint.
-    for name in (MANIFEST, FACTS, TENSORS):
-        files.remove(folder / name)
-    files.remove_folder(folder / ".tmp")
-    files.remove_folder(folder)
+    files.remove(folder / MANIFEST)
+    files.remove_tree(folder)
 
 
 def _epoch_name(epoch: int) -> str:

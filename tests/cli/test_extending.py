@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from raydnn.errors import RaydnnError
+from raydnn.launch.driver import note_driver
 from raydnn.store.commit import commit_trials
+from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import open_run
 
@@ -143,8 +145,9 @@ def test_an_unknown_run_and_a_training_cannot_be_extended(cli: Any, monkeypatch:
 
 @pytest.mark.usefixtures("begun")
 def test_a_run_that_is_driven_cannot_be_extended(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raydnn.launch.runs.is_alive", lambda _driver: True)
-    monkeypatch.setattr("raydnn.launch.runs.os.getpid", lambda: 0)
+    note_driver(locate("results/old/logs"))
+    monkeypatch.setattr("raydnn.launch.lease._is_mine", lambda _driver: False)
+    monkeypatch.setattr("raydnn.launch.lease.is_alive", lambda _driver: True)
     outcome = cli("sweep", "--extend", "old", "search.trials=+1")
     assert (outcome.code, "is still driven by process" in outcome.err) == (2, True)
 

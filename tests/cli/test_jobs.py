@@ -28,8 +28,9 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 from raydnn.launch.driver import note_driver
+from raydnn.store.files import locate
 logs = Path(sys.argv[1])
-note_driver(logs)
+note_driver(locate(logs))
 print("noted", flush=True)
 try:
     time.sleep(60)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from raydnn.errors import UsageError
-from raydnn.launch.driver import FILE, find_driver, interrupt, is_alive
+from raydnn.launch.driver import find_driver, interrupt, is_alive
+from raydnn.store.files import locate
 
 DRIVER = """
 import signal, sys, time
-from pathlib import Path
 from raydnn.launch.driver import note_driver
-note_driver(Path(sys.argv[1]))
+from raydnn.store.files import locate
+note_driver(locate(sys.argv[1]))
 signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
 print("noted", flush=True)
 time.sleep(60)
@@ -36,54 +36,68 @@ def driver(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_interrupts_the_driver_once(driver: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    found = find_driver(tmp_path)
+def note(folder: Path) -> Path:
+    (found,) = folder.glob("driver*.json")
+    return found
+
+
+def test_interrupts_the_driver(driver: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    found = find_driver(locate(tmp_path))
     assert found is not None
     assert found.pid == driver.pid
-    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+    assert note(tmp_path).stat().st_mode & 0o777 == 0o600
     assert is_alive(found)
-    assert interrupt(found)
+    interrupt(found)
     assert driver.wait(10) == 7
     assert is_alive(found) is False
-    assert interrupt(found) is False
 
 
-def test_a_later_process_with_its_id_is_left_alone(driver: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    fields = json.loads((tmp_path / FILE).read_text())
-    (tmp_path / FILE).write_text(json.dumps({**fields, "start_ticks": fields["start_ticks"] - 1}))
-    found = find_driver(tmp_path)
+def test_a_later_process_with_its_id_is_another(driver: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    fields = json.loads(note(tmp_path).read_text())
+    note(tmp_path).write_text(json.dumps({**fields, "start_ticks": fields["start_ticks"] - 1}))
+    found = find_driver(locate(tmp_path))
     assert found is not None
-    assert interrupt(found) is False
+    assert is_alive(found) is False
     assert driver.poll() is None
 
 
-def test_another_machine_is_named(driver: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    fields = json.loads((tmp_path / FILE).read_text())
-    (tmp_path / FILE).write_text(json.dumps({**fields, "host": "node-7"}))
-    found = find_driver(tmp_path)
+@pytest.mark.parametrize("changed", [{"machine": "another"}, {"machine": "", "host": "node-7"}])
+def test_a_process_of_another_machine_cannot_be_seen(
+    driver: subprocess.Popen[bytes], tmp_path: Path, changed: dict[str, str]
+) -> None:
+    fields = json.loads(note(tmp_path).read_text())
+    note(tmp_path).write_text(json.dumps(fields | changed))
+    found = find_driver(locate(tmp_path))
     assert found is not None
+    assert found.pid == driver.pid
     assert is_alive(found) is None
-    with pytest.raises(UsageError, match="node-7"):
-        interrupt(found)
+
+
+def test_a_note_of_an_earlier_version_is_found(driver: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    fields = json.loads(note(tmp_path).read_text())
+    del fields["machine"]
+    note(tmp_path).rename(tmp_path / "driver.json").write_text(json.dumps(fields))
+    found = find_driver(locate(tmp_path))
+    assert found is not None
+    assert (found.pid, is_alive(found)) == (driver.pid, True)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"pid": "x"}'])
 def test_a_damaged_note_is_no_driver(tmp_path: Path, text: str) -> None:
-    assert find_driver(tmp_path) is None
-    (tmp_path / FILE).write_text(text)
-    assert find_driver(tmp_path) is None
+    assert find_driver(locate(tmp_path)) is None
+    (tmp_path / "driver-0a.json").write_text(text)
+    assert find_driver(locate(tmp_path)) is None
 
 
-def test_a_process_that_is_not_raydnn_is_left_alone(tmp_path: Path) -> None:
+def test_a_process_that_is_not_raydnn_is_no_driver(tmp_path: Path) -> None:
     sleeper = subprocess.Popen(["sleep", "60"])
     try:
         ticks = int(Path(f"/proc/{sleeper.pid}/stat").read_text().rpartition(")")[2].split()[19])
-        note = {"pid": sleeper.pid, "host": os.uname().nodename, "started_at": "", "start_ticks": ticks}
-        (tmp_path / FILE).write_text(json.dumps(note))
-        found = find_driver(tmp_path)
+        fields = {"pid": sleeper.pid, "host": os.uname().nodename, "started_at": "", "start_ticks": ticks}
+        (tmp_path / "driver.json").write_text(json.dumps(fields))
+        found = find_driver(locate(tmp_path))
         assert found is not None
-        assert interrupt(found) is False
-        assert sleeper.poll() is None
+        assert is_alive(found) is False
     finally:
         sleeper.send_signal(signal.SIGKILL)
         sleeper.wait()

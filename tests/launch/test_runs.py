@@ -14,7 +14,7 @@ import pytest
 
 from raydnn.cli.main import main
 from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
-from raydnn.launch.driver import FILE, note_driver
+from raydnn.launch.driver import find_drivers, note_driver
 from raydnn.launch.runs import begin, driving, ended_stacks, ray_files
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.job import Job
@@ -128,10 +128,11 @@ def test_an_error_is_not_hidden_by_a_store_that_takes_no_marks(run: Run, plans: 
 
 
 def test_a_run_has_one_driver(run: Run, plans: list[Plan]) -> None:
-    logs = run.local_path("logs")
-    waiting = "import sys, time; from pathlib import Path; from raydnn.launch.driver import note_driver; "
-    waiting += "note_driver(Path(sys.argv[1])); print(flush=True); time.sleep(60)"
-    command = [sys.executable, "-c", waiting, str(logs)]
+    logs = run.location / "logs"
+    waiting = "import sys, time; from raydnn.store.files import locate; "
+    waiting += "from raydnn.launch.driver import note_driver; "
+    waiting += "note_driver(locate(sys.argv[1])); print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", waiting, logs.uri]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
@@ -140,7 +141,8 @@ def test_a_run_has_one_driver(run: Run, plans: list[Plan]) -> None:
         assert set(states(run).values()) == {"PENDING"}
         other.kill()
     with driving(run, plans):
-        assert json.loads((logs / FILE).read_text())["pid"] == os.getpid()
+        assert [driver.pid for driver in find_drivers(logs)] == [os.getpid()]
+    assert find_drivers(logs) == []
     note_driver(logs)
     with driving(run, plans):
         pass
