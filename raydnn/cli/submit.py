@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -46,8 +45,11 @@ def submit(
     if loaded.job.search is not None:
         build_space(loaded.job, loaded.places)
     run_id = new_run_id(loaded.job.name)
-    cluster = submit_job(job, overrides, loaded, address, run_id, insecure, partial(tell, err=True))
-    tell(run_id)
+    sent: list[str] = []
+    cluster = submit_job(job, overrides, loaded, address, run_id, insecure, sent.append)
+    tell(run_id)  # the first of all lines, also where a script reads both streams as one
+    for line in sent:
+        tell(line, err=True)
     tell(f"submitted to {cluster.url}; {_next_commands(run_id)}", err=True)
     if no_wait:
         return

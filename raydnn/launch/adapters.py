@@ -73,8 +73,10 @@ class StackScheduler(FIFOScheduler):
             self._turns.ended(stack)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Note that a stack has failed for good; one that will start again has not ended."""
-        if not trial.should_recover():
+        """Note that a stack has failed for good, or will start again."""
+        if trial.should_recover():
+            self._turns.lost(trial.config["stack"])
+        else:
             self._leaving.discard(trial.config["stack"])
             self._turns.ended(trial.config["stack"])
 
@@ -87,14 +89,18 @@ class Silence(TrialProgressCallback):
 
 
 class StackCallback(Callback):
-    """Notes when stacks start, give way, go on, start again after a failure, and fail."""
+    """Notes when stacks start, give way, go on, start again after a failure, and fail; sees to their room."""
 
     def __init__(self, events: EventLog, turns: Turns) -> None:
         self._events, self._turns = events, turns
 
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Machines may have been lost meanwhile."""
+        self._turns.make_room()
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A stack starts, for the first time or again."""
-        self._note("resumed" if self._turns.resumes(trial.config["stack"]) else "started", trial)
+        self._note("resumed" if self._turns.started(trial.config["stack"]) else "started", trial)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A stack's Tune trial ends; one that gave way will go on."""

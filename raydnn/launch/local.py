@@ -149,15 +149,22 @@ def slots(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> int:
     Raises:
         ClusterError: Not even one; the message names what is needed and what there is.
     """
-    need = per_worker(resources)
-    places = sum(int(min(node.get(name, 0) // amount for name, amount in need.items())) for node in nodes)
-    if places < resources.workers:
+    found = places(resources, nodes)
+    if found == 0:
+        need = per_worker(resources)
         there = "; ".join(_amounts({name: node.get(name, 0) for name in need}) for node in nodes) or "nothing"
         raise ClusterError(
             f"one training does not fit: {resources.workers} worker(s) with {_amounts(need)} each are needed, "
             f"there is {there} (see `resources` in the job)"
         )
-    return places // resources.workers
+    return found
+
+
+def places(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many trainings some machines can run side by side; 0 where not even one fits."""
+    need = per_worker(resources)
+    workers = sum(int(min(node.get(name, 0) // amount for name, amount in need.items())) for node in nodes)
+    return workers // resources.workers
 
 
 def per_worker(resources: Resources) -> dict[str, float]:

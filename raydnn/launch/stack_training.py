@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from socket import gethostname
 from typing import Any
 
 import torch
@@ -45,7 +46,12 @@ def train_stack(
     A failure of the training itself is in the store and would only happen again, so Tune is not told of it;
     Tune starts a stack again when its process dies.
     """
-    run = run_at(locate(run_uri))
+    try:
+        run = run_at(locate(run_uri))
+    except StoreError as error:
+        # As below; a machine that joined gets here where it does not share the storage.
+        tune.report({"stack": config["stack"], "error": StoreError(f"node {gethostname()}: {error}")})
+        return
     plan = handed_out(run.run_id, config["stack"])
 
     def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict] | None:

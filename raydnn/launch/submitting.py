@@ -43,7 +43,7 @@ def submit_job(
         address: The head's dashboard; None: what the environment says.
         run_id: The run's id, which is the Ray job's submission id too.
         insecure: Submit even to a cluster beyond loopback that serves anyone.
-        tell: Called with each line on what is sent, before it is.
+        tell: Called with each line on what is sent.
 
     Returns:
         The cluster that took the job.

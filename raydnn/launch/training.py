@@ -10,6 +10,7 @@ from raydnn.errors import RaydnnError
 from raydnn.launch.device import claim_device
 from raydnn.launch.failures import innermost, our_error
 from raydnn.launch.local import cluster_nodes, prepare_environment, ray_running, slots
+from raydnn.launch.machines import Machines, data_paths
 from raydnn.launch.runs import ray_files
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.resources import Resources
@@ -39,6 +40,8 @@ def train_run(run: Run, trial: TrialSpec, resources: Resources, address: str | N
 
     Raises:
         ClusterError: The cluster cannot be reached or is too small.
+        StoreError: A machine of it does not see the storage.
+        DataError: A machine of it does not see the data.
         RaydnnError: The training failed.
     """
     config = {
@@ -52,6 +55,8 @@ def train_run(run: Run, trial: TrialSpec, resources: Resources, address: str | N
         return
     with ray_running(address, verbose, resources.workers * resources.cpus_per_worker):
         slots(resources, cluster_nodes())
+        if address is not None:
+            Machines(run, data_paths([trial.data])).check()
         _fit(run, config, resources, workers=resources.workers)
 
 

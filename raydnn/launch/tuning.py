@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
@@ -15,8 +15,10 @@ from raydnn.launch.failures import our_error
 from raydnn.launch.handing import hand_out, take_back
 from raydnn.launch.importing import collector_resting
 from raydnn.launch.judging import Judging, Noted, ray_scheduler
-from raydnn.launch.local import PRELOADED, cluster_nodes, per_worker, ray_running, slots
+from raydnn.launch.local import PRELOADED, cluster_nodes, per_worker, ray_running
+from raydnn.launch.machines import Machines, data_paths
 from raydnn.launch.population import RayPopulation, ray_population
+from raydnn.launch.room import Room
 from raydnn.launch.runs import ended_stacks, ray_files
 from raydnn.launch.schedulers import RayScheduler
 from raydnn.launch.spread import note_spread
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 MAX_FAILURES = 3
 """How often a stack whose process died is taken up again from its checkpoint."""
+MOST_AT_ONCE = 100_000
+"""More stacks than any cluster trains at once."""
 
 
 def sweep_run(
@@ -64,6 +68,8 @@ def sweep_run(
 
     Raises:
         ClusterError: The cluster cannot be reached or is too small for one stack.
+        StoreError: A machine of it does not see the storage.
+        DataError: A machine of it does not see the data.
     """
     if not all_ended(run, stacks):
         if ahead is not None:
@@ -73,10 +79,11 @@ def sweep_run(
         most = len(stacks.plans) if stacks.over else stacks.expected
         cpus = most * jobs[0].resources.cpus_per_worker
         with ray_running(address, verbose, cpus, PRELOADED, ahead):
+            nodes = cluster_nodes if address is None else _checked(run, stacks, prepared)
             scheduler = None
             while scheduler != stacks.scheduler and not all_ended(run, stacks):
                 scheduler = stacks.scheduler
-                search_on_ray(run, jobs[scheduler], stacks, prepared, embedded=address is None)
+                search_on_ray(run, jobs[scheduler], stacks, prepared, nodes, embedded=address is None)
     job = jobs[-1]
     assert job.search is not None
     if isinstance(job.search.algorithm, Pbt):
@@ -84,6 +91,14 @@ def sweep_run(
             # Kept so far, because the members of other stacks could copy them.
             files.remove_tree(states_of(run, plan.number))
     note_spread(run, stacks.plans)
+
+
+def _checked(run: Run, stacks: Stacks, prepared: Prepared | None) -> Machines:
+    """The machines of a cluster, all of which see the run and the data that is not handed to them."""
+    specs = [trial.data for plan in stacks.plans for _, trial in plan.trials]
+    machines = Machines(run, data_paths(spec for spec in specs if not prepared or spec != prepared.spec))
+    machines.check()
+    return machines
 
 
 def all_ended(run: Run, stacks: Stacks) -> bool:
@@ -95,7 +110,13 @@ def all_ended(run: Run, stacks: Stacks) -> bool:
 
 
 def search_on_ray(
-    run: Run, job: Job, stacks: Stacks, prepared: Prepared | None = None, *, embedded: bool = False
+    run: Run,
+    job: Job,
+    stacks: Stacks,
+    prepared: Prepared | None = None,
+    nodes: Callable[[], Sequence[Mapping[str, float]]] = cluster_nodes,
+    *,
+    embedded: bool = False,
 ) -> None:
     """Train the stacks of a sweep that have not ended, on the Ray that is connected, to where its scheduler changes.
 
@@ -104,6 +125,7 @@ def search_on_ray(
         job: The job whose scheduler judges the last generation.
         stacks: Its stacks.
         prepared: A data set, for the stacks that train on it.
+        nodes: Gives what each machine has that may train them.
         embedded: Whether Ray was started by this process.
 
     Raises:
@@ -114,7 +136,7 @@ def search_on_ray(
     plans = stacks.plans
     done = ended_stacks(run, plans)
     events = EventLog(run)
-    room = slots(job.resources, cluster_nodes())
+    room = Room(job.resources, nodes)
     todo = [plan for plan in plans if plan.number not in done]
     judging: Judging | None = None
     number = stacks.scheduler
@@ -153,7 +175,7 @@ def search_on_ray(
         )
     hand_out(run.run_id, todo)
     with idle_processes_used() if embedded else nullcontext():
-        _tune(run, job, turns, room, scheduler, events, prepared)
+        _tune(run, job, turns, scheduler, events, prepared)
     events.commit()
     forget(run.run_id)
     take_back(run.run_id)
@@ -163,12 +185,11 @@ def _tune(
     run: Run,
     job: Job,
     turns: Turns,
-    room: int,
     scheduler: RayScheduler | None,
     events: EventLog,
     prepared: Prepared | None,
 ) -> None:
-    """Let Ray Tune train the stacks in their turn, `room` at once."""
+    """Let Ray Tune train the stacks in their turn."""
     from ray import tune
 
     from raydnn.launch.adapters import Silence, StackCallback, StackScheduler, StackSearcher
@@ -195,9 +216,8 @@ def _tune(
             search_alg=StackSearcher(turns),
             scheduler=StackScheduler(turns),
             num_samples=-1,  # as many as the searcher hands out
-            # No more than fit at once: a stack that must start again then always finds its slot, and those
-            # that wait for its verdicts cannot hold it up.
-            max_concurrent_trials=room,
+            # Turns hand out no more than fit at once; this is also how many Tune starts at a time.
+            max_concurrent_trials=MOST_AT_ONCE,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

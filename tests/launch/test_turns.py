@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from raydnn.launch.judging import Judging, Noted, ray_scheduler
 from raydnn.launch.population import RayPopulation
 from raydnn.launch.tuning import _noted_verdicts, _replay
-from raydnn.launch.turns import Turns
+from raydnn.launch.turns import PATIENCE_SECONDS, Turns
 from raydnn.search.packing import Stack as Plan
 from raydnn.space.space import build_space
 from raydnn.space.trial import make_trial
@@ -105,7 +105,12 @@ class Sim:
         begun = self.sweep.plans[: self.begun]
         todo = [plan.number for plans in begun for plan in plans if plan.number not in self.over]
         self.turns = Turns(
-            todo, self.slots, self.follow, lambda: self.begun == len(self.sweep.plans), self.ask, self.publish
+            todo,
+            lambda: self.slots,
+            self.follow,
+            lambda: self.begun == len(self.sweep.plans),
+            self.ask,
+            self.publish,
         )
         self.judging = self.turns.judging = Judging(scheduler, self.events, self.noted, self.turns.answer)
         if self.run is None:
@@ -113,6 +118,7 @@ class Sim:
         else:
             _replay(self.run, begun, self.over, scheduler, self.judging, METRIC)
         self.training: set[int] = set()
+        self.lost: list[int] = []
 
     def scheduler(self) -> Any:
         given = self.sweep.scheduler
@@ -140,19 +146,36 @@ class Sim:
 
     def step(self) -> bool:
         """Let something happen; False when the sweep is over."""
-        while len(self.training) < self.slots and (number := self.turns.next()) is not None:
-            assert number not in self.training
-            self.training.add(number)
-            begins = number not in self.stacks
-            stack = self.stacks.setdefault(number, Stack([n for n, _ in self.plans[number].trials]))
-            if not begins:
-                self.tell(number, stack)
+        self.turns.make_room()
+        while self.lost and len(self.training) < self.slots:
+            self.start(self.lost.pop(0))
+        while (number := self.turns.next()) is not None:
+            assert len(self.training) + len(self.lost) < self.slots
+            self.start(number)
         able = [n for n in sorted(self.training) if not self.stacks[n].waits or self.answered(n)]
         if not able:
             assert self.turns.finished, f"stall: {self.stacks}"
             return False
         self.go(self.rng.choice(able))
         return True
+
+    def start(self, number: int) -> None:
+        """A stack gets a process; one that was trained before tells its last results again."""
+        assert number not in self.training
+        self.training.add(number)
+        self.turns.started(number)
+        begins = number not in self.stacks
+        stack = self.stacks.setdefault(number, Stack([n for n, _ in self.plans[number].trials]))
+        if not begins:
+            self.tell(number, stack)
+
+    def lose(self, slots: int) -> None:
+        """Machines are lost, with what they train, down to some slots."""
+        self.slots = slots
+        for number in self.rng.sample(sorted(self.training), max(len(self.training) - slots, 0)):
+            self.training.remove(number)
+            self.lost.append(number)
+            self.turns.lost(number)
 
     def answered(self, number: int) -> bool:
         return (number, self.stacks[number].epoch) in self.kv
@@ -267,6 +290,86 @@ def test_no_number_of_slots_stalls_or_changes_a_verdict(sweep: Sweep, slots: int
     assert many.gave_way == 0
     assert Sim(sweep, slots, rng).finish() == expected
     assert Sim(sweep, 1, rng).finish() == expected
+
+
+@settings(max_examples=70, deadline=2000)
+@given(
+    sweeps(),
+    st.lists(st.tuples(st.integers(1, 12), st.integers(1, 8)), min_size=1, max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_machines_that_are_lost_and_join_stall_nothing_and_change_no_verdict(
+    sweep: Sweep, courses: list[tuple[int, int]], rng: Random
+) -> None:
+    sim = Sim(sweep, 8, rng)
+    for steps, slots in courses:
+        for _ in range(steps):
+            if not sim.step():
+                break
+        sim.lose(slots)
+    assert sim.finish() == Sim(sweep, 1000, rng).finish()
+
+
+def one_by_one(scheduler: Mapping[str, Any], stacks: int, slots: int) -> Sim:
+    """A sweep of nine epochs whose stacks have a trial each, the first one the best."""
+    values = {(n, epoch): float(n) for n in range(stacks) for epoch in range(1, 10)}
+    return Sim(Sweep(scheduler, 9, (tuple((n,) for n in range(stacks)),), values, {}, {}), slots, Random(0))
+
+
+@pytest.mark.parametrize("name", ["asha", "median", "hyperband", "bohb"])
+def test_the_only_slot_left_goes_to_the_stack_that_the_waiting_one_waits_for(name: str) -> None:
+    """Two stacks on two machines: stack 1 waits at its rung for stack 0, whose machine is lost."""
+    sim = one_by_one({"name": name}, 2, 2)
+    sim.start(sim.turns.next() or 0)
+    sim.start(sim.turns.next() or 0)
+    sim.go(1)
+    sim.training.remove(0)
+    sim.lost.append(0)
+    sim.slots = 1
+    sim.turns.lost(0)
+    assert sim.kv == {(1, sim.stacks[1].epoch): None}
+    sim.go(1)
+    assert sim.training == set()
+    assert sim.turns.next() is None  # the slot is the lost one's
+    sim.finish()
+    assert sim.over == {0, 1}
+
+
+def test_a_stack_that_was_lost_while_it_waited_is_not_counted_on_to_give_way() -> None:
+    sim = one_by_one({"name": "bohb"}, 4, 4)
+    for _ in range(4):
+        sim.start(sim.turns.next() or 0)
+    for stack in (0, 1, 2):
+        sim.go(stack)
+    for stack in (0, 3):
+        sim.training.remove(stack)
+        sim.lost.append(stack)
+    sim.slots = 2
+    sim.turns.lost(0)
+    sim.turns.lost(3)
+    assert {stack for stack, _ in sim.kv} == {1, 2}
+
+
+def test_a_stack_that_finds_no_slot_for_long_is_given_one() -> None:
+    """Somebody else's work takes what is counted as a slot."""
+    sim = one_by_one({"name": "bohb"}, 2, 2)
+    now = [0.0]
+    sim.turns._clock = lambda: now[0]
+    sim.start(sim.turns.next() or 0)
+    assert sim.turns.next() == 1
+    sim.go(0)
+    sim.turns.make_room()
+    assert sim.kv == {}
+    now[0] = 1.1 * PATIENCE_SECONDS
+    sim.turns.make_room()
+    assert sim.kv == {(0, sim.stacks[0].epoch): None}
+
+
+def test_machines_that_join_get_stacks_at_the_next_turn() -> None:
+    sim = one_by_one({"name": "asha"}, 6, 2)
+    assert [sim.turns.next() for _ in range(3)] == [0, 1, None]
+    sim.slots = 5
+    assert [sim.turns.next() for _ in range(4)] == [2, 3, 4, None]
 
 
 @settings(max_examples=25, deadline=2000)
