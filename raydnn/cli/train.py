@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
+from raydnn.cli.launching import (
+    Launch,
+    begun_or_resumed,
+    launch_options,
+    print_selu_warnings,
+    resumable,
+    retry,
+)
 from raydnn.cli.terminal import tell
 
 
@@ -13,7 +20,8 @@ from raydnn.cli.terminal import tell
 def train(launch: Launch) -> None:
     """Train one network as JOB says; KEY=VALUE overrides a field of it.
 
-    With --resume no JOB is needed: the run has it. --storage says where that run is.
+    With --resume no JOB is needed: the run has it. --storage says where that run is. A training whose own code
+    failed stays FAILED, unless --retry-failed asks for it again.
 
     \b
     Example:
@@ -53,11 +61,14 @@ def train(launch: Launch) -> None:
 
     from raydnn.launch.training import train_run
 
-    if ended_stacks(run, plans):
+    if ended_stacks(run, plans) and not launch.retry_failed:
         tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
     else:
         with resumable("train", run), following(run, print_epochs), driving(run, plans):
-            train_run(run, trial, given.job.resources, launch.address, launch.verbose)
+            if launch.retry_failed:
+                retry(run, [plans])
+            if not ended_stacks(run, plans):
+                train_run(run, trial, given.job.resources, launch.address, launch.verbose)
 
     from raydnn.analysis.tables import show
 

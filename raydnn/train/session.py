@@ -23,6 +23,7 @@ from raydnn.train.early_stopping import has_converged, should_stop
 from raydnn.train.evaluation import evaluate
 from raydnn.train.exploit import below, exploit
 from raydnn.train.loop import flat, train
+from raydnn.train.machinery import is_of_machinery
 from raydnn.train.member import MUST_BE_FINITE, Member, State
 from raydnn.train.parts import cut
 from raydnn.train.process import fit_for_training
@@ -74,6 +75,8 @@ def run_stack(
         # Not the training's fault: it goes on from its last checkpoint once the store can be written.
         raise
     except Exception as error:
+        if is_of_machinery(error):
+            raise
         session.record.note_failure(error)
         session.abandon("FAILED", "error")
         raise
