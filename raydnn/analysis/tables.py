@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -90,13 +90,14 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
         For a run: its `summary`, `uri`, `resolved` (resolved.json) and, for a sweep, its `winner` with its
         interval. For a trial: every column of `trials` that is not null, `p_` columns gathered under `parameters`
         and `m_` columns under `metrics`, its rows of `epochs` under `epochs_table`, and those of `layers` for the
-        last epoch that has any under `layers_table`.
+        last epoch that has any under `layers_table`. For both, what the data call `columns` and `classes`.
 
     Raises:
         NotFoundError: The run has no such trial; the message names the nearest.
     """
     if trial_id is None:
-        told = {**summary(run), "uri": run.uri, "resolved": run.resolved()}
+        resolved = run.resolved()
+        told = {**summary(run), "uri": run.uri, "resolved": resolved, **_names(resolved)}
         best = winner(run) if told["command"] == "sweep" else None
         return told if best is None else {**told, "winner": asdict(best)}
     trials = read(run.location, "trials")
@@ -112,10 +113,20 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
         **{name: value for name, value in given.items() if not name.startswith(("p_", "m_"))},
         "parameters": _with_prefix(given, "p_"),
         "metrics": _with_prefix(given, "m_"),
+        **_names(run.resolved()),
         "epochs_table": epochs,
         "layers_table": sorted(
             (row for row in layers if row["epoch"] == last), key=lambda row: int(row["depth"])
         ),
+    }
+
+
+def _names(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """What the data call the columns, and the classes with their numbers."""
+    columns, classes = resolved.get("columns"), resolved.get("classes")
+    return {
+        **({"columns": columns} if columns else {}),
+        **({"classes": [{"number": n, "name": name} for n, name in enumerate(classes)]} if classes else {}),
     }
 
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raydnn.cli.launching import (
-    Launch,
-    begun_or_resumed,
-    launch_options,
-    print_selu_warnings,
-    resumable,
-    retry,
-)
+from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
 from raydnn.cli.terminal import tell
 
 
@@ -20,8 +13,7 @@ from raydnn.cli.terminal import tell
 def train(launch: Launch) -> None:
     """Train one network as JOB says; KEY=VALUE overrides a field of it.
 
-    With --resume no JOB is needed: the run has it. --storage says where that run is. A training whose own code
-    failed stays FAILED, unless --retry-failed asks for it again.
+    With --resume no JOB is needed: the run has it. --storage says where that run is.
 
     \b
     Example:
@@ -46,7 +38,9 @@ def train(launch: Launch) -> None:
     plans = [Stack(0, ((0, trial),))]
     if run is None:
         new_id = launch.run_id or new_run_id(given.job.name)
-        run = begin(given.job, given.text, new_id, "train", plans, examples=summary.examples)
+        run = begin(
+            given.job, given.text, new_id, "train", plans, examples=summary.examples, names=summary.names
+        )
     for name, shape, count in summary.layers:
         tell(f"  {name:<20} {' x '.join(map(str, shape)):>12} {count:>12,}")
     if summary.strategy:
@@ -61,14 +55,11 @@ def train(launch: Launch) -> None:
 
     from raydnn.launch.training import train_run
 
-    if ended_stacks(run, plans) and not launch.retry_failed:
+    if ended_stacks(run, plans):
         tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
     else:
         with resumable("train", run), following(run, print_epochs), driving(run, plans):
-            if launch.retry_failed:
-                retry(run, [plans])
-            if not ended_stacks(run, plans):
-                train_run(run, trial, given.job.resources, launch.address, launch.verbose)
+            train_run(run, trial, given.job.resources, launch.address, launch.verbose)
 
     from raydnn.analysis.tables import show
 

@@ -24,7 +24,6 @@ from raydnn.spec.resources import Resources
 from raydnn.store.files import locate
 from raydnn.store.run import run_at
 from raydnn.train.loop import flat
-from raydnn.train.machinery import is_of_machinery
 from raydnn.train.member import Member
 from raydnn.train.session import flat_dataset, run_stack
 from raydnn.train.verdict import Verdict
@@ -87,8 +86,6 @@ def train_stack(
     except (ClusterError, StoreError) as error:
         # It ends the sweep: another start would find the same disk or device.
         tune.report({"stack": plan.number, "error": error})
-    except Exception as error:
-        if is_of_machinery(error):
-            raise
+    except Exception:
         # run_stack has noted the failure and its traceback in the store.
         return

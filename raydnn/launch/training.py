@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import count
 from typing import Any
 
-from raydnn.errors import ClusterError, RaydnnError
+from raydnn.errors import RaydnnError
 from raydnn.launch.device import claim_device
-from raydnn.launch.failures import described, innermost, is_rays, of_user, our_error
+from raydnn.launch.failures import innermost, our_error
 from raydnn.launch.local import cluster_nodes, prepare_environment, ray_running, slots
 from raydnn.launch.machines import Machines, data_paths
 from raydnn.launch.runs import ray_files
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.resources import Resources
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import locate
-from raydnn.store.read import read
+from raydnn.store.files import first_line, locate
 from raydnn.store.run import Run, run_at
 from raydnn.train.member import Member
 from raydnn.train.session import run_stack
@@ -25,7 +23,7 @@ from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
 
 MAX_FAILURES = 3
-"""How often a training whose worker died is taken up again from its checkpoint before it has trained an epoch more."""
+"""How often a training whose worker died is taken up again from its checkpoint."""
 
 
 def train_run(run: Run, trial: TrialSpec, resources: Resources, address: str | None, verbose: bool) -> None:
@@ -41,7 +39,7 @@ def train_run(run: Run, trial: TrialSpec, resources: Resources, address: str | N
         verbose: Whether Ray may print.
 
     Raises:
-        ClusterError: The cluster cannot be reached or is too small, or workers were lost too often.
+        ClusterError: The cluster cannot be reached or is too small.
         StoreError: A machine of it does not see the storage.
         DataError: A machine of it does not see the data.
         RaydnnError: The training failed.
@@ -74,44 +72,27 @@ def _fit(run: Run, config: dict[str, Any], resources: Resources, workers: int) -
     per_worker = {"CPU": float(resources.cpus_per_worker)}
     if resources.gpus_per_worker:
         per_worker["GPU"] = float(resources.gpus_per_worker)
-    for start in count():
-        trainer = TorchTrainer(
-            _worker,
-            train_loop_config=config,
-            scaling_config=ScalingConfig(
-                num_workers=workers, use_gpu=resources.gpus_per_worker > 0, resources_per_worker=per_worker
-            ),
-            run_config=RunConfig(
-                name=f"train-{start}",
-                storage_path=ray_files(run).uri,
-                failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=1),
-            ),
-            torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
-        )
-        # Ray Train's own handler swallows Ctrl-C; here it ends the run like any other.
-        trainer._register_sigint_handler = lambda _controller: None
-        before = _epochs(run)
-        try:
-            trainer.fit()
-        except TrainingFailedError as error:
-            failure = _failure(error)
-            if not isinstance(failure, ClusterError) or _epochs(run) == before:
-                raise failure from error
-        else:
-            return
-
-
-def _failure(error: Exception) -> RaydnnError:
-    """Why a training failed: it is a ClusterError unless the training itself is to blame."""
-    failures = list(getattr(error, "worker_failures", {}).values())
-    lost = next(filter(is_rays, map(innermost, failures)), error)
-    of_ray = ClusterError(f"Ray lost the training, which is not to blame: {described(lost)}")
-    return our_error(error) or of_user(failures) or of_ray
-
-
-def _epochs(run: Run) -> int:
-    """Epochs that the training has committed."""
-    return max(read(run.location, "epochs", ["epoch"])["epoch"].to_pylist(), default=0)
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config=config,
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=resources.gpus_per_worker > 0, resources_per_worker=per_worker
+        ),
+        run_config=RunConfig(
+            name="train",
+            storage_path=ray_files(run).uri,
+            failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=1),
+        ),
+        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
+    )
+    # Ray Train's own handler swallows Ctrl-C; here it ends the run like any other.
+    trainer._register_sigint_handler = lambda _controller: None
+    try:
+        trainer.fit()
+    except TrainingFailedError as error:
+        reason = innermost(error)
+        told = RaydnnError(f"the training failed: {type(reason).__name__}: {first_line(reason)}")
+        raise our_error(error) or told from error
 
 
 def _worker(config: dict[str, Any]) -> None:

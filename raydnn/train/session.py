@@ -23,7 +23,6 @@ from raydnn.train.early_stopping import has_converged, should_stop
 from raydnn.train.evaluation import evaluate
 from raydnn.train.exploit import below, exploit
 from raydnn.train.loop import flat, train
-from raydnn.train.machinery import is_of_machinery
 from raydnn.train.member import MUST_BE_FINITE, Member, State
 from raydnn.train.parts import cut
 from raydnn.train.process import fit_for_training
@@ -75,8 +74,6 @@ def run_stack(
         # Not the training's fault: it goes on from its last checkpoint once the store can be written.
         raise
     except Exception as error:
-        if is_of_machinery(error):
-            raise
         session.record.note_failure(error)
         session.abandon("FAILED", "error")
         raise
@@ -243,7 +240,7 @@ class _Session:
                 member.test["accuracy"] = accuracy[position].item()
             tensors = stack.member_parameters(position)
             tensors |= {f"scaling.{name}": t for name, t in dataset.scaling.tensors().items()}
-            facts = {"features": list(dataset.features), "outputs": stack.outputs}
+            facts = {"features": list(dataset.features), "outputs": stack.outputs, **dataset.names()}
             self.record.save_member(member, tensors, facts)
 
     def commit_trials(self) -> None:

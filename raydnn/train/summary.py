@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, prod
+from typing import Any
 
 from raydnn.data.augment import check_images
 from raydnn.data.load import load_dataset
@@ -27,6 +28,8 @@ class Summary:
     steps_per_epoch: int
     examples: dict[str, int]
     """Part of the data → number of its examples."""
+    names: dict[str, list[Any]]
+    """What the data call `classes` and `columns`."""
 
 
 def summarize(trial: TrialSpec) -> Summary:
@@ -50,4 +53,5 @@ def summarize(trial: TrialSpec) -> Summary:
         layout.count,
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         dataset.examples,
+        dataset.names(),
     )

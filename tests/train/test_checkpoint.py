@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from raydnn.train.checkpoint import (
     TENSORS,
     load_checkpoint,
     load_stack_checkpoint,
-    newest_epoch,
     remove_stack_checkpoints,
     save_checkpoint,
     save_stack_checkpoint,
@@ -127,16 +125,3 @@ def test_a_damaged_newer_state_is_named_and_leaves_the_older_one(folder: Locatio
         saved = load_stack_checkpoint(folder)
     assert saved is not None
     assert saved[1] == {"epoch": 3}
-
-
-def test_saving_costs_as_much_after_many_epochs_as_after_few(object_store: Any) -> None:
-    folder = object_store.location / "checkpoints" / "stack-00000"
-    costs = []
-    for epoch in range(1, 9):
-        before = object_store.calls.total()
-        save_stack_checkpoint(folder, epoch, TENSOR, FACT)
-        costs.append(object_store.calls.total() - before)
-    assert len(set(costs[1:])) == 1, costs
-    assert newest_epoch(folder) == 8
-    remove_stack_checkpoints(folder)
-    assert load_stack_checkpoint(folder) is None
