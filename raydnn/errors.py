@@ -27,6 +27,25 @@ class RaydnnError(Exception):
     exit_code = 1
 
 
+class UserCodeError(RaydnnError):
+    """The user's own code raised an error, or gave what cannot be used (exit code 1)."""
+
+    def __init__(self, message: str, error_type: str = "UserCodeError") -> None:
+        super().__init__(message, error_type)
+        self.error_type = error_type
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class HungError(RaydnnError):
+    """A training did no step for longer than it may; it goes on from its last checkpoint (exit code 1)."""
+
+
+class Interrupt(KeyboardInterrupt):
+    """A signal asked this process to stop."""
+
+
 class JobError(RaydnnError):
     """A job file or its overrides are wrong; holds every problem found (exit code 2)."""
 

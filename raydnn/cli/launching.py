@@ -13,7 +13,7 @@ import click
 
 from raydnn.cli.options import Settings, find_run, overrides_argument, pass_settings, storage_option
 from raydnn.cli.terminal import outlast_the_terminal, tell
-from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
+from raydnn.errors import ClusterError, HungError, InterruptedRunError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from raydnn.spec.job import Job
@@ -131,7 +131,7 @@ def resumable(command: str, run: Run) -> Iterator[None]:
     """Say how to go on with a run that is interrupted or loses its cluster or its disk, or where a failure is told."""
     try:
         yield
-    except (InterruptedRunError, ClusterError, StoreError):
+    except (InterruptedRunError, ClusterError, HungError, StoreError):
         tell(f"resume with: raydnn {command} --resume {run.uri}", err=True)
         raise
     except Exception:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
-from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
+from raydnn.errors import ClusterError, HungError, Interrupt, InterruptedRunError, StoreError, UsageError
 from raydnn.launch.lease import Lease, leased
 from raydnn.search.packing import Stack as Plan
 from raydnn.space.conditional import Assignment
@@ -134,7 +134,8 @@ def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
 @contextmanager
 def _in_order(run: Run, plans: Sequence[Plan], lease: Lease) -> Iterator[None]:
     """Whatever ends this block, the run's trials and files are left as `driving` says."""
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    # Ctrl-C, too, is told from a KeyboardInterrupt that the user's code raises.
+    previous = {each: signal.signal(each, _interrupt) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     except KeyboardInterrupt:
@@ -145,14 +146,14 @@ def _in_order(run: Run, plans: Sequence[Plan], lease: Lease) -> Iterator[None]:
         mark(run, plans, state="PREEMPTED", stop_reason="interrupted")
         raise InterruptedRunError("interrupted; everything trained so far is committed") from None
     except Exception as error:
-        elsewhere = isinstance(error, ClusterError | StoreError)
+        elsewhere = isinstance(error, ClusterError | HungError | StoreError)
         # What is full or broken may not take the marks either; the error is what the user must see.
         with suppress(StoreError):
             mark(
                 run,
                 plans,
                 state="PREEMPTED" if elsewhere else "FAILED",
-                error_type=type(error).__name__,
+                error_type=getattr(error, "error_type", type(error).__name__),
                 error=str(error).split("\n", 1)[0],
             )
         raise
@@ -160,7 +161,8 @@ def _in_order(run: Run, plans: Sequence[Plan], lease: Lease) -> Iterator[None]:
         mark(run, plans, **DIED)
         compact(run)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
         with suppress(StoreError):
             files.remove_tree(run.scratch)
 
@@ -191,7 +193,7 @@ def ended_stacks(run: Run, plans: Sequence[Plan]) -> set[int]:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Interrupt
 
 
 def _git_commit() -> str | None:

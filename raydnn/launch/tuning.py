@@ -214,7 +214,7 @@ def _tune(
         tune.with_resources(trainable, bundle),
         tune_config=tune.TuneConfig(
             search_alg=StackSearcher(turns),
-            scheduler=StackScheduler(turns),
+            scheduler=StackScheduler(turns, events),
             num_samples=-1,  # as many as the searcher hands out
             # Turns hand out no more than fit at once; this is also how many Tune starts at a time.
             max_concurrent_trials=MOST_AT_ONCE,

@@ -154,7 +154,11 @@ class Tune:
             "copied_after": scheduler.rungs if isinstance(scheduler, RayPopulation) else (),
             "prepared": prepared,
         }
-        searcher, told, noted = StackSearcher(turns), StackScheduler(turns), StackCallback(events, turns)
+        searcher, told, noted = (
+            StackSearcher(turns),
+            StackScheduler(turns, events),
+            StackCallback(events, turns),
+        )
         running = 0
         while True:
             while running < room and isinstance(config := searcher.suggest(""), dict):
