@@ -17,7 +17,7 @@ class Resources(Spec):
     gpus_per_worker: int = parameter(0, "GPUs of each worker", ge=0, le=1)
     timeout_seconds: float = parameter(
         300.0,
-        "a worker that does no step for so long is hung: its stacks go to the run's logs, and it starts again from its "
-        "last checkpoint; a silence that is usual for the training, or somebody's debugging, is none",
+        "seconds without a step after which a worker counts as hung, unless such silence is usual for it: where it "
+        "stands goes to the run's logs, and it starts again from its last checkpoint",
         gt=0,
     )
