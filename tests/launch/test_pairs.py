@@ -138,7 +138,6 @@ class Tune:
         run: Run,
         job: Job,
         turns: Turns,
-        room: int,
         scheduler: RayScheduler | None,
         events: EventLog,
         prepared: None,
@@ -161,7 +160,7 @@ class Tune:
         )
         running = 0
         while True:
-            while running < room and isinstance(config := searcher.suggest(""), dict):
+            while isinstance(config := searcher.suggest(""), dict):
                 trial = SimpleNamespace(config=config)
                 noted.on_trial_start(0, [], trial)
                 threading.Thread(target=self._train, args=(trial, options), daemon=True).start()
