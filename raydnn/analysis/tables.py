@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from raydnn.analysis.configurations import COLUMNS, has_seeds, ranked
+from raydnn.analysis.vanished import vanished
 from raydnn.analysis.winner import winner
 from raydnn.errors import NotFoundError, StoreError, nearest
+from raydnn.store.files import locate
 from raydnn.store.read import read, row_numbers
-from raydnn.store.run import Run, list_runs, open_run
+from raydnn.store.run import Run, runs_of
 from raydnn.store.tables import FLOAT64, INT32, STATES
 
 RUN_FIELDS = (
@@ -32,13 +34,13 @@ _SUMMARY = (*COLUMNS, "epochs", "started_at", "ended_at")
 def list_summaries(storage: str) -> list[dict[str, Any]]:
     """All runs of a storage, newest first, each with RUN_FIELDS: trials by state, epochs, the best trial.
 
-    A run whose resolved.json is damaged is left out with a warning that names it.
+    A run whose resolved.json is damaged is left out with a warning that names it, and so is a run's copy.
     """
     rows = []
-    for run_id in list_runs(storage):
+    for run in runs_of(locate(storage)):
         try:
-            run = open_run(storage, run_id)
             rows.append(summary(run))
+            _tell_vanished(run)
         except StoreError as error:
             warnings.warn(str(error), stacklevel=2)
     return rows
@@ -95,6 +97,7 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
     Raises:
         NotFoundError: The run has no such trial; the message names the nearest.
     """
+    _tell_vanished(run)
     if trial_id is None:
         resolved = run.resolved()
         told = {**summary(run), "uri": run.uri, "resolved": resolved, **_names(resolved)}
@@ -155,6 +158,11 @@ def summary(run: Run) -> dict[str, Any]:
         "started_at": min(started, default=None),
         "ended_at": None if running else max(ended, default=None),
     }
+
+
+def _tell_vanished(run: Run) -> None:
+    for each in vanished(run):
+        warnings.warn(each, stacklevel=3)
 
 
 def _rows_of(run: Run, table: str, trial_id: str) -> list[dict[str, Any]]:

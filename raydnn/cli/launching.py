@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raydnn.cli.options import Settings, find_run, overrides_argument, pass_settings, storage_option
+from raydnn.cli.resuming import check_resumable
 from raydnn.cli.terminal import outlast_the_terminal, tell
 from raydnn.errors import ClusterError, HungError, InterruptedRunError, StoreError, UsageError
 
@@ -100,6 +101,7 @@ def begun_or_resumed(
             raise UsageError(f"raydnn {command}: JOB is missing; give a job file, or --resume RUN{or_extend}")
         return Given(loaded.job, loaded.text, loaded), None
     run = find_run(launch.resume, launch.storage if loaded is None else loaded.job.storage)
+    check_resumable(run)
     job = job_of(run, command)
     if loaded is not None and loaded.job != job:
         fields = [name for name in Job.model_fields if getattr(loaded.job, name) != getattr(job, name)]
@@ -116,14 +118,10 @@ def job_of(run: Run, command: str) -> Job:
     Raises:
         UsageError: The run is of another command.
     """
-    from raydnn.spec.job import Job
-
-    resolved = run.resolved()
-    if resolved["command"] != command:
-        raise UsageError(
-            f"run {run.run_id} is a {resolved['command']}; go on with `raydnn {resolved['command']}`"
-        )
-    return Job.model_validate(resolved["job"])
+    own = run.resolved().get("command")
+    if own is not None and own != command:
+        raise UsageError(f"run {run.run_id} is a {own}; go on with `raydnn {own}`")
+    return run.job()
 
 
 @contextmanager

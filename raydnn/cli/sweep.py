@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from raydnn.cli.extending import extension
-from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
+from raydnn.cli.launching import (
+    Launch,
+    begun_or_resumed,
+    launch_options,
+    print_selu_warnings,
+    resumable,
+)
 from raydnn.cli.options import find_run
+from raydnn.cli.resuming import id_of_new
 from raydnn.cli.terminal import tell
 
 if TYPE_CHECKING:
@@ -99,7 +106,6 @@ def _search(
         from raydnn.launch.stacks import Stacks
         from raydnn.launch.tuning import sweep_run
         from raydnn.search.algorithms import chained
-        from raydnn.store.run import new_run_id
         from raydnn.train.parts import stack_limit
 
     job = segments[-1].job
@@ -111,7 +117,7 @@ def _search(
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     prepared = prepare(job.data, dataset)
     if run is None:
-        new_id, space = launch.run_id or new_run_id(job.name), segments[0].space.tree()
+        new_id, space = id_of_new(launch.run_id, job), segments[0].space.tree()
         start = segments[0].start
         of_data = dataset.examples, dataset.names()
         run = begin(job, text, new_id, "sweep", stacks.plans, space, stacks.expected, start, *of_data)

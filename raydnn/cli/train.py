@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
+from raydnn.cli.resuming import id_of_new
 from raydnn.cli.terminal import tell
 
 
@@ -28,7 +29,6 @@ def train(launch: Launch) -> None:
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
     from raydnn.spec.trial import trial_of_job
-    from raydnn.store.run import new_run_id
     from raydnn.train.summary import summarize
 
     given, run = begun_or_resumed("train", launch, require_training)
@@ -37,7 +37,7 @@ def train(launch: Launch) -> None:
     summary = summarize(trial)
     plans = [Stack(0, ((0, trial),))]
     if run is None:
-        new_id = launch.run_id or new_run_id(given.job.name)
+        new_id = id_of_new(launch.run_id, given.job)
         run = begin(
             given.job, given.text, new_id, "train", plans, examples=summary.examples, names=summary.names
         )
@@ -55,10 +55,10 @@ def train(launch: Launch) -> None:
 
     from raydnn.launch.training import train_run
 
-    if ended_stacks(run, plans):
-        tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
-    else:
-        with resumable("train", run), following(run, print_epochs), driving(run, plans):
+    with resumable("train", run), following(run, print_epochs), driving(run, plans):
+        if ended_stacks(run, plans):
+            tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
+        else:
             train_run(run, trial, given.job.resources, launch.address, launch.verbose)
 
     from raydnn.analysis.tables import show

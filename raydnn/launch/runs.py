@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
 from raydnn.errors import ClusterError, HungError, Interrupt, InterruptedRunError, StoreError, UsageError
+from raydnn.launch.fingerprints import fingerprints, versions
 from raydnn.launch.lease import Lease, leased
 from raydnn.search.packing import Stack as Plan
 from raydnn.space.conditional import Assignment
@@ -26,7 +25,6 @@ from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
 from raydnn.train.member import trial_id
 
-_PACKAGES = ("raydnn", "ray", "torch", "pyarrow", "numpy", "pydantic", "optuna", "cmaes")
 DIED = {
     "state": "FAILED",
     "error_type": "WorkerDied",
@@ -76,12 +74,11 @@ def begin(
         **(names or {}),
         "trials": expected or sum(len(plan.trials) for plan in plans),
         **({"segments": [_first_segment(job, plans, start)]} if job.search else {}),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "versions": versions(),
+        "fingerprints": fingerprints(job),
         "git_commit": _git_commit(),
     }
-    run = create_run(job.storage, run_id, job_text, resolved)
-    commit_pending(run, plans)
-    return run
+    return create_run(job.storage, run_id, job_text, resolved, lambda run: commit_pending(run, plans))
 
 
 def _first_segment(job: Job, plans: Sequence[Plan], start: Sequence[Assignment]) -> dict[str, Any]:
@@ -182,7 +179,9 @@ def mark(run: Run, plans: Sequence[Plan], **state: Any) -> None:
         if any(row["state"] not in ENDED for row in of_stack):
             changed = [{**row, **state} if row["state"] not in ENDED else row for row in of_stack]
             attempt = next_attempt(run, plan.number)
-            commit_trials(run, plan.number, attempt, [{**row, "attempts": None} for row in changed])
+            commit_trials(
+                run, plan.number, attempt, [{**row, "run_id": None, "attempts": None} for row in changed]
+            )
 
 
 def ended_stacks(run: Run, plans: Sequence[Plan]) -> set[int]:

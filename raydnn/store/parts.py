@@ -19,6 +19,7 @@ from raydnn.store.tables import columns_of, empty_table, table_named
 
 COMPACT_PREFIX = "compact-"
 DAMAGED_FOLDER = "damaged"
+RUN_ID = b"raydnn.run_id"
 _STACK_PART = re.compile(r"(?:^|\.)stack-(\d+)\.a(\d+)\.")
 _TRIES = 5
 _READERS = 8
@@ -66,6 +67,18 @@ def part_entries(run: Location, table: str) -> list[Entry]:
     return [entry for entry in files.list_files(run / table) if entry.name.endswith(".parquet")]
 
 
+def id_of_files(run: Location) -> str | None:
+    """The run's id as its first readable file says; None where there is none."""
+    for entry in part_entries(run, "trials"):
+        try:
+            content = pq.read_schema(pa.BufferReader(_content(run / "trials" / entry.name) or b""))
+        except (pa.ArrowException, OSError, ValueError):
+            continue
+        told = (content.metadata or {}).get(RUN_ID)
+        return None if told is None else str(told.decode())
+    return None
+
+
 def read_parts(run: Location, table: str, columns: Sequence[str] | None = None) -> list[Part]:
     """Read every file of a table; a damaged one is set aside with a warning that names it.
 
@@ -84,7 +97,7 @@ def read_parts(run: Location, table: str, columns: Sequence[str] | None = None) 
         # Files only vanish after a file that holds their rows has appeared, so one look that
         # sees neither must be followed by another.
         if None not in contents and _compacted(before) == _compacted(part_entries(run, table)):
-            wanted = _wanted(table, columns)
+            wanted = wanted_columns(table, columns)
             parts = [_part(run, table, wanted, *pair) for pair in zip(before, contents, strict=True)]
             return [part for part in parts if part is not None]
     raise StoreError(f"{run / table} is compacted again and again while it is read")
@@ -101,7 +114,7 @@ def _compacted(entries: list[Entry]) -> set[str]:
     return {entry.name for entry in entries if entry.name.startswith(COMPACT_PREFIX)}
 
 
-def _wanted(table: str, columns: Sequence[str] | None) -> pa.Schema:
+def wanted_columns(table: str, columns: Sequence[str] | None) -> pa.Schema:
     """The columns that are read, in the table's order."""
     definition, every = table_named(table), columns_of(table)
     if columns is None:
@@ -113,18 +126,18 @@ def _wanted(table: str, columns: Sequence[str] | None) -> pa.Schema:
 def _part(run: Location, table: str, wanted: pa.Schema, entry: Entry, data: bytes | None) -> Part | None:
     location = run / table / entry.name
     try:
-        return Part(entry, _decode(data or b"", table, wanted))
+        return Part(entry, decode(data or b"", table, wanted))
     except ValueError:
         # On some file systems a file that is replaced while it is read comes out mixed: look again.
         again = _content(location)
     try:
-        return Part(entry, _decode(again or b"", table, wanted))
+        return Part(entry, decode(again or b"", table, wanted))
     except ValueError as error:
         warnings.warn(_set_aside(run, table, entry.name, str(error)), DamagedFileWarning, stacklevel=2)
         return None
 
 
-def _decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
+def decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
     """Read a part's bytes; ValueError says what is wrong with them."""
     if broken(data):
         raise ValueError("its bytes do not match its seal")

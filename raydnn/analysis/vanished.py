@@ -1,0 +1,68 @@
+"""Rows that a run once had and has no more: its files were lost or set aside as damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raydnn.store.read import read
+from raydnn.store.run import Run
+
+_TOLD = 3
+"""Trials that a message names."""
+
+
+def vanished(run: Run) -> list[str]:
+    """What a run's tables lack, a sentence a table; nothing where they are whole.
+
+    Trials have no gap in their numbers, a trial has each epoch up to the last one, and as many as its own row says;
+    events have no gap in their sequence. What was lost behind the last row known is not seen.
+
+    Raises:
+        StoreError: A file cannot be read.
+    """
+    trials = read(run.location, "trials", ["trial_id", "number", "epochs"])
+    epochs = read(run.location, "epochs", ["trial_id", "epoch"])
+    events = read(run.location, "events", ["sequence"])
+    numbers = [number for number in trials["number"].to_pylist() if number is not None]
+    lacking = {
+        "trials": _missing_numbers(numbers),
+        "epochs": lacking_epochs(trials, epochs),
+        "events": (pc.max(events["sequence"]).as_py() or 0) - events.num_rows,
+    }
+    told = []
+    if lacking["trials"]:
+        told.append(f"{_names([f't{number:05d}' for number in lacking['trials']])} of its `trials` are gone")
+    if lacking["epochs"]:
+        count = sum(lacking["epochs"].values())
+        told.append(
+            f"{count} row{'s'[: count != 1]} of `epochs` are gone, of {_names(list(lacking['epochs']))}"
+        )
+    if lacking["events"]:
+        told.append(f"{lacking['events']} of its `events` are gone")
+    return [f"run {run.run_id}: {each}; the files that held them are missing or damaged" for each in told]
+
+
+def lacking_epochs(trials: pa.Table, epochs: pa.Table) -> Mapping[str, int]:
+    """Trial id → how many of its epochs the table lacks, of the trials that lack any."""
+    expected = {
+        row["trial_id"]: row["epochs"] or 0 for row in trials.select(["trial_id", "epochs"]).to_pylist()
+    }
+    there = epochs.group_by("trial_id").aggregate([("epoch", "max"), ("epoch", "count")])
+    counts = dict.fromkeys(expected, 0)
+    for row in there.to_pylist():
+        trial_id = row["trial_id"]
+        counts[trial_id] = row["epoch_count"]
+        expected[trial_id] = max(expected.get(trial_id, 0), row["epoch_max"])
+    return {each: expected[each] - counts[each] for each in sorted(expected) if expected[each] > counts[each]}
+
+
+def _missing_numbers(numbers: Sequence[int]) -> list[int]:
+    return sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers))
+
+
+def _names(trial_ids: Sequence[str]) -> str:
+    more = f" and {len(trial_ids) - _TOLD} others" if len(trial_ids) > _TOLD else ""
+    return ", ".join(trial_ids[:_TOLD]) + more
