@@ -26,20 +26,17 @@ def vanished(run: Run) -> list[str]:
     trials = read(run.location, "trials", ["trial_id", "number", "epochs"])
     epochs = read(run.location, "epochs", ["trial_id", "epoch"])
     events = read(run.location, "events", ["sequence"])
-    numbers = [number for number in trials["number"].to_pylist() if number is not None]
     lacking = {
-        "trials": _missing_numbers(numbers),
+        "trials": _lacking_trials(trials, epochs),
         "epochs": lacking_epochs(trials, epochs),
         "events": (pc.max(events["sequence"]).as_py() or 0) - events.num_rows,
     }
     told = []
     if lacking["trials"]:
-        told.append(f"{_names([f't{number:05d}' for number in lacking['trials']])} of its `trials` are gone")
+        told.append(f"{_names(lacking['trials'])} of its `trials` are gone")
     if lacking["epochs"]:
         count = sum(lacking["epochs"].values())
-        told.append(
-            f"{count} row{'s'[: count != 1]} of `epochs` are gone, of {_names(list(lacking['epochs']))}"
-        )
+        told.append(f"{count} of its rows of `epochs` are gone, of {_names(list(lacking['epochs']))}")
     if lacking["events"]:
         told.append(f"{lacking['events']} of its `events` are gone")
     return [f"run {run.run_id}: {each}; the files that held them are missing or damaged" for each in told]
@@ -59,8 +56,11 @@ def lacking_epochs(trials: pa.Table, epochs: pa.Table) -> Mapping[str, int]:
     return {each: expected[each] - counts[each] for each in sorted(expected) if expected[each] > counts[each]}
 
 
-def _missing_numbers(numbers: Sequence[int]) -> list[int]:
-    return sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers))
+def _lacking_trials(trials: pa.Table, epochs: pa.Table) -> list[str]:
+    """Those in a gap of the numbers, and those of which there are epochs alone."""
+    numbers = [number for number in trials["number"].to_pylist() if number is not None]
+    gap = {f"t{number:05d}" for number in set(range(max(numbers, default=-1) + 1)) - set(numbers)}
+    return sorted((gap | set(epochs["trial_id"].unique().to_pylist())) - set(trials["trial_id"].to_pylist()))
 
 
 def _names(trial_ids: Sequence[str]) -> str:

@@ -106,6 +106,9 @@ def _search(
         from raydnn.launch.stacks import Stacks
         from raydnn.launch.tuning import sweep_run
         from raydnn.search.algorithms import chained
+        from raydnn.store.disk import check_space
+        from raydnn.store.files import locate
+        from raydnn.train.footprint import most_disk_bytes
         from raydnn.train.parts import stack_limit
 
     job = segments[-1].job
@@ -116,6 +119,8 @@ def _search(
     stacks = Stacks(chained(segments), search.stack, fits)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     prepared = prepare(job.data, dataset)
+    needed = most_disk_bytes(([trial for _, trial in plan.trials] for plan in stacks.plans), dataset)
+    check_space(locate(job.storage) if run is None else run.location, needed)
     if run is None:
         new_id, space = id_of_new(launch.run_id, job), segments[0].space.tree()
         start = segments[0].start

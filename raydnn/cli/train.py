@@ -29,6 +29,8 @@ def train(launch: Launch) -> None:
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
     from raydnn.spec.trial import trial_of_job
+    from raydnn.store.disk import check_space
+    from raydnn.store.files import locate
     from raydnn.train.summary import summarize
 
     given, run = begun_or_resumed("train", launch, require_training)
@@ -36,6 +38,7 @@ def train(launch: Launch) -> None:
     trial = trial_of_job(given.job)
     summary = summarize(trial)
     plans = [Stack(0, ((0, trial),))]
+    check_space(locate(given.job.storage) if run is None else run.location, summary.disk_bytes)
     if run is None:
         new_id = id_of_new(launch.run_id, given.job)
         run = begin(

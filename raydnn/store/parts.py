@@ -20,6 +20,7 @@ from raydnn.store.tables import columns_of, empty_table, table_named
 COMPACT_PREFIX = "compact-"
 DAMAGED_FOLDER = "damaged"
 RUN_ID = b"raydnn.run_id"
+TABLE = b"raydnn.table"
 _STACK_PART = re.compile(r"(?:^|\.)stack-(\d+)\.a(\d+)\.")
 _TRIES = 5
 _READERS = 8
@@ -150,10 +151,15 @@ def decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
         )
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(files.first_line(error)) from error
-    missing = [name for name in table_named(table).key if name not in content.column_names]
+    definition = table_named(table)
+    of_table = (content.schema.metadata or {}).get(TABLE, table.encode()).decode()
+    if of_table != table:
+        raise ValueError(f"it is a file of `{of_table}`")
+    needed = [*definition.key, *([definition.attempt] if definition.attempt else [])]
+    missing = [name for name in needed if name not in content.column_names]
     if missing:
         raise ValueError(f"it has no column {missing[0]}")
-    without = [name for name in table_named(table).key if content[name].null_count]
+    without = [name for name in definition.key if content[name].null_count]
     if without:
         raise ValueError(f"it has a row without {without[0]}")
     if content.schema.equals(wanted):

@@ -13,6 +13,7 @@ from raydnn.nn.objective import class_weights
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.model import UserModule
 from raydnn.spec.trial import TrialSpec
+from raydnn.train.footprint import disk_bytes
 from raydnn.train.stack import layout_of
 
 
@@ -30,6 +31,8 @@ class Summary:
     """Part of the data → number of its examples."""
     names: dict[str, list[Any]]
     """What the data call `classes` and `columns`."""
+    disk_bytes: int
+    """What its files take while it is trained."""
 
 
 def summarize(trial: TrialSpec) -> Summary:
@@ -54,4 +57,5 @@ def summarize(trial: TrialSpec) -> Summary:
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         dataset.examples,
         dataset.names(),
+        disk_bytes([trial], layout.count),
     )
