@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raydnn.store import files
 from raydnn.store.read import read
 from raydnn.store.run import Run
 
@@ -40,6 +41,36 @@ def vanished(run: Run) -> list[str]:
     if lacking["events"]:
         told.append(f"{lacking['events']} of its `events` are gone")
     return [f"run {run.run_id}: {each}; the files that held them are missing or damaged" for each in told]
+
+
+def without_state(run: Run) -> list[str]:
+    """What is said of trials that have to be trained from their beginning, though they had got further.
+
+    Their stack's state is saved every `train.checkpoint_every_epochs` epochs, and all epochs but the last are committed
+    after it was.
+    """
+    every = "p_train_checkpoint_every_epochs"
+    trials = read(run.location, "trials", ["trial_id", "state", "stack", every]).to_pylist()
+    open_trials = {row["trial_id"]: row for row in trials if row["state"] in ("RUNNING", "PREEMPTED")}
+    if not open_trials:
+        return []
+    epochs = read(run.location, "epochs", ["trial_id", "epoch"])
+    trained = epochs.group_by("trial_id").aggregate([("epoch", "max")]).to_pylist()
+    told = {}
+    for row in trained:
+        trial = open_trials.get(row["trial_id"])
+        if trial and trial["stack"] is not None and trial[every] and row["epoch_max"] > trial[every]:
+            told[trial["stack"]] = row["epoch_max"]
+    return [
+        f"run {run.run_id}: stack {stack} has lost its checkpoint, after epoch {epoch}; it is trained from its beginning"
+        for stack, epoch in sorted(told.items())
+        if not _has_state(run, stack)
+    ]
+
+
+def _has_state(run: Run, stack: int) -> bool:
+    folder = run.location / "checkpoints" / f"stack-{stack:05d}"
+    return any(files.exists(folder / name / "manifest.json") for name in files.list_folders(folder))
 
 
 def lacking_epochs(trials: pa.Table, epochs: pa.Table) -> Mapping[str, int]:

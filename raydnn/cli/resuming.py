@@ -19,11 +19,11 @@ def check_resumable(run: Run) -> None:
         UsageError: Another folder of the storage holds the run.
         StoreError: The run's resolved.json is damaged, or a file cannot be read.
     """
-    from raydnn.analysis.vanished import vanished
+    from raydnn.analysis.vanished import vanished, without_state
     from raydnn.launch.fingerprints import changes
 
     _check_no_copy(run)
-    for each in (*changes(run), *vanished(run)):
+    for each in (*changes(run), *vanished(run), *without_state(run)):
         warnings.warn(each, stacklevel=2)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from raydnn.analysis.sql import sql
 from raydnn.analysis.tables import list_summaries, show
-from raydnn.analysis.vanished import vanished
+from raydnn.analysis.vanished import vanished, without_state
 from raydnn.store.commit import EventLog, commit_epochs, commit_trials
 from raydnn.store.run import Run, create_run
 
@@ -62,3 +62,19 @@ def test_what_is_gone_is_told_by_whoever_reads(run: Run, names: list[str], told:
     ):
         with pytest.warns(UserWarning, match=told):
             command()
+
+
+def test_a_lost_checkpoint_is_told_of_trials_that_go_on(run: Run) -> None:
+    every = {"p_train_checkpoint_every_epochs": 1}
+    row = {"trial_id": "t00002", "number": 2, "state": "RUNNING", "stack": 2}
+    assert without_state(run) == []
+    commit_trials(run, 2, 2, [{**row, **every}])
+    (told,) = without_state(run)
+    assert "stack 2 has lost its checkpoint, after epoch 4" in told
+    manifest = run.local_path("checkpoints", "stack-00002", "epoch-000004", "manifest.json")
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    assert without_state(run) == []
+    commit_trials(run, 2, 3, [{**row, "p_train_checkpoint_every_epochs": 0}])
+    manifest.unlink()
+    assert without_state(run) == []

@@ -18,7 +18,7 @@ from raydnn.store import files
 CHANGES = ("open", "write", "fsync", "replace", "unlink", "mkdir", "makedirs", "rmdir")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 ACTIONS = ("train", "resume")
-SAMPLE = 24
+SAMPLE = 10
 
 
 class Operations:

@@ -17,7 +17,9 @@ from raydnn.store.tables import TABLES
 
 GOOD = {"named", "harmless"}
 TEMPLATES = ("finished", "interrupted")
-SAMPLE = 40
+SAMPLE = 14
+GONE = ("the files that held them are missing", "has lost its checkpoint")
+"""What is said of files that are not there any more."""
 
 
 def _flip(data: bytes, rng: Random) -> bytes:
@@ -111,7 +113,7 @@ def classify(
     after, told = _loaded(storage)
     resumed = chaos.resume(storage)
     text = "\n".join([each.text for each in (*said, resumed)] + [told])
-    named = any(name in text for name in names) or "gone; the files that held them" in text
+    named = any(name in text for name in names) or any(word in text for word in GONE)
     done = f"{done}\n  {names}\n  resume: exit {resumed.code}\n{text}"
     if any(each.crashed for each in (*said, resumed)):
         return "crash", done
