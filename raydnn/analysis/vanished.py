@@ -62,7 +62,7 @@ def without_state(run: Run) -> list[str]:
         if trial and trial["stack"] is not None and trial[every] and row["epoch_max"] > trial[every]:
             told[trial["stack"]] = row["epoch_max"]
     return [
-        f"run {run.run_id}: stack {stack} has lost its checkpoint, after epoch {epoch}; it is trained from its beginning"
+        f"run {run.run_id}: stack {stack} has lost its checkpoint, after epoch {epoch}; it is trained from the start"
         for stack, epoch in sorted(told.items())
         if not _has_state(run, stack)
     ]

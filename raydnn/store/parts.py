@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from raydnn.errors import StoreError
 from raydnn.store import files
 from raydnn.store.files import Entry, Location
+from raydnn.store.resolved import read_resolved
 from raydnn.store.seal import broken, seal
 from raydnn.store.tables import columns_of, empty_table, table_named
 
@@ -72,11 +74,10 @@ def id_of_files(run: Location) -> str | None:
     """The run's id as its first readable file says; None where there is none."""
     for entry in part_entries(run, "trials"):
         try:
-            content = pq.read_schema(pa.BufferReader(_content(run / "trials" / entry.name) or b""))
-        except (pa.ArrowException, OSError, ValueError):
+            content = pq.read_schema(pa.BufferReader(files.read_bytes(run / "trials" / entry.name)))
+        except (pa.ArrowException, OSError, ValueError, StoreError):
             continue
-        told = (content.metadata or {}).get(RUN_ID)
-        return None if told is None else str(told.decode())
+        return _run_id(empty_table(content))
     return None
 
 
@@ -100,15 +101,29 @@ def read_parts(run: Location, table: str, columns: Sequence[str] | None = None) 
         if None not in contents and _compacted(before) == _compacted(part_entries(run, table)):
             wanted = wanted_columns(table, columns)
             parts = [_part(run, table, wanted, *pair) for pair in zip(before, contents, strict=True)]
-            return [part for part in parts if part is not None]
+            return _of_one_run(run, table, [part for part in parts if part is not None])
     raise StoreError(f"{run / table} is compacted again and again while it is read")
 
 
-def _content(location: Location) -> bytes | None:
+def _content(location: Location) -> bytes | ValueError | None:
+    """A file's bytes; None where it is gone; the error where a disk cannot read it, which is damage as well."""
     try:
         return files.read_bytes(location)
     except FileNotFoundError:
         return None
+    except StoreError as error:
+        if not location.local or not _is_broken_disk(error):
+            raise
+    try:
+        return files.read_bytes(location)
+    except FileNotFoundError:
+        return None
+    except StoreError as error:
+        return ValueError(files.first_line(error.__cause__ or error))
+
+
+def _is_broken_disk(error: StoreError) -> bool:
+    return getattr(error.__cause__, "errno", None) == errno.EIO
 
 
 def _compacted(entries: list[Entry]) -> set[str]:
@@ -124,18 +139,26 @@ def wanted_columns(table: str, columns: Sequence[str] | None) -> pa.Schema:
     return pa.schema([field for field in every if field.name in needed])
 
 
-def _part(run: Location, table: str, wanted: pa.Schema, entry: Entry, data: bytes | None) -> Part | None:
+def _part(
+    run: Location, table: str, wanted: pa.Schema, entry: Entry, data: bytes | ValueError | None
+) -> Part | None:
     location = run / table / entry.name
     try:
-        return Part(entry, decode(data or b"", table, wanted))
+        return Part(entry, _decoded(data, table, wanted))
     except ValueError:
         # On some file systems a file that is replaced while it is read comes out mixed: look again.
         again = _content(location)
     try:
-        return Part(entry, decode(again or b"", table, wanted))
+        return Part(entry, _decoded(again, table, wanted))
     except ValueError as error:
         warnings.warn(_set_aside(run, table, entry.name, str(error)), DamagedFileWarning, stacklevel=2)
         return None
+
+
+def _decoded(data: bytes | ValueError | None, table: str, wanted: pa.Schema) -> pa.Table:
+    if isinstance(data, ValueError):
+        raise data
+    return decode(data or b"", table, wanted)
 
 
 def decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
@@ -170,6 +193,34 @@ def decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
     except pa.ArrowException as error:
         raise ValueError(files.first_line(error)) from error
     return widened.replace_schema_metadata(content.schema.metadata)
+
+
+def _of_one_run(run: Location, table: str, parts: list[Part]) -> list[Part]:
+    """Set files of other runs aside; those that an earlier version wrote after the run was renamed are its own."""
+    if len({_run_id(part.table) for part in parts} - {None}) < 2:
+        return parts
+    try:
+        said = read_resolved(run).get("run_id")
+    except StoreError:
+        return parts
+    own, found = said or id_of_files(run), []
+    for part in parts:
+        other = _run_id(part.table)
+        if other in (None, own):
+            found.append(part)
+        elif said is None:
+            place = part.table.schema.get_field_index("run_id")
+            ids = pa.array([own] * part.table.num_rows, pa.string())
+            found.append(replace(part, table=part.table.set_column(place, "run_id", ids)))
+        else:
+            told = _set_aside(run, table, part.entry.name, f"it is of run {other}")
+            warnings.warn(told, DamagedFileWarning, stacklevel=2)
+    return found
+
+
+def _run_id(table: pa.Table) -> str | None:
+    told = (table.schema.metadata or {}).get(RUN_ID)
+    return None if told is None else str(told.decode(errors="replace"))
 
 
 def _set_aside(run: Location, table: str, name: str, reason: str) -> str:

@@ -172,7 +172,7 @@ def open_run(storage: str, run_id: str) -> Run:
     """
     folder = locate(storage)
     known: list[str] = []
-    if _ID.fullmatch(run_id):
+    if _is_name(run_id):
         if is_run(folder / run_id):
             return run_at(folder / run_id)
         if has_rows(folder / run_id):
@@ -229,6 +229,9 @@ def runs_of(storage: Location) -> list[Run]:
             found.setdefault(run.run_id, []).append(run)
         except StoreError as error:
             warnings.warn(f"{error}; the run is left out", stacklevel=2)
+    for name in _folders(storage):
+        if not is_run(storage / name) and has_rows(storage / name):
+            warnings.warn(f"{storage / name / RESOLVED} is missing; the run is left out", stacklevel=2)
     read = []
     for run_id, copies in found.items():
         first, *others = sorted(copies, key=_precedence)
@@ -239,6 +242,17 @@ def runs_of(storage: Location) -> list[Run]:
                 stacklevel=2,
             )
     return read
+
+
+def latest_run(storage: str) -> str | None:
+    """The folder of the newest run of a storage, which is no copy of another one; None where there are no runs."""
+    for name in list_runs(storage)[:1]:
+        with contextlib.suppress(StoreError):  # whoever opens it is told
+            run = run_at(locate(storage) / name)
+            if run.run_id != name:
+                return holders(run.location.parent, run.run_id)[0].location.name
+        return name
+    return None
 
 
 def _precedence(run: Run) -> tuple[bool, str]:
@@ -253,12 +267,22 @@ def list_runs(storage: str) -> list[str]:
 
 def runs_in(storage: Location) -> list[str]:
     """The folders of all runs in a storage, newest first."""
-    names = [name for name in files.list_folders(storage) if _ID.fullmatch(name)]
+    names = _folders(storage)
     written_ns = files.modified_ns([storage / name / RESOLVED for name in names])
     runs = [
         (_created(name, ns), ns, name) for name, ns in zip(names, written_ns, strict=True) if ns is not None
     ]
     return [name for _, _, name in sorted(runs, reverse=True)]
+
+
+def _folders(storage: Location) -> list[str]:
+    """The folders that may be runs; one that is being made is none yet."""
+    return [name for name in files.list_folders(storage) if _is_name(name)]
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text can be the name of a run's folder, which a user may have chosen."""
+    return bool(text) and "/" not in text and not text.startswith(".")
 
 
 def _created(run_id: str, written_ns: int) -> str:

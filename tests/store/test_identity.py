@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from raydnn.errors import NotFoundError, StoreError
-from raydnn.store.commit import commit_trials
+from raydnn.store.commit import commit_epochs, commit_trials
 from raydnn.store.files import locate
 from raydnn.store.read import load, read
-from raydnn.store.run import Run, create_run, holders, list_runs, open_run, run_at, runs_of
+from raydnn.store.run import Run, create_run, holders, latest_run, list_runs, open_run, run_at, runs_of
 
 RESOLVED = {"metric": "validation_loss", "mode": "min", "command": "sweep", "job": {"name": "test"}}
 
@@ -37,6 +37,9 @@ def test_a_renamed_run_keeps_its_id_and_is_found_by_both_names(filled: Run, stor
     assert open_run(storage, "one") == run
     commit_trials(run, 0, 2, [{"trial_id": "t00000", "number": 0, "epochs": 2}])
     assert ids(storage) == ids(Path(storage, "final")) == [("one", "t00000")]
+    Path(storage, "final").rename(Path(storage, "my best (1)"))
+    assert open_run(storage, "my best (1)").run_id == "one"
+    assert list_runs(storage) == ["my best (1)"]
     with pytest.raises(NotFoundError):
         open_run(storage, "two")
 
@@ -63,6 +66,7 @@ def test_of_copies_one_is_read_and_the_other_told(filled: Run, storage: str, nam
     with pytest.warns(UserWarning, match="is a copy"):
         assert [run.location.name for run in runs_of(locate(storage))] == [names[0]]
     assert [run.location.name for run in holders(locate(storage), "one")] == list(names)
+    assert latest_run(storage) == names[0]
     # Asked for by its folder, a copy is read, too.
     assert ids(Path(storage, names[1])) == [("one", "t00000")]
 
@@ -79,6 +83,8 @@ def test_a_run_that_lost_its_resolved_json_is_no_unknown_run(filled: Run, storag
         open_run(storage, "one")
     with pytest.raises(StoreError, match="'one' is taken"):
         create_run(storage, "one", "", RESOLVED)
+    with pytest.warns(UserWarning, match=r"one/resolved.json is missing; the run is left out"):
+        assert ids(storage) == []
 
 
 @pytest.mark.parametrize("left", [(), ("epochs", "logs"), ("trials", ".tmp", "checkpoints")])
@@ -119,3 +125,34 @@ def test_rows_of_a_run_are_there_as_soon_as_it_is(storage: str) -> None:
     with pytest.raises(StoreError, match="full"):
         create_run(storage, "s", "", RESOLVED, fail)
     assert [path.name for path in Path(storage).iterdir()] == ["r"]
+
+
+def test_a_file_of_another_run_is_set_aside(filled: Run, new_run: Callable[[str], Run]) -> None:
+    other = new_run("two")
+    commit_trials(other, 1, 1, [{"trial_id": "t00001", "number": 1}])
+    commit_trials(other, 0, 2, [{"trial_id": "t00000", "number": 0}])
+    for path in other.local_path("trials").iterdir():
+        shutil.copy(path, filled.local_path("trials"))
+    with pytest.warns(UserWarning, match="it is of run two") as told:
+        assert ids(filled.uri) == [("one", "t00000")]
+    assert len(told) == 2
+    assert ids(filled.uri) == [("one", "t00000")]
+
+
+def test_what_an_earlier_version_wrote_after_a_rename_is_the_runs_own(
+    filled: Run, new_run: Callable[[str], Run]
+) -> None:
+    later = new_run("two")
+    commit_trials(later, 0, 2, [{"trial_id": "t00000", "number": 0, "epochs": 9}])
+    shutil.copy(later.local_path("trials", "stack-00000.a002.parquet"), filled.local_path("trials"))
+    filled.local_path("resolved.json").write_text(json.dumps(RESOLVED))
+    rows = read(filled.location, "trials").select(["run_id", "epochs"]).to_pylist()
+    assert rows == [{"run_id": "one", "epochs": 9}]
+
+
+def test_a_file_of_another_table_is_set_aside(filled: Run) -> None:
+    commit_epochs(filled, 3, 1, [{"trial_id": "t00000", "epoch": 1}])
+    name = "stack-00003.a001.e000001.parquet"
+    shutil.copy(filled.local_path("epochs", name), filled.local_path("trials", name))
+    with pytest.warns(UserWarning, match="it is a file of `epochs`"):
+        assert ids(filled.uri) == [("one", "t00000")]
