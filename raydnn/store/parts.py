@@ -178,8 +178,7 @@ def decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
     of_table = (content.schema.metadata or {}).get(TABLE, table.encode()).decode()
     if of_table != table:
         raise ValueError(f"it is a file of `{of_table}`")
-    needed = [*definition.key, *([definition.attempt] if definition.attempt else [])]
-    missing = [name for name in needed if name not in content.column_names]
+    missing = [name for name in definition.key if name not in content.column_names]
     if missing:
         raise ValueError(f"it has no column {missing[0]}")
     without = [name for name in definition.key if content[name].null_count]
