@@ -18,9 +18,9 @@ def check_space(folder: Location, needed_bytes: int) -> None:
     if not folder.local:
         return
     place = Path(folder.path)
-    while not place.exists() and place != place.parent:
-        place = place.parent
     try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
         disk = os.statvfs(place)
     except OSError as error:
         raise StoreError(f"{folder} cannot be read: {first_line(error)}") from error

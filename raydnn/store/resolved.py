@@ -49,7 +49,10 @@ def read_resolved(folder: Location) -> dict[str, Any]:
     if digest is None:
         _check_fields(folder, resolved)
     elif digest != _digest(resolved):
-        raise damaged(folder, "it is not as it was written: its content does not match its sha256")
+        raise damaged(
+            folder,
+            f"its content does not match its {_DIGEST}; restore it, or take that field out if you changed it yourself",
+        )
     return resolved
 
 

@@ -128,9 +128,12 @@ def _is_taken(location: Location) -> bool:
     if not location.local:
         return is_run(location)
     path = Path(location.path)
-    if not path.is_dir():
-        return path.exists()
-    left = [each for each in path.rglob("*") if not each.is_dir() and each.parent.name != ".tmp"]
+    try:
+        if not path.is_dir():
+            return path.exists()
+        left = [each for each in path.rglob("*") if not each.is_dir() and each.parent.name != ".tmp"]
+    except OSError as error:
+        raise StoreError(f"{location} cannot be read: {files.first_line(error)}") from error
     return any(each != path / "job.yaml" for each in left)
 
 
