@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from raydnn.cli.launching import Launch, job_of
 from raydnn.cli.options import find_run
-from raydnn.cli.resuming import check_resumable
 from raydnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ def extension(launch: Launch, run_name: str) -> tuple[Run, list[Segment]]:
     run = find_run(run_name, launch.storage)
     job = job_of(run, "sweep")
     check_not_driven(run)
-    check_resumable(run)
     launch = _without_job(launch)
     segments = kept(run)
     trials = configurations(run, segments)

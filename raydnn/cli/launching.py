@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raydnn import shell
 from raydnn.cli.options import Settings, find_run, overrides_argument, pass_settings, storage_option
-from raydnn.cli.resuming import check_resumable
 from raydnn.cli.terminal import outlast_the_terminal, tell
-from raydnn.errors import ClusterError, HungError, InterruptedRunError, StoreError, UsageError
+from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
 
 if TYPE_CHECKING:
+    from raydnn.search.packing import Stack
     from raydnn.spec.job import Job
     from raydnn.spec.load import LoadedJob
     from raydnn.spec.trial import TrialSpec
     from raydnn.store.run import Run
+
+RETRY_FAILED = "--retry-failed"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Launch:
     storage: str
     """Where the run to go on with is."""
     verbose: bool
+    retry_failed: bool = False
+    """Whether the trials that failed are trained again."""
     extend: str | None = None
     """The sweep to extend."""
 
@@ -48,6 +53,7 @@ def launch_options(command: Callable[[Launch], None]) -> Callable[..., None]:
     @click.argument("job", metavar="[JOB]", required=False, type=click.Path(path_type=Path))
     @overrides_argument
     @click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
+    @click.option(RETRY_FAILED, is_flag=True, help="With --resume: train the trials that FAILED again, too.")
     @click.option(
         "--address", metavar="ADDRESS", envvar="RAY_ADDRESS", help="Run on this Ray cluster instead of here."
     )
@@ -95,13 +101,16 @@ def begun_or_resumed(
     if launch.job is not None:
         loaded = load_job(launch.job, launch.overrides)
         require(loaded)
+    if launch.retry_failed and launch.resume is None:
+        raise UsageError(
+            f"raydnn {command}: {RETRY_FAILED} needs --resume RUN, the run with the failed trials"
+        )
     if launch.resume is None:
         if loaded is None:
             or_extend = " or --extend RUN" if command == "sweep" else ""
             raise UsageError(f"raydnn {command}: JOB is missing; give a job file, or --resume RUN{or_extend}")
         return Given(loaded.job, loaded.text, loaded), None
     run = find_run(launch.resume, launch.storage if loaded is None else loaded.job.storage)
-    check_resumable(run)
     job = job_of(run, command)
     if loaded is not None and loaded.job != job:
         fields = [name for name in Job.model_fields if getattr(loaded.job, name) != getattr(job, name)]
@@ -118,23 +127,54 @@ def job_of(run: Run, command: str) -> Job:
     Raises:
         UsageError: The run is of another command.
     """
-    own = run.resolved().get("command")
-    if own is not None and own != command:
-        raise UsageError(f"run {run.run_id} is a {own}; go on with `raydnn {own}`")
-    return run.job()
+    from raydnn.spec.job import Job
+
+    resolved = run.resolved()
+    if resolved["command"] != command:
+        raise UsageError(
+            f"run {run.run_id} is a {resolved['command']}; go on with `raydnn {resolved['command']}`"
+        )
+    return Job.model_validate(resolved["job"])
 
 
 @contextmanager
-def resumable(command: str, run: Run) -> Iterator[None]:
-    """Say how to go on with a run that is interrupted or loses its cluster or its disk, or where a failure is told."""
+def resumable(kind: str, run: Run) -> Iterator[None]:
+    """Say how to go on with a run that ended early, or where its failure is told.
+
+    Args:
+        kind: `train` or `sweep`.
+        run: The run.
+    """
     try:
         yield
-    except (InterruptedRunError, ClusterError, HungError, StoreError):
-        tell(f"resume with: raydnn {command} --resume {run.uri}", err=True)
+    except UsageError:  # another process drives it
         raise
-    except Exception:
-        tell(f"what failed, and where: raydnn logs {run.uri} --errors", err=True)
+    except Exception as error:
+        mine = not isinstance(error, InterruptedRunError | ClusterError | StoreError)
+        if mine and _has_ended(run):
+            tell(f"what failed, and where: {shell.command('logs', run.uri, '--errors')}", err=True)
+            tell(f"once that is mended: {shell.command(kind, '--resume', run.uri, RETRY_FAILED)}", err=True)
+        else:
+            tell(f"resume with: {shell.command(kind, '--resume', run.uri)}", err=True)
         raise
+
+
+def retry(run: Run, generations: Sequence[Sequence[Stack]]) -> None:
+    """Let the failed trials of a run be trained again, and say how many there are."""
+    from raydnn.launch.reopening import reopen
+
+    tell(f"trains {reopen(run, generations)} failed trial(s) again", err=True)
+
+
+def _has_ended(run: Run) -> bool:
+    """Whether every trial of a run has ended, as far as its store can tell."""
+    from raydnn.launch.runs import ENDED
+    from raydnn.store.read import read
+
+    try:
+        return set(read(run.location, "trials", ["state"])["state"].to_pylist()) <= set(ENDED)
+    except StoreError:
+        return False
 
 
 def print_selu_warnings(trials: Sequence[TrialSpec]) -> None:

@@ -78,12 +78,12 @@ def run_place(run: str, storage: str) -> tuple[str, str]:
         NotFoundError: `latest` was asked of a storage without runs.
     """
     if run == LATEST:
-        from raydnn.store.run import latest_run
+        from raydnn.store.run import list_runs
 
-        name = latest_run(storage)
-        if name is None:
+        runs = list_runs(storage)
+        if not runs:
             raise NotFoundError(f"no run in '{storage}'; `--storage` says where runs are")
-        return storage, name
+        return storage, runs[0]
     if "/" in run or (Path(run) / "resolved.json").is_file():
         from raydnn.store.files import locate
 

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from raydnn import shell
 from raydnn.cli.extending import extension
 from raydnn.cli.launching import (
+    RETRY_FAILED,
     Launch,
     begun_or_resumed,
     launch_options,
     print_selu_warnings,
     resumable,
+    retry,
 )
 from raydnn.cli.options import find_run
-from raydnn.cli.resuming import id_of_new
 from raydnn.cli.terminal import tell
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ FEW_CORES = 4
 def sweep(launch: Launch) -> None:
     """Search the space of JOB: train many trials and rank them; KEY=VALUE overrides a field of it.
 
-    With --resume no JOB is needed: the run has it. --storage says where that run is.
+    With --resume no JOB is needed: the run has it. --storage says where that run is. Trials whose own code or
+    configuration failed stay FAILED, unless --retry-failed asks for them again; all else is gone on with.
 
     With --extend RUN the overrides (or a JOB of the run's name) change search.trials, search.space,
     search.algorithm, search.scheduler, search.start or train.epochs of the run's job; +N adds to what it has.
@@ -70,7 +73,8 @@ def sweep(launch: Launch) -> None:
     print_top(best, "table")
     if best.num_rows == 0:
         raise RaydnnError(
-            f"no trial of {run.run_id} came to an end; `raydnn logs {run.uri} --errors` shows why"
+            f"no trial of {run.run_id} came to an end; `{shell.command('logs', run.uri, '--errors')}` shows why; "
+            f"once that is mended: {shell.command('sweep', '--resume', run.uri, RETRY_FAILED)}"
         )
     print_course(run, epochs)
     tell(
@@ -104,11 +108,9 @@ def _search(
         from raydnn.launch.runs import begin, driving
         from raydnn.launch.segments import keep
         from raydnn.launch.stacks import Stacks
-        from raydnn.launch.tuning import sweep_run
+        from raydnn.launch.tuning import all_ended, sweep_run
         from raydnn.search.algorithms import chained
-        from raydnn.store.disk import check_space
-        from raydnn.store.files import locate
-        from raydnn.train.footprint import most_disk_bytes
+        from raydnn.store.run import new_run_id
         from raydnn.train.parts import stack_limit
 
     job = segments[-1].job
@@ -119,13 +121,10 @@ def _search(
     stacks = Stacks(chained(segments), search.stack, fits)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     prepared = prepare(job.data, dataset)
-    needed = most_disk_bytes(([trial for _, trial in plan.trials] for plan in stacks.plans), dataset)
-    check_space(locate(job.storage) if run is None else run.location, needed)
     if run is None:
-        new_id, space = id_of_new(launch.run_id, job), segments[0].space.tree()
+        new_id, space = launch.run_id or new_run_id(job.name), segments[0].space.tree()
         start = segments[0].start
-        of_data = dataset.examples, dataset.names()
-        run = begin(job, text, new_id, "sweep", stacks.plans, space, stacks.expected, start, *of_data)
+        run = begin(job, text, new_id, "sweep", stacks.plans, space, stacks.expected, start, dataset.examples)
     elif launch.extend is not None:
         before = run.resolved()["trials"]
         keep(run, segments, stacks.expected)
@@ -140,6 +139,9 @@ def _search(
     line = SweepLine(stacks.expected, epochs)
     jobs = [segment.job for segment in segments]
     with resumable("sweep", run), following(run, line), driving(run, stacks.plans):
+        if launch.retry_failed:
+            all_ended(run, stacks)  # proposes again what has failed
+            retry(run, stacks.generations)
         sweep_run(run, jobs, stacks, prepared, launch.address, launch.verbose, ahead)
     return run, epochs
 

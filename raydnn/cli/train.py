@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import click
 
-from raydnn.cli.launching import Launch, begun_or_resumed, launch_options, print_selu_warnings, resumable
-from raydnn.cli.resuming import id_of_new
+from raydnn.cli.launching import (
+    Launch,
+    begun_or_resumed,
+    launch_options,
+    print_selu_warnings,
+    resumable,
+    retry,
+)
 from raydnn.cli.terminal import tell
 
 
@@ -14,7 +20,8 @@ from raydnn.cli.terminal import tell
 def train(launch: Launch) -> None:
     """Train one network as JOB says; KEY=VALUE overrides a field of it.
 
-    With --resume no JOB is needed: the run has it. --storage says where that run is.
+    With --resume no JOB is needed: the run has it. --storage says where that run is. A training whose own code
+    failed stays FAILED, unless --retry-failed asks for it again.
 
     \b
     Example:
@@ -29,8 +36,7 @@ def train(launch: Launch) -> None:
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
     from raydnn.spec.trial import trial_of_job
-    from raydnn.store.disk import check_space
-    from raydnn.store.files import locate
+    from raydnn.store.run import new_run_id
     from raydnn.train.summary import summarize
 
     given, run = begun_or_resumed("train", launch, require_training)
@@ -38,12 +44,9 @@ def train(launch: Launch) -> None:
     trial = trial_of_job(given.job)
     summary = summarize(trial)
     plans = [Stack(0, ((0, trial),))]
-    check_space(locate(given.job.storage) if run is None else run.location, summary.disk_bytes)
     if run is None:
-        new_id = id_of_new(launch.run_id, given.job)
-        run = begin(
-            given.job, given.text, new_id, "train", plans, examples=summary.examples, names=summary.names
-        )
+        new_id = launch.run_id or new_run_id(given.job.name)
+        run = begin(given.job, given.text, new_id, "train", plans, examples=summary.examples)
     for name, shape, count in summary.layers:
         tell(f"  {name:<20} {' x '.join(map(str, shape)):>12} {count:>12,}")
     if summary.strategy:
@@ -58,11 +61,14 @@ def train(launch: Launch) -> None:
 
     from raydnn.launch.training import train_run
 
-    with resumable("train", run), following(run, print_epochs), driving(run, plans):
-        if ended_stacks(run, plans):
-            tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
-        else:
-            train_run(run, trial, given.job.resources, launch.address, launch.verbose)
+    if ended_stacks(run, plans) and not launch.retry_failed:
+        tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
+    else:
+        with resumable("train", run), following(run, print_epochs), driving(run, plans):
+            if launch.retry_failed:
+                retry(run, [plans])
+            if not ended_stacks(run, plans):
+                train_run(run, trial, given.job.resources, launch.address, launch.verbose)
 
     from raydnn.analysis.tables import show
 

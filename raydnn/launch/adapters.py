@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ray.tune import Callback
@@ -43,9 +42,9 @@ class StackSearcher(Searcher):
 class StackScheduler(FIFOScheduler):
     """Lets every stack run until it ends or gives way, and passes its members' results on to be judged."""
 
-    def __init__(self, turns: Turns, events: EventLog) -> None:
+    def __init__(self, turns: Turns) -> None:
         super().__init__()
-        self._turns, self._events = turns, events
+        self._turns = turns
         self._leaving: set[int] = set()
         """Stacks that said that they give way, and whose Tune trials are about to end."""
 
@@ -57,10 +56,7 @@ class StackScheduler(FIFOScheduler):
         """
         if "error" in result:
             raise result["error"]
-        if "incident" in result:
-            self._events.add(result["incident"], detail=json.loads(result["detail"]))
-            self._events.commit()
-        elif "gives_way" in result:
+        if "gives_way" in result:
             self._leaving.add(result["stack"])
         elif "values" in result:
             self._leaving.discard(result["stack"])

@@ -85,8 +85,11 @@ def is_alive(driver: Driver) -> bool | None:
 
 
 def interrupt(driver: Driver) -> None:
-    """Stop a driver on this machine as Ctrl-C does: it commits what it has and ends."""
-    os.kill(driver.pid, signal.SIGINT)
+    """Stop a driver on this machine as Ctrl-C does: it commits what it has and ends.
+
+    What a script starts in its background ignores Ctrl-C's own signal; SIGTERM does the same there.
+    """
+    os.kill(driver.pid, signal.SIGTERM if _ignores(driver.pid, signal.SIGINT) else signal.SIGINT)
 
 
 def _read(note: Location) -> Driver | None:
@@ -119,6 +122,16 @@ def _start_ticks(pid: int) -> int | None:
     except OSError:
         return None
     return int(stat.rpartition(")")[2].split()[19])
+
+
+def _ignores(pid: int, number: signal.Signals) -> bool:
+    """Whether a process ignores a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    (ignored,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:")]
+    return bool(int(ignored, 16) >> (number - 1) & 1)
 
 
 def _is_raydnn(pid: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from pathlib import Path
 from raydnn.errors import ClusterError
 from raydnn.launch.embedded import few_processes
 from raydnn.launch.joining import joined_nodes
+from raydnn.launch.signals import handlers_kept
 from raydnn.spec.resources import Resources
 
 _QUIET = {
@@ -64,14 +64,12 @@ def ray_running(
     Raises:
         ClusterError: The cluster cannot be reached or refuses.
     """
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    if ahead is None:
-        _import_ray(address, verbose)
-        _connect(address, verbose, cpus, preloaded)
-    else:
-        ahead.result()
-    # Ray has put handlers of its own in its place and beneath Python's, which would end the process at once.
-    signal.signal(signal.SIGTERM, on_sigterm)
+    with handlers_kept():  # Ray's own would end the process at once
+        if ahead is None:
+            _import_ray(address, verbose)
+            _connect(address, verbose, cpus, preloaded)
+        else:
+            ahead.result()
     import ray
 
     try:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import signal
+import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from types import FrameType
+from importlib.metadata import version
 from typing import Any
 
-from raydnn.errors import ClusterError, HungError, Interrupt, InterruptedRunError, StoreError, UsageError
-from raydnn.launch.fingerprints import fingerprints, versions
+from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError, UserCodeError
+from raydnn.launch.failures import told
 from raydnn.launch.lease import Lease, leased
+from raydnn.launch.signals import interruptible
 from raydnn.search.packing import Stack as Plan
 from raydnn.space.conditional import Assignment
 from raydnn.space.trial import make_trial
@@ -19,16 +20,18 @@ from raydnn.spec.job import Job
 from raydnn.store import files
 from raydnn.store.commit import commit_trials, next_attempt
 from raydnn.store.compact import compact
-from raydnn.store.files import Location
+from raydnn.store.files import Location, first_line
 from raydnn.store.read import read
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
 from raydnn.train.member import trial_id
 
-DIED = {
-    "state": "FAILED",
+_PACKAGES = ("raydnn", "ray", "torch", "pyarrow", "numpy", "pydantic", "optuna", "cmaes")
+LOST = {
+    "state": "PREEMPTED",
+    "stop_reason": "lost",
     "error_type": "WorkerDied",
-    "error": "its process died more often than it is started again",
+    "error": "its process died again and again before it had trained another epoch",
 }
 """State of a trial that Ray gave up."""
 ENDED = ("COMPLETED", "STOPPED", "DIVERGED", "FAILED")
@@ -45,7 +48,6 @@ def begin(
     expected: int | None = None,
     start: Sequence[Assignment] = (),
     examples: Mapping[str, int] | None = None,
-    names: Mapping[str, Sequence[Any]] | None = None,
 ) -> Run:
     """Make a run's folder and its trials, all of them waiting.
 
@@ -59,7 +61,6 @@ def begin(
         expected: Number of all trials, also of later generations; None: those of the stacks.
         start: The configurations that a sweep begins with.
         examples: Part of the data → number of its examples.
-        names: What the data call `classes`, in the order of their numbers, and `columns`.
     """
     metric = job.search.metric if job.search else "validation_loss"
     mode = job.search.direction if job.search else "min"
@@ -71,14 +72,14 @@ def begin(
         "training": make_trial(job, {}).model_dump(mode="json"),
         "space": space,
         "examples": dict(examples or {}),
-        **(names or {}),
         "trials": expected or sum(len(plan.trials) for plan in plans),
         **({"segments": [_first_segment(job, plans, start)]} if job.search else {}),
-        "versions": versions(),
-        "fingerprints": fingerprints(job),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         "git_commit": _git_commit(),
     }
-    return create_run(job.storage, run_id, job_text, resolved, lambda run: commit_pending(run, plans))
+    run = create_run(job.storage, run_id, job_text, resolved)
+    commit_pending(run, plans)
+    return run
 
 
 def _first_segment(job: Job, plans: Sequence[Plan], start: Sequence[Assignment]) -> dict[str, Any]:
@@ -114,15 +115,15 @@ def commit_pending(run: Run, plans: Sequence[Plan]) -> None:
 def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
     """The time in which this process drives a run: noted in the run's folder, and left in order.
 
-    SIGTERM counts as Ctrl-C. Whatever ends it, trials that had not ended are marked: PREEMPTED (the run can be
-    resumed) when it was interrupted, or lacked a cluster or a disk; FAILED when it went wrong otherwise. A run
-    that ended is compacted.
+    SIGTERM and SIGHUP count as Ctrl-C. Whatever ends it, trials that had not ended are marked: FAILED where the
+    user's code raised the error, else PREEMPTED: the run can be resumed. A run that ended is compacted.
 
     Raises:
         InterruptedRunError: The run was interrupted.
+        ClusterError: Ray failed, or trials lost their processes too often.
         UsageError: Another process drives it, or has taken it over.
     """
-    with leased(run) as lease:
+    with interruptible(), leased(run) as lease:
         files.remove_tree(run.scratch)
         with _in_order(run, plans, lease):
             yield
@@ -131,8 +132,6 @@ def driving(run: Run, plans: Sequence[Plan]) -> Iterator[None]:
 @contextmanager
 def _in_order(run: Run, plans: Sequence[Plan], lease: Lease) -> Iterator[None]:
     """Whatever ends this block, the run's trials and files are left as `driving` says."""
-    # Ctrl-C, too, is told from a KeyboardInterrupt that the user's code raises.
-    previous = {each: signal.signal(each, _interrupt) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     except KeyboardInterrupt:
@@ -143,25 +142,50 @@ def _in_order(run: Run, plans: Sequence[Plan], lease: Lease) -> Iterator[None]:
         mark(run, plans, state="PREEMPTED", stop_reason="interrupted")
         raise InterruptedRunError("interrupted; everything trained so far is committed") from None
     except Exception as error:
-        elsewhere = isinstance(error, ClusterError | HungError | StoreError)
-        # What is full or broken may not take the marks either; the error is what the user must see.
-        with suppress(StoreError):
-            mark(
-                run,
-                plans,
-                state="PREEMPTED" if elsewhere else "FAILED",
-                error_type=getattr(error, "error_type", type(error).__name__),
-                error=str(error).split("\n", 1)[0],
-            )
-        raise
+        said = told(error)
+        marked = _mark_error(run, plans, said)
+        if said is error or not marked:
+            raise
+        raise said from error
     else:
-        mark(run, plans, **DIED)
+        check_none_lost(run, plans)
         compact(run)
     finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
         with suppress(StoreError):
             files.remove_tree(run.scratch)
+
+
+def check_none_lost(run: Run, plans: Sequence[Plan]) -> None:
+    """Mark the trials that nobody has ended: their processes died again and again.
+
+    Raises:
+        ClusterError: There are some.
+    """
+    lost = mark(run, plans, **LOST)
+    if lost:
+        others = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        raise ClusterError(
+            f"trials {', '.join(map(trial_id, lost[:3]))}{others}: {LOST['error']}, as when memory runs out or a "
+            "machine is lost"
+        )
+
+
+def _mark_error(run: Run, plans: Sequence[Plan], error: Exception) -> bool:
+    """Mark the trials that an error has left; whether there were any, or it is not known."""
+    mine = isinstance(error, UserCodeError)
+    try:
+        marked = mark(
+            run,
+            plans,
+            state="FAILED" if mine else "PREEMPTED",
+            stop_reason="error",
+            error_type=getattr(error, "error_type", type(error).__name__),
+            error=first_line(error),
+        )
+    except StoreError:
+        # What is full or broken may not take the marks either; the error is what the user must see.
+        return True
+    return bool(marked)
 
 
 def ray_files(run: Run) -> Location:
@@ -169,19 +193,25 @@ def ray_files(run: Run) -> Location:
     return run.scratch / "ray"
 
 
-def mark(run: Run, plans: Sequence[Plan], **state: Any) -> None:
-    """Give the trials that have not ended a state; those that have keep theirs."""
+def mark(run: Run, plans: Sequence[Plan], **state: Any) -> list[int]:
+    """Give the trials that have not ended a state; those that have keep theirs.
+
+    Returns:
+        The numbers of those that have not.
+    """
     ended = ended_stacks(run, plans)
     plans = [plan for plan in plans if plan.number not in ended]
     rows = {row["number"]: row for row in read(run.location, "trials").to_pylist()} if plans else {}
+    marked = []
     for plan in plans:
         of_stack = [rows[number] for number, _ in plan.trials if number in rows]
-        if any(row["state"] not in ENDED for row in of_stack):
-            changed = [{**row, **state} if row["state"] not in ENDED else row for row in of_stack]
+        left = [row["number"] for row in of_stack if row["state"] not in ENDED]
+        if left:
+            changed = [{**row, **state} if row["number"] in left else row for row in of_stack]
             attempt = next_attempt(run, plan.number)
-            commit_trials(
-                run, plan.number, attempt, [{**row, "run_id": None, "attempts": None} for row in changed]
-            )
+            commit_trials(run, plan.number, attempt, [{**row, "attempts": None} for row in changed])
+            marked += left
+    return marked
 
 
 def ended_stacks(run: Run, plans: Sequence[Plan]) -> set[int]:
@@ -189,10 +219,6 @@ def ended_stacks(run: Run, plans: Sequence[Plan]) -> set[int]:
     table = read(run.location, "trials", ["number", "state"])
     states = dict(zip(table["number"].to_pylist(), table["state"].to_pylist(), strict=True))
     return {plan.number for plan in plans if all(states.get(number) in ENDED for number, _ in plan.trials)}
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise Interrupt
 
 
 def _git_commit() -> str | None:

@@ -24,6 +24,7 @@ from raydnn.spec.resources import Resources
 from raydnn.store.files import locate
 from raydnn.store.run import run_at
 from raydnn.train.loop import flat
+from raydnn.train.machinery import is_of_machinery
 from raydnn.train.member import Member
 from raydnn.train.session import flat_dataset, run_stack
 from raydnn.train.verdict import Verdict
@@ -65,15 +66,11 @@ def train_stack(
             return None
         return {member.number: verdicts[plan.leader(member.number)] for member in members}
 
-    def tell(kind: str, detail: Mapping[str, Any]) -> None:
-        tune.report({"stack": plan.number, "incident": kind, "detail": json.dumps(detail)})
-
     def dataset(spec: DataSet, device: torch.device) -> Dataset:
         if prepared is not None and spec == prepared.spec:
             return flat(prepared.dataset(), device)
         return flat_dataset(spec, device)
 
-    granted = Resources.model_validate(json.loads(resources))
     try:
         members = run_stack(
             run,
@@ -81,17 +78,17 @@ def train_stack(
             scheduler=scheduler,
             judge=judge,
             workers=Workers(),
-            device=claim_device(granted),
+            device=claim_device(Resources.model_validate(json.loads(resources))),
             dataset=dataset,
             copied_after=copied_after,
-            tell=tell,
-            timeout_seconds=granted.timeout_seconds,
         )
         if any(member.running for member in members):
             tune.report({"stack": plan.number, "gives_way": True})
     except (ClusterError, StoreError) as error:
         # It ends the sweep: another start would find the same disk or device.
         tune.report({"stack": plan.number, "error": error})
-    except Exception:
+    except Exception as error:
+        if is_of_machinery(error):
+            raise
         # run_stack has noted the failure and its traceback in the store.
         return

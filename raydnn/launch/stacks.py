@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raydnn.errors import StoreError
-from raydnn.launch.runs import DIED, commit_pending, mark
+from raydnn.launch.reopening import learned_as_failed
+from raydnn.launch.runs import check_none_lost, commit_pending
 from raydnn.search.generations import Generations
 from raydnn.search.history import Result
 from raydnn.search.packing import Stack as Plan
@@ -71,15 +72,17 @@ class Stacks:
 
         Raises:
             StoreError: The run's trials are not those that are proposed now.
+            ClusterError: Some of them lost their processes too often.
         """
         if self.over:
             return []
-        mark(run, self._last, **DIED)
+        check_none_lost(run, self._last)  # what is not known of them would be learned wrongly
         rows = _rows(run)
         at = _at_rungs(run) if self._source.by_rung else {}
         numbers = [number for plan in self._last for number, _ in plan.trials]
+        failed = learned_as_failed(run)
         self._source.learn(
-            {number: _result(rows[number], at.get(trial_id(number), {})) for number in numbers}
+            {number: _result(rows[number], at.get(trial_id(number), {}), failed) for number in numbers}
         )
         self._propose()
         commit_pending(run, [plan for plan in self._last if not _is_in(rows, plan, run)])
@@ -109,7 +112,9 @@ def _at_rungs(run: Run) -> dict[str, dict[int, float]]:
     return found
 
 
-def _result(row: Mapping[str, Any], at: Mapping[int, float]) -> Result:
+def _result(row: Mapping[str, Any], at: Mapping[int, float], failed: Mapping[str, int]) -> Result:
+    if (name := trial_id(row["number"])) in failed:
+        return Result(None, failed[name], False, at)
     trained = row["state"] in ("COMPLETED", "STOPPED")
     value = row["best_value"] if trained else None
     return Result(value, row["epochs"] or 0, row["state"] == "COMPLETED", at)

@@ -53,8 +53,7 @@ def find(run_id: str, storage: str, address: str | None) -> Whereabouts:
     missing: NotFoundError | None = None
     for place in dict.fromkeys(storages):
         try:
-            run = open_run(place, run_id)
-            return Whereabouts(run.run_id, run, address)
+            return Whereabouts(run_id, open_run(place, run_id), address)
         except NotFoundError as error:
             missing = missing or error
     if address is None and missing is not None:

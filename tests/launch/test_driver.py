@@ -52,6 +52,33 @@ def test_interrupts_the_driver(driver: subprocess.Popen[bytes], tmp_path: Path) 
     assert is_alive(found) is False
 
 
+BACKGROUND = """
+import signal, sys, time
+from raydnn.launch.driver import note_driver
+from raydnn.launch.signals import interruptible
+from raydnn.store.files import locate
+try:
+    with interruptible():
+        note_driver(locate(sys.argv[1]))
+        print("noted", flush=True)
+        time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("start", ['"$@" & wait $!', 'nohup "$@" & wait $!', '"$@"'])
+def test_stops_also_what_a_script_has_started_in_its_background(tmp_path: Path, start: str) -> None:
+    command = ["sh", "-c", start, "sh", sys.executable, "-c", BACKGROUND, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"noted\n"
+        found = find_driver(locate(tmp_path))
+        assert found is not None
+        interrupt(found)
+        assert shell.wait(10) == 7
+
+
 def test_a_later_process_with_its_id_is_another(driver: subprocess.Popen[bytes], tmp_path: Path) -> None:
     fields = json.loads(note(tmp_path).read_text())
     note(tmp_path).write_text(json.dumps({**fields, "start_ticks": fields["start_ticks"] - 1}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -11,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.exceptions import ActorDiedError, ActorUnavailableError
+from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+from ray.tune import TuneError
 
 from raydnn.cli.main import main
-from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
+from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError, UserCodeError
 from raydnn.launch.driver import find_drivers, note_driver
-from raydnn.launch.runs import begin, driving, ended_stacks, ray_files
+from raydnn.launch.runs import begin, driving, ended_stacks, mark, ray_files
+from raydnn.launch.signals import STOPPING, interruptible
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
@@ -81,15 +86,17 @@ def test_a_run_that_ended_is_compacted_and_rays_files_are_gone(run: Run, plans: 
     assert not run.local_path(".tmp").exists()
 
 
-def test_trials_nobody_ended_have_lost_their_process(run: Run, plans: list[Plan]) -> None:
-    with driving(run, plans):
-        end(run, plans[0], 0, "COMPLETED")
-        end(run, plans[0], 2, "RUNNING")
+def test_trials_nobody_ended_have_lost_their_process_and_can_be_gone_on_with(
+    run: Run, plans: list[Plan]
+) -> None:
+    end(run, plans[0], 0, "COMPLETED")
+    with pytest.raises(ClusterError, match=r"trials t00002, t00001: its process died"), driving(run, plans):
+        pass
     rows = read(run.location, "trials").to_pylist()
     assert [(row["state"], row["error_type"]) for row in rows] == [
         ("COMPLETED", None),
-        ("FAILED", "WorkerDied"),
-        ("FAILED", "WorkerDied"),
+        ("PREEMPTED", "WorkerDied"),
+        ("PREEMPTED", "WorkerDied"),
     ]
 
 
@@ -99,7 +106,15 @@ def test_trials_nobody_ended_have_lost_their_process(run: Run, plans: list[Plan]
         (KeyboardInterrupt(), "PREEMPTED", InterruptedRunError),
         (StoreError("disk full"), "PREEMPTED", StoreError),
         (ClusterError("node lost"), "PREEMPTED", ClusterError),
-        (RuntimeError("a bug"), "FAILED", RuntimeError),
+        (UserCodeError("net.py:12: ValueError: no"), "FAILED", UserCodeError),
+        (RuntimeError("not the user's"), "PREEMPTED", RuntimeError),
+        (ActorUnavailableError("the raylet is gone", b"0" * 16), "PREEMPTED", ClusterError),
+        (ControllerError(ActorUnavailableError("gone", b"0" * 16)), "PREEMPTED", ClusterError),
+        (WorkerGroupError("a worker died", {1: ActorDiedError()}), "PREEMPTED", ClusterError),
+        (TuneError("the cluster is gone"), "PREEMPTED", ClusterError),
+        (ConnectionResetError("peer"), "PREEMPTED", ClusterError),
+        (OSError(errno.ENOSPC, "No space left on device", "/tmp/ray/x"), "PREEMPTED", StoreError),
+        (PermissionError(errno.EACCES, "Permission denied", "/root/.ray"), "PREEMPTED", StoreError),
     ],
 )
 def test_what_ends_a_run_decides_whether_it_can_go_on(
@@ -112,12 +127,49 @@ def test_what_ends_a_run_decides_whether_it_can_go_on(
     assert ended_stacks(run, plans) == ({0, 1} if state == "FAILED" else set())
 
 
-def test_sigterm_counts_as_ctrl_c_and_only_while_the_run_is_driven(run: Run, plans: list[Plan]) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+def test_an_error_that_the_training_itself_has_noted_is_told_as_it_is(run: Run, plans: list[Plan]) -> None:
+    error = ConnectionResetError("the user's own connection")
+    mark(run, plans, state="FAILED")
+    with pytest.raises(ConnectionResetError), driving(run, plans):
+        raise error
+    assert set(states(run).values()) == {"FAILED"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_interrupts_only_while_the_run_is_driven(
+    run: Run, plans: list[Plan], number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
     with pytest.raises(InterruptedRunError), driving(run, plans):
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
     assert set(states(run).values()) == {"PREEMPTED"}
+
+
+def sent(*numbers: signal.Signals) -> list[str]:
+    """Which of some signals, sent to this process one after the other, interrupted it."""
+    found = []
+    with interruptible():
+        for number in numbers:
+            try:
+                os.kill(os.getpid(), number)
+            except KeyboardInterrupt:
+                found.append(number.name)
+    return found
+
+
+def test_what_ends_an_interrupted_run_is_not_interrupted_again_unless_by_hand() -> None:
+    numbers = (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+    assert sent(*numbers) == ["SIGHUP", "SIGINT"]
+
+
+def test_what_a_process_was_started_to_ignore_stays_ignored_but_for_sigterm() -> None:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
+    try:
+        assert sent(signal.SIGINT, signal.SIGHUP, signal.SIGTERM) == ["SIGTERM"]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_an_error_is_not_hidden_by_a_store_that_takes_no_marks(run: Run, plans: list[Plan]) -> None:
@@ -142,6 +194,7 @@ def test_a_run_has_one_driver(run: Run, plans: list[Plan]) -> None:
         other.kill()
     with driving(run, plans):
         assert [driver.pid for driver in find_drivers(logs)] == [os.getpid()]
+        mark(run, plans, state="COMPLETED")
     assert find_drivers(logs) == []
     note_driver(logs)
     with driving(run, plans):

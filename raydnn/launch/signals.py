@@ -1,0 +1,50 @@
+"""The signals that ask a run to stop: Ctrl-C, SIGTERM of `kill` and batch systems, SIGHUP of a terminal that closes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from raydnn.errors import Interrupt
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ONCE = (signal.SIGTERM, signal.SIGHUP)
+"""Those that come several times: from a terminal and its shell, from a batch system."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let the signals interrupt this block.
+
+    What this process was started to ignore stays ignored, but for SIGTERM: SIGINT in a script's background, where it
+    is meant for the script, and SIGHUP under nohup.
+    """
+    before = {each: signal.getsignal(each) for each in STOPPING}
+    for each, handler in before.items():
+        if each == signal.SIGTERM or handler != signal.SIG_IGN:
+            signal.signal(each, _interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Have the same handlers after this block, in which Ray puts its own in their place and beneath Python's."""
+    before = {each: signal.getsignal(each) for each in STOPPING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    # What is done then must not be interrupted again, unless by hand.
+    for each in _ONCE:
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupt
