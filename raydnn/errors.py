@@ -38,6 +38,10 @@ class UserCodeError(RaydnnError):
         return str(self.args[0])
 
 
+class HungError(RaydnnError):
+    """A training did no step for longer than it may; it goes on from its last checkpoint (exit code 1)."""
+
+
 class Interrupt(KeyboardInterrupt):
     """A signal asked this process to stop."""
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from raydnn.errors import StoreError
 from raydnn.store import files
-from raydnn.store.files import Location
-from raydnn.store.parts import part_entries
+from raydnn.store.parts import decode, part_entries, wanted_columns
 from raydnn.store.read import row_numbers
 from raydnn.store.run import Run
 
@@ -86,16 +85,17 @@ class Progress:
             name = f"{table}/{entry.name}"
             if self._seen.get(name) == entry.modified_ns:
                 continue
-            part = _read(self.run.location / table / entry.name, columns)
+            part = _read(self.run, table, entry.name, columns)
             if part is not None:
                 self._seen[name] = entry.modified_ns
                 found.append(part)
         return found
 
 
-def _read(location: Location, columns: list[str] | None) -> pa.Table | None:
+def _read(run: Run, table: str, name: str, columns: list[str] | None) -> pa.Table | None:
     """A part, or None where it has just been compacted away or is damaged: reading the store proper says so."""
     try:
-        return pq.read_table(pa.BufferReader(files.read_bytes(location)), columns=columns)
-    except (FileNotFoundError, pa.ArrowException, ValueError):
+        data = files.read_bytes(run.location / table / name)
+        return decode(data, table, wanted_columns(table, columns))
+    except (FileNotFoundError, StoreError, ValueError):
         return None

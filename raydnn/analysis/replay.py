@@ -85,9 +85,9 @@ def recorded(run: Run) -> Recorded:
         UsageError: It is no sweep, is not over, or had a scheduler that stopped trials.
     """
     resolved = run.resolved()
-    if resolved["command"] != "sweep":
-        raise UsageError(f"run {run.run_id} is a {resolved['command']}; only a sweep can be replayed")
-    job = Job.model_validate(resolved["job"])
+    if resolved.get("command") != "sweep":
+        raise UsageError(f"run {run.run_id} is a {resolved.get('command')}; only a sweep can be replayed")
+    job = run.job()
     assert job.search is not None
     columns = ["number", "state", "config_json", "seed", "stage"]
     every = sorted(read(run.location, "trials", columns).to_pylist(), key=lambda row: row["number"])

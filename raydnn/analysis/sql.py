@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import duckdb
 import pyarrow as pa
 
+from raydnn.analysis.vanished import vanished
 from raydnn.errors import UsageError
 from raydnn.store.files import first_line
 from raydnn.store.read import load
@@ -34,6 +36,9 @@ def sql(run_or_storage: Run | str, query: str) -> pa.Table:
     """
     path = run_or_storage.uri if isinstance(run_or_storage, Run) else run_or_storage
     named = [table for table in TABLES if re.search(rf"\b{table}\b", query, re.IGNORECASE)]
+    if isinstance(run_or_storage, Run):
+        for each in vanished(run_or_storage):
+            warnings.warn(each, stacklevel=2)
     with duckdb.connect(config=_CONFIG) as connection:
         for table in named or TABLES:
             connection.register(table, load(path, table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from raydnn.analysis.configurations import COLUMNS, has_seeds, ranked
+from raydnn.analysis.vanished import vanished
 from raydnn.analysis.winner import winner
 from raydnn.errors import NotFoundError, StoreError, nearest
+from raydnn.store.files import locate
 from raydnn.store.read import read, row_numbers
-from raydnn.store.run import Run, list_runs, open_run
+from raydnn.store.run import Run, runs_of
 from raydnn.store.tables import FLOAT64, INT32, STATES
 
 RUN_FIELDS = (
@@ -32,13 +34,13 @@ _SUMMARY = (*COLUMNS, "epochs", "started_at", "ended_at")
 def list_summaries(storage: str) -> list[dict[str, Any]]:
     """All runs of a storage, newest first, each with RUN_FIELDS: trials by state, epochs, the best trial.
 
-    A run whose resolved.json is damaged is left out with a warning that names it.
+    A run whose resolved.json is damaged is left out with a warning that names it, and so is a run's copy.
     """
     rows = []
-    for run_id in list_runs(storage):
+    for run in runs_of(locate(storage)):
         try:
-            run = open_run(storage, run_id)
             rows.append(summary(run))
+            _tell_vanished(run)
         except StoreError as error:
             warnings.warn(str(error), stacklevel=2)
     return rows
@@ -90,13 +92,15 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
         For a run: its `summary`, `uri`, `resolved` (resolved.json) and, for a sweep, its `winner` with its
         interval. For a trial: every column of `trials` that is not null, `p_` columns gathered under `parameters`
         and `m_` columns under `metrics`, its rows of `epochs` under `epochs_table`, and those of `layers` for the
-        last epoch that has any under `layers_table`.
+        last epoch that has any under `layers_table`. For both, what the data call `columns` and `classes`.
 
     Raises:
         NotFoundError: The run has no such trial; the message names the nearest.
     """
+    _tell_vanished(run)
     if trial_id is None:
-        told = {**summary(run), "uri": run.uri, "resolved": run.resolved()}
+        resolved = run.resolved()
+        told = {**summary(run), "uri": run.uri, "resolved": resolved, **_names(resolved)}
         best = winner(run) if told["command"] == "sweep" else None
         return told if best is None else {**told, "winner": asdict(best)}
     trials = read(run.location, "trials")
@@ -112,10 +116,20 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
         **{name: value for name, value in given.items() if not name.startswith(("p_", "m_"))},
         "parameters": _with_prefix(given, "p_"),
         "metrics": _with_prefix(given, "m_"),
+        **_names(run.resolved()),
         "epochs_table": epochs,
         "layers_table": sorted(
             (row for row in layers if row["epoch"] == last), key=lambda row: int(row["depth"])
         ),
+    }
+
+
+def _names(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """What the data call the columns, and the classes with their numbers."""
+    columns, classes = resolved.get("columns"), resolved.get("classes")
+    return {
+        **({"columns": columns} if columns else {}),
+        **({"classes": [{"number": n, "name": name} for n, name in enumerate(classes)]} if classes else {}),
     }
 
 
@@ -144,6 +158,11 @@ def summary(run: Run) -> dict[str, Any]:
         "started_at": min(started, default=None),
         "ended_at": None if running else max(ended, default=None),
     }
+
+
+def _tell_vanished(run: Run) -> None:
+    for each in vanished(run):
+        warnings.warn(each, stacklevel=3)
 
 
 def _rows_of(run: Run, table: str, trial_id: str) -> list[dict[str, Any]]:

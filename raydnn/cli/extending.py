@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from raydnn.cli.launching import Launch, job_of
 from raydnn.cli.options import find_run
+from raydnn.cli.resuming import check_resumable
 from raydnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def extension(launch: Launch, run_name: str) -> tuple[Run, list[Segment]]:
     run = find_run(run_name, launch.storage)
     job = job_of(run, "sweep")
     check_not_driven(run)
+    check_resumable(run)
     launch = _without_job(launch)
     segments = kept(run)
     trials = configurations(run, segments)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from raydnn import shell
 from raydnn.cli.options import Settings, find_run, overrides_argument, pass_settings, storage_option
+from raydnn.cli.resuming import check_resumable
 from raydnn.cli.terminal import outlast_the_terminal, tell
-from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError
+from raydnn.errors import ClusterError, HungError, InterruptedRunError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from raydnn.search.packing import Stack
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from raydnn.store.run import Run
 
 RETRY_FAILED = "--retry-failed"
+ADDRESS_VARIABLE = "RAY_ADDRESS"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Launch:
     storage: str
     """Where the run to go on with is."""
     verbose: bool
+    address_variable: str | None = None
+    """The environment's variable that gave the address; None: the user did."""
     retry_failed: bool = False
     """Whether the trials that failed are trained again."""
     extend: str | None = None
@@ -55,14 +60,19 @@ def launch_options(command: Callable[[Launch], None]) -> Callable[..., None]:
     @click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
     @click.option(RETRY_FAILED, is_flag=True, help="With --resume: train the trials that FAILED again, too.")
     @click.option(
-        "--address", metavar="ADDRESS", envvar="RAY_ADDRESS", help="Run on this Ray cluster instead of here."
+        "--address",
+        metavar="ADDRESS",
+        envvar=ADDRESS_VARIABLE,
+        help="Run on this Ray cluster instead of here.",
     )
     @click.option("--run-id", hidden=True, help="Id of the new run; `submit` sets it.")
     @storage_option
     @pass_settings
     def with_options(settings: Settings, /, **given: Any) -> None:
         outlast_the_terminal()
-        command(Launch(verbose=settings.verbose, **given))
+        source = click.get_current_context().get_parameter_source("address")
+        variable = ADDRESS_VARIABLE if source == ParameterSource.ENVIRONMENT else None
+        command(Launch(verbose=settings.verbose, address_variable=variable, **given))
 
     return update_wrapper(with_options, command)
 
@@ -111,6 +121,7 @@ def begun_or_resumed(
             raise UsageError(f"raydnn {command}: JOB is missing; give a job file, or --resume RUN{or_extend}")
         return Given(loaded.job, loaded.text, loaded), None
     run = find_run(launch.resume, launch.storage if loaded is None else loaded.job.storage)
+    check_resumable(run)
     job = job_of(run, command)
     if loaded is not None and loaded.job != job:
         fields = [name for name in Job.model_fields if getattr(loaded.job, name) != getattr(job, name)]
@@ -127,14 +138,10 @@ def job_of(run: Run, command: str) -> Job:
     Raises:
         UsageError: The run is of another command.
     """
-    from raydnn.spec.job import Job
-
-    resolved = run.resolved()
-    if resolved["command"] != command:
-        raise UsageError(
-            f"run {run.run_id} is a {resolved['command']}; go on with `raydnn {resolved['command']}`"
-        )
-    return Job.model_validate(resolved["job"])
+    own = run.resolved().get("command")
+    if own is not None and own != command:
+        raise UsageError(f"run {run.run_id} is a {own}; go on with `raydnn {own}`")
+    return run.job()
 
 
 @contextmanager
@@ -150,7 +157,7 @@ def resumable(kind: str, run: Run) -> Iterator[None]:
     except UsageError:  # another process drives it
         raise
     except Exception as error:
-        mine = not isinstance(error, InterruptedRunError | ClusterError | StoreError)
+        mine = not isinstance(error, InterruptedRunError | ClusterError | HungError | StoreError)
         if mine and _has_ended(run):
             tell(f"what failed, and where: {shell.command('logs', run.uri, '--errors')}", err=True)
             tell(f"once that is mended: {shell.command(kind, '--resume', run.uri, RETRY_FAILED)}", err=True)

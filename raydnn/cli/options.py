@@ -78,12 +78,12 @@ def run_place(run: str, storage: str) -> tuple[str, str]:
         NotFoundError: `latest` was asked of a storage without runs.
     """
     if run == LATEST:
-        from raydnn.store.run import list_runs
+        from raydnn.store.run import latest_run
 
-        runs = list_runs(storage)
-        if not runs:
+        name = latest_run(storage)
+        if name is None:
             raise NotFoundError(f"no run in '{storage}'; `--storage` says where runs are")
-        return storage, runs[0]
+        return storage, name
     if "/" in run or (Path(run) / "resolved.json").is_file():
         from raydnn.store.files import locate
 

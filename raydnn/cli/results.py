@@ -89,13 +89,13 @@ def show_command(run: str, trial: str | None, storage: str, output: str) -> None
       raydnn results show latest t00007 -o json
     """
     from raydnn.analysis.tables import show
-    from raydnn.cli.summaries import print_run_with_job
+    from raydnn.cli.summaries import print_run_with_job, shortened
 
     found = show(find_run(run, storage), trial)
     if trial is None and output == "table":
         print_run_with_job(found)
     else:
-        print_record(found, output)
+        print_record(shortened(found) if output == "table" else found, output)
 
 
 @results.command("replay")

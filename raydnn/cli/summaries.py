@@ -13,6 +13,9 @@ COUNTS = ("pending", "running", "completed", "stopped", "diverged", "failed", "p
 SHORT = ("run_id", "state", "command", "trials", "epochs", "best", "metric", "started_at", "took", "cluster")
 """Columns of a table, where any run has something to say in them."""
 
+MOST_NAMES = 50
+"""Columns and classes that a table names."""
+
 MERGED = {*COUNTS, "best_value", "best_trial_id", "winner", "mode", "ended_at"}
 """Fields that `condensed` tells within others."""
 
@@ -52,11 +55,22 @@ def print_run_with_job(row: Mapping[str, Any]) -> None:
     if len(segments) > 1:
         told["segments"] = f"{' + '.join(str(each['trials']) for each in segments)} configurations"
     ran_on = {name: resolved.get(name) for name in ("versions", "git_commit")}
-    print_record({**told, "job": job, **ran_on}, "table")
+    print_record(shortened({**told, "job": job, **ran_on}), "table")
     if resolved.get("space"):
         tell("\nspace")
         for line in resolved["space"]:
             tell(f"  {line}")
+
+
+def shortened(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A run or a trial with no more names of columns and classes than people read."""
+    cut: dict[str, Any] = {}
+    for what in {"columns", "classes"} & record.keys():
+        names = record[what]
+        if len(names) > MOST_NAMES:
+            more = f"and {len(names) - MOST_NAMES:,} more"
+            cut[what] = [*names[:MOST_NAMES], more if what == "columns" else {"number": None, "name": more}]
+    return {**record, **cut}
 
 
 def condensed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from raydnn.cli.launching import (
     retry,
 )
 from raydnn.cli.options import find_run
+from raydnn.cli.resuming import id_of_new
 from raydnn.cli.terminal import tell
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ def sweep(launch: Launch) -> None:
     from raydnn.cli.course import print_course
     from raydnn.cli.trials import print_top
     from raydnn.errors import RaydnnError
+    from raydnn.launch.address import variable_named
     from raydnn.launch.local import check_place
 
     run, segments, text = _asked_for(launch)
     job = segments[-1].job
-    check_place(launch.address, job.resources)
+    with variable_named(launch.address_variable):
+        check_place(launch.address, job.resources)
     with _ray_ahead(launch, job) as ahead:
         run, epochs = _search(launch, run, segments, text, ahead)
     best = top(run, 10)
@@ -110,7 +113,9 @@ def _search(
         from raydnn.launch.stacks import Stacks
         from raydnn.launch.tuning import all_ended, sweep_run
         from raydnn.search.algorithms import chained
-        from raydnn.store.run import new_run_id
+        from raydnn.store.disk import check_space
+        from raydnn.store.files import locate
+        from raydnn.train.footprint import most_disk_bytes
         from raydnn.train.parts import stack_limit
 
     job = segments[-1].job
@@ -121,10 +126,13 @@ def _search(
     stacks = Stacks(chained(segments), search.stack, fits)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     prepared = prepare(job.data, dataset)
+    needed = most_disk_bytes(([trial for _, trial in plan.trials] for plan in stacks.plans), dataset)
+    check_space(locate(job.storage) if run is None else run.location, needed)
     if run is None:
-        new_id, space = launch.run_id or new_run_id(job.name), segments[0].space.tree()
+        new_id, space = id_of_new(launch.run_id, job), segments[0].space.tree()
         start = segments[0].start
-        run = begin(job, text, new_id, "sweep", stacks.plans, space, stacks.expected, start, dataset.examples)
+        of_data = dataset.examples, dataset.names()
+        run = begin(job, text, new_id, "sweep", stacks.plans, space, stacks.expected, start, *of_data)
     elif launch.extend is not None:
         before = run.resolved()["trials"]
         keep(run, segments, stacks.expected)

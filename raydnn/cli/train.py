@@ -12,6 +12,7 @@ from raydnn.cli.launching import (
     resumable,
     retry,
 )
+from raydnn.cli.resuming import id_of_new
 from raydnn.cli.terminal import tell
 
 
@@ -31,22 +32,28 @@ def train(launch: Launch) -> None:
     from raydnn.cli.output import print_record
     from raydnn.cli.progress import following, print_epochs
     from raydnn.errors import RaydnnError
+    from raydnn.launch.address import variable_named
     from raydnn.launch.local import check_place
     from raydnn.launch.runs import begin, driving, ended_stacks
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
     from raydnn.spec.trial import trial_of_job
-    from raydnn.store.run import new_run_id
+    from raydnn.store.disk import check_space
+    from raydnn.store.files import locate
     from raydnn.train.summary import summarize
 
     given, run = begun_or_resumed("train", launch, require_training)
-    check_place(launch.address, given.job.resources)
+    with variable_named(launch.address_variable):
+        check_place(launch.address, given.job.resources)
     trial = trial_of_job(given.job)
     summary = summarize(trial)
     plans = [Stack(0, ((0, trial),))]
+    check_space(locate(given.job.storage) if run is None else run.location, summary.disk_bytes)
     if run is None:
-        new_id = launch.run_id or new_run_id(given.job.name)
-        run = begin(given.job, given.text, new_id, "train", plans, examples=summary.examples)
+        new_id = id_of_new(launch.run_id, given.job)
+        run = begin(
+            given.job, given.text, new_id, "train", plans, examples=summary.examples, names=summary.names
+        )
     for name, shape, count in summary.layers:
         tell(f"  {name:<20} {' x '.join(map(str, shape)):>12} {count:>12,}")
     if summary.strategy:
@@ -61,14 +68,13 @@ def train(launch: Launch) -> None:
 
     from raydnn.launch.training import train_run
 
-    if ended_stacks(run, plans) and not launch.retry_failed:
-        tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
-    else:
-        with resumable("train", run), following(run, print_epochs), driving(run, plans):
-            if launch.retry_failed:
-                retry(run, [plans])
-            if not ended_stacks(run, plans):
-                train_run(run, trial, given.job.resources, launch.address, launch.verbose)
+    with resumable("train", run), following(run, print_epochs), driving(run, plans):
+        if launch.retry_failed:
+            retry(run, [plans])
+        if ended_stacks(run, plans):
+            tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
+        else:
+            train_run(run, trial, given.job.resources, launch.address, launch.verbose)
 
     from raydnn.analysis.tables import show
 

@@ -2,180 +2,200 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import dataclass, replace
-from pathlib import Path
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from raydnn.data.raw import (
-    Arrays,
-    Raw,
-    class_numbers,
-    count_classes,
-    example_weights,
-    existing_file,
-    finite,
-    two_classes,
-)
+from raydnn.data.classes import Classes, csv_labels, find_classes, text_keys
+from raydnn.data.csv_file import Column, File
+from raydnn.data.csv_table import open_table, read_columns
+from raydnn.data.dialect import holds_numbers
+from raydnn.data.oddities import tell_oddities
+from raydnn.data.raw import Arrays, Raw, check_finite, digits_lost, example_weights, two_classes, unfit
 from raydnn.errors import DataError, JobError, Problem, nearest
 from raydnn.spec.data import Csv
+
+_NAMED = 20
+"""Columns that a message lists."""
+_GROUP_BYTES = 2**25
+"""Columns are checked together as long as their copy is small."""
+_BOOLEANS = {"true", "false"}
 
 
 def load_csv(spec: Csv) -> Raw:
     """Return the rows of a CSV file: inputs (n, columns other than the target) in the file's order.
 
-    Class labels are the integers 0 .. classes - 1, or else texts, numbered in sorted order. Every column is
-    read as text first, so that what it means does not depend on a guess from its first rows.
+    Class labels are numbers, booleans or else texts; classes are numbered in their order. Columns without a name
+    are left out.
 
     Raises:
         DataError: A file is missing, empty or damaged, or a value is not what its column needs.
         JobError: There is no such target column.
     """
-    train = _read(spec.path)
-    names = train.table.column_names
+    train = open_table(spec.path, spec)
+    names = train.dialect.names
+    _check_names(train, spec)
+    features = [name for name in names if name not in (spec.target, spec.weights) and not _is_unnamed(name)]
+    _tell_unnamed(train)
+    if not features:
+        raise DataError(f"{train.path}: '{spec.target}' is the only column; at least one feature is needed")
+    train, inputs, target, weights = _read(train, features, spec, spec.weights)
+    tell_oddities(inputs, features, train.path)
+    where = train.where(names.index(spec.target))
+    if spec.kind == "regression":
+        classes = None
+        arrays = Arrays(inputs, _numbers(target, where)[:, None])
+    else:
+        texts, rows = csv_labels(target, where)
+        keys = text_keys(texts, train.decimal)
+        classes = find_classes(keys, texts, len(rows), where)
+        if spec.kind == "binary":
+            two_classes(len(classes), where)
+        arrays = Arrays(inputs, classes.numbers(keys, rows, where))
+    if weights is not None and spec.weights is not None:
+        of_weights = train.where(names.index(spec.weights))
+        arrays = replace(
+            arrays, weights=example_weights(_numbers(weights, of_weights).astype(np.float32), of_weights)
+        )
+    test = (
+        None if spec.test_path is None else _test_part(spec.test_path, train, features, classes, spec, inputs)
+    )
+    kept = None if classes is None or classes.are_numbers else classes.names
+    return Raw(arrays, test, len(classes or ()), spec.kind, kept, tuple(features))
+
+
+def _test_part(
+    given: str,
+    train: File,
+    features: Sequence[str],
+    classes: Classes | None,
+    spec: Csv,
+    like: NDArray[Any],
+) -> Arrays:
+    file = open_table(given, spec)
+    named, needed = ({name for name in each.dialect.names if not _is_unnamed(name)} for each in (file, train))
+    odd = sorted((named ^ needed) - {spec.weights})
+    if odd:
+        raise DataError(f"{file.path}: column '{odd[0]}' is not in both the training and the test file")
+    _check_names(file, spec)
+    file, inputs, target, _ = _read(file, features, spec, None, like.dtype)
+    where = file.where(file.dialect.names.index(spec.target))
+    if classes is None:
+        return Arrays(inputs, _numbers(target, where)[:, None])
+    texts, rows = csv_labels(target, where)
+    return Arrays(inputs, classes.numbers(text_keys(texts, file.decimal), rows, where))
+
+
+def _check_names(file: File, spec: Csv) -> None:
+    names = file.dialect.names
+    known = [name for name in names if name]
     for field, column in (("target", spec.target), ("weights", spec.weights)):
-        if column is not None and column not in names:
-            message = (
-                f"'{column}' is given; {train.path} has the columns {', '.join(names)}."
-                f"{nearest(column, names)}"
+        if column is not None and column not in known and (field == "target" or spec.path == str(file.path)):
+            listed = ", ".join(known[:_NAMED]) + (f", ... ({len(known):,})" if len(known) > _NAMED else "")
+            hint = nearest(column, known) if len(known) <= 1000 else ""
+            if holds_numbers(names):
+                hint = " They are all numbers: is the header missing?"
+            elif len(names) == 1:
+                hint = f" The separator was taken to be {file.dialect.called()}; data.separator says another."
+            raise JobError(
+                [
+                    Problem(
+                        "",
+                        f"data.{field}",
+                        f"'{column}' is given; {file.path} has the columns {listed}.{hint}",
+                    )
+                ]
             )
-            raise JobError([Problem("", f"data.{field}", message)])
     if spec.weights == spec.target:
         raise JobError(
             [Problem("", "data.weights", f"'{spec.weights}' is the target; another column is needed")]
         )
-    features = [name for name in names if name not in (spec.target, spec.weights)]
-    if not features:
-        raise DataError(f"{train.path}: '{spec.target}' is the only column; at least one feature is needed")
-    labels = None if spec.kind == "regression" else _labels(train, spec.target)
-    if labels is not None and spec.kind == "binary":
-        two_classes(labels.classes, train.where(spec.target))
-    test = None
-    if spec.test_path is not None:
-        file = _read(spec.test_path)
-        odd = sorted((set(names) ^ set(file.table.column_names)) - {spec.weights})
-        if odd:
-            raise DataError(f"{file.path}: column '{odd[0]}' is not in both the training and the test file")
-        test = _part(file, features, spec.target, labels)
-    arrays = _part(train, features, spec.target, labels)
-    if spec.weights is not None:
-        weights = example_weights(_numbers(train, spec.weights), train.where(spec.weights))
-        arrays = replace(arrays, weights=weights)
-    return Raw(arrays, test, 0 if labels is None else labels.classes, spec.kind)
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    table: pa.Table
-    """Every column as text."""
-
-    def where(self, column: str) -> str:
-        return f"{self.path}, column '{column}'"
-
-
-@dataclass(frozen=True)
-class _Labels:
-    classes: int
-    names: tuple[str, ...] | None
-    """Class number → text; None: the labels are the class numbers."""
-
-
-def _read(given: str) -> _File:
-    path = existing_file(given)
-    ragged: list[pacsv.InvalidRow] = []
-
-    def refuse(row: pacsv.InvalidRow) -> str:
-        ragged.append(row)
-        return "error"
-
-    # Arrow counts rows only without threads.
-    how = pacsv.ReadOptions(use_threads=False)
-    parse = pacsv.ParseOptions(invalid_row_handler=refuse)
-    try:
-        with pacsv.open_csv(path, how, parse) as reader:
-            names = reader.schema.names
-        as_text = pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-        table = pacsv.read_csv(path, how, parse, as_text)
-    except (OSError, pa.ArrowException) as error:
-        if ragged:
-            row = ragged[0]
-            raise DataError(
-                f"{path}, row {row.number - 1}: has {row.actual_columns} values; "
-                f"{row.expected_columns} are needed, one a column"
-            ) from None
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot be read: {reason}") from None
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = (
+        sorted({name for name in known if known.count(name) > 1}) if len(set(known)) < len(known) else []
+    )
     if repeated:
-        raise DataError(f"{path}: column '{repeated[0]}' stands in the header more than once")
-    if table.num_rows == 0:
-        raise DataError(f"{path}: there is a header but no row")
-    return _File(path, table)
-
-
-def _part(file: _File, features: list[str], target: str, labels: _Labels | None) -> Arrays:
-    inputs = np.stack([_numbers(file, name) for name in features], axis=1)
-    if labels is None:
-        return Arrays(inputs, _numbers(file, target)[:, None])
-    return Arrays(inputs, _class_numbers(file, target, labels))
-
-
-def _labels(file: _File, target: str) -> _Labels:
-    texts = _texts(file, target)
-    integers = _cast(texts, pa.int64())
-    if integers is not None:
-        return _Labels(count_classes(integers, file.where(target)), None)
-    names = tuple(sorted(pc.unique(texts).to_pylist()))
-    return _Labels(count_classes(np.array(names), file.where(target)), names)
-
-
-def _class_numbers(file: _File, target: str, labels: _Labels) -> NDArray[np.int64]:
-    texts = _texts(file, target)
-    if labels.names is None:
-        allowed = f"an integer from 0 to {labels.classes - 1}"
-        return class_numbers(
-            _converted(texts, pa.int64(), file.where(target), allowed), file.where(target), labels.classes
+        raise DataError(f"{file.path}: column '{repeated[0]}' stands in the header more than once")
+    if holds_numbers(names):
+        warnings.warn(
+            f"{file.path}: the names of the columns are all numbers; is the header missing?", stacklevel=3
         )
-    numbers = pc.index_in(texts, value_set=pa.array(labels.names, pa.string())).to_pylist()
-    if None in numbers:
-        row = numbers.index(None)
-        raise DataError(
-            f"{file.where(target)}, row {row + 1}: label '{texts[row]}' does not occur in the training file."
-            f"{nearest(str(texts[row]), labels.names)}"
+
+
+def _is_unnamed(name: str) -> bool:
+    """Whether a column has no name; pandas calls such a one `Unnamed: 0` when it writes it again."""
+    return not name or re.fullmatch(r"Unnamed: \d+", name) is not None
+
+
+def _tell_unnamed(file: File) -> None:
+    unnamed = [number for number, name in enumerate(file.dialect.names) if _is_unnamed(name)]
+    if unnamed:
+        listed = ", ".join(str(number + 1) for number in unnamed[:_NAMED])
+        which = f"column {listed} has" if len(unnamed) == 1 else f"columns {listed} have"
+        kind = ", a row index as pandas writes it," if unnamed == [0] else ""
+        warnings.warn(
+            f"{file.path}: {which} no name{kind} and {'is' if len(unnamed) == 1 else 'are'} left out",
+            stacklevel=3,
         )
-    return np.array(numbers, dtype=np.int64)
 
 
-def _numbers(file: _File, column: str) -> NDArray[np.float32]:
-    where = file.where(column)
-    return finite(_converted(_texts(file, column), pa.float64(), where, "a number"), where)
+def _read(
+    file: File,
+    features: Sequence[str],
+    spec: Csv,
+    weights: str | None,
+    least: np.dtype[Any] | None = None,
+) -> tuple[File, NDArray[Any], pa.ChunkedArray, pa.ChunkedArray | None]:
+    """Read features as a matrix, the target and perhaps weights as columns."""
+    places = {name: number for number, name in enumerate(file.dialect.names)}
+    kinds = {places[name]: _feature_kind(file, places[name]) for name in features}
+    kinds[places[spec.target]] = pa.float64() if spec.kind == "regression" else pa.string()
+    if weights is not None:
+        kinds[places[weights]] = pa.float64()
+    file, columns = read_columns(file, kinds, spec)
+    of_weights = columns.pop() if weights is not None else None
+    target = columns.pop()
+    columns = [
+        column.cast(pa.float64()) if pa.types.is_boolean(column.type) else column for column in columns
+    ]
+    return file, _matrix(file, columns, [places[name] for name in features], least), target, of_weights
 
 
-def _texts(file: _File, column: str) -> pa.ChunkedArray:
-    texts = pc.utf8_trim_whitespace(file.table[column])
-    empty = pc.index(texts, pa.scalar("")).as_py()
-    if empty >= 0:
-        raise DataError(f"{file.where(column)}, row {empty + 1}: the value is missing")
-    return texts
+def _feature_kind(file: File, place: int) -> pa.DataType:
+    """Numbers, or booleans where the first rows hold nothing else."""
+    first = {row[place].strip().lower() for row in file.dialect.first_rows if place < len(row)}
+    return pa.bool_() if first and first <= _BOOLEANS else pa.float64()
 
 
-def _converted(texts: pa.ChunkedArray, kind: pa.DataType, where: str, allowed: str) -> NDArray[Any]:
-    values = _cast(texts, kind)
-    if values is None:
-        row = bisect_left(range(len(texts)), True, key=lambda last: _cast(texts[: last + 1], kind) is None)
-        raise DataError(f"{where}, row {row + 1}: '{texts[row]}' is given; {allowed} is needed")
+def _matrix(
+    file: File, columns: list[pa.ChunkedArray], places: Sequence[int], least: np.dtype[Any] | None
+) -> NDArray[Any]:
+    """Put columns side by side, (n, columns); each is given up once it is copied."""
+    double = least == np.float64
+    at_once = max(1, _GROUP_BYTES // (8 * len(columns[0])))
+    for start in range(0, len(columns), at_once):
+        group = np.column_stack([column.to_numpy() for column in columns[start : start + at_once]])
+        for number in np.flatnonzero(unfit(group).any(axis=0))[:1]:
+            _numbers(columns[start + number], file.where(places[start + number]))
+        double = double or bool(digits_lost(group).any())
+    matrix = np.empty((len(columns[0]), len(columns)), np.float64 if double else np.float32)
+    while columns:
+        column = columns.pop()
+        matrix[:, len(columns)] = column.to_numpy()
+    return matrix
+
+
+def _numbers(column: pa.ChunkedArray, where: Column) -> NDArray[np.float64]:
+    """A column as float64, every value checked."""
+    if column.null_count:
+        row = pc.index(pc.is_null(column), pa.scalar(True)).as_py()
+        raise DataError(f"{where.at(row)}: the value is missing")
+    values: NDArray[np.float64] = column.to_numpy()
+    check_finite(values, where)
     return values
-
-
-def _cast(texts: pa.ChunkedArray, kind: pa.DataType) -> NDArray[Any] | None:
-    try:
-        return np.asarray(pc.cast(texts, kind))
-    except pa.ArrowInvalid:
-        return None

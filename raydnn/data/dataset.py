@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from raydnn.data.scaling import ScalingState
-from raydnn.spec.data import Task
+from raydnn.spec.data import Label, Task
+
+MOST_NAMES = 10_000
+"""More classes or columns are not kept by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,10 @@ class Dataset:
     scaling: ScalingState
     shape: tuple[int, ...] | None = None
     """Shape of one input before it was made a row; None: it is as it was."""
+    class_names: tuple[Label, ...] | None = None
+    """What the data call the classes, in the order of their numbers; None: by these numbers."""
+    feature_names: tuple[str, ...] | None = None
+    """What the data call the features; None: they have no names."""
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -65,14 +73,20 @@ class Dataset:
         """Training examples of each class (classes,); None where the targets are no class numbers."""
         return torch.bincount(self.train.targets, minlength=self.classes) if self.classes else None
 
+    def names(self) -> dict[str, list[Any]]:
+        """Return the names of `classes`, in the order of their numbers, and of `columns`, as JSON values.
+
+        Without names, or with more than MOST_NAMES, there is no entry.
+        """
+        named = {"classes": self.class_names, "columns": self.feature_names}
+        return {what: list(names) for what, names in named.items() if names and len(names) <= MOST_NAMES}
+
     def to(self, device: torch.device | str) -> Dataset:
         """Return the same data set on a device."""
-        return Dataset(
-            self.train.to(device),
-            self.validation.to(device),
-            None if self.test is None else self.test.to(device),
-            self.classes,
-            self.task,
-            self.scaling.to(device),
-            self.shape,
+        return replace(
+            self,
+            train=self.train.to(device),
+            validation=self.validation.to(device),
+            test=None if self.test is None else self.test.to(device),
+            scaling=self.scaling.to(device),
         )

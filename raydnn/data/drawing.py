@@ -6,6 +6,7 @@ sweep's training (1.7 s), in every command that reads data.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
@@ -14,7 +15,13 @@ from numpy.typing import NDArray
 Rows = NDArray[np.int64]
 
 
-def draw(examples: int, fraction: float, seed: int, classes: Rows | None = None) -> tuple[Rows, Rows]:
+def draw(
+    examples: int,
+    fraction: float,
+    seed: int,
+    classes: Rows | None = None,
+    names: Sequence[object] | None = None,
+) -> tuple[Rows, Rows]:
     """Draw ⌈fraction · n⌉ of n examples.
 
     Args:
@@ -22,6 +29,7 @@ def draw(examples: int, fraction: float, seed: int, classes: Rows | None = None)
         fraction: Between 0 and 1.
         seed: Seed of the draws, below 2³².
         classes: The class of each example (n,), to draw the same share of each; None: draw from all alike.
+        names: What a message calls the classes, in the order of their numbers; None: by these numbers.
 
     Returns:
         The rows that were not drawn and those that were, both rising.
@@ -37,21 +45,26 @@ def draw(examples: int, fraction: float, seed: int, classes: Rows | None = None)
     if classes is None:
         chosen[random.permutation(examples)[:drawn]] = True
     else:
-        for own, kept in _kept_of_classes(classes, examples - drawn, random):
+        for own, kept in _kept_of_classes(classes, examples - drawn, random, names):
             chosen[own[random.permutation(len(own))[kept:]]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
-def _kept_of_classes(classes: Rows, kept: int, random: np.random.RandomState) -> list[tuple[Rows, int]]:
+def _kept_of_classes(
+    classes: Rows, kept: int, random: np.random.RandomState, names: Sequence[object] | None
+) -> list[tuple[Rows, int]]:
     """The rows of each class, and how many of them are not drawn."""
-    names, counts = np.unique(classes, return_counts=True)
+    numbers, counts = np.unique(classes, return_counts=True)
     if counts.min() < 2:
-        raise ValueError(f"class {names[counts.argmin()]} has one example only")
-    if min(kept, len(classes) - kept) < len(names):
-        raise ValueError(f"there are {len(names)} classes, and fewer examples in one of the two parts")
+        lonely = int(numbers[counts.argmin()])
+        raise ValueError(f"class {lonely if names is None else repr(names[lonely])} has one example only")
+    if min(kept, len(classes) - kept) < len(numbers):
+        raise ValueError(f"there are {len(numbers)} classes, and fewer examples in one of the two parts")
     shares = _apportion(counts, kept, random)
     _apportion(counts - shares, len(classes) - kept, random)  # its draws are made there, too
-    return [(np.flatnonzero(classes == name), int(share)) for name, share in zip(names, shares, strict=True)]
+    return [
+        (np.flatnonzero(classes == number), int(share)) for number, share in zip(numbers, shares, strict=True)
+    ]
 
 
 def _apportion(counts: Rows, total: int, random: np.random.RandomState) -> Rows:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydnn.data.download import downloaded
-from raydnn.data.raw import Arrays, Raw, class_numbers
+from raydnn.data.files import BROKEN, check_memory, existing_folder, opened, unreadable
+from raydnn.data.raw import Arrays, Raw
 from raydnn.errors import DataError
 from raydnn.spec.data import FashionMnist, Mnist
 
@@ -20,6 +19,8 @@ _CLASSES = 10
 _PIXELS = (28, 28)
 _UNSIGNED_BYTES = 8
 _MOST_BYTES = 2**31
+_BYTES_A_PIXEL = 5
+"""As it is read, and as a float32."""
 
 
 def load_idx(spec: Mnist | FashionMnist) -> Raw:
@@ -28,30 +29,30 @@ def load_idx(spec: Mnist | FashionMnist) -> Raw:
     Raises:
         DataError: A file is missing or damaged, or cannot be downloaded when `path` is null.
     """
-    folder = downloaded(spec.name) if spec.path is None else Path(spec.path).expanduser()
+    folder = downloaded(spec.name) if spec.path is None else existing_folder(spec.path)
     return Raw(_part(folder, "train"), _part(folder, "t10k"), _CLASSES, "classification")
 
 
-def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Return the array of unsigned bytes an IDX file holds.
+def read_idx(path: Path, dimensions: int, pixels: tuple[int, ...] = ()) -> NDArray[np.uint8]:
+    """Return the array of unsigned bytes an IDX file holds, compressed or not.
 
     Args:
-        path: The file; one that ends in `.gz` is decompressed.
+        path: The file.
         dimensions: How many it has to have.
+        pixels: The sizes of the last dimensions.
 
     Raises:
-        DataError: The file cannot be read, is no such file, or holds fewer or more bytes than it declares.
+        DataError: The file cannot be read, is no such file, holds fewer or more bytes than it declares, or more
+            than the memory can take.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            return _parse(file, path, dimensions)
-    except EOFError:
-        raise DataError(f"{path}: the compressed file is truncated") from None
-    except (OSError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        with opened(path) as file:
+            return _parse(file, path, dimensions, pixels)
+    except BROKEN as error:
+        raise unreadable(path, error) from None
 
 
-def _parse(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int) -> NDArray[np.uint8]:
+def _parse(file: IO[bytes], path: Path, dimensions: int, pixels: tuple[int, ...]) -> NDArray[np.uint8]:
     magic, expected = file.read(4), bytes((0, 0, _UNSIGNED_BYTES, dimensions))
     if magic != expected:
         raise DataError(
@@ -65,6 +66,9 @@ def _parse(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int) -> NDArr
     declared = prod(shape)
     if declared == 0 or declared > _MOST_BYTES:
         raise DataError(f"{path}: declares the shape {shape}; 1 to {_MOST_BYTES} values are allowed")
+    if pixels and shape[1:] != pixels:
+        raise DataError(f"{path}: pictures of {_size(shape[1:])} pixels; {_size(pixels)} are allowed")
+    check_memory(path, f"its shape {shape}", declared * _BYTES_A_PIXEL)
     content = file.read(declared + 1)
     if len(content) < declared:
         raise DataError(
@@ -78,16 +82,19 @@ def _parse(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int) -> NDArr
 def _part(folder: Path, part: str) -> Arrays:
     images_path = _find(folder, f"{part}-images-idx3-ubyte")
     labels_path = _find(folder, f"{part}-labels-idx1-ubyte")
-    images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
-    if images.shape[1:] != _PIXELS:
-        raise DataError(
-            f"{images_path}: pictures of {_size(images.shape[1:])} pixels; {_size(_PIXELS)} are allowed"
-        )
+    images, labels = read_idx(images_path, 3, _PIXELS), read_idx(labels_path, 1)
     if len(images) != len(labels):
         raise DataError(
             f"{labels_path}: {len(labels)} labels for the {len(images)} pictures of {images_path.name}"
         )
-    return Arrays(images.astype(np.float32), class_numbers(labels, str(labels_path), _CLASSES))
+    outside = np.flatnonzero(labels >= _CLASSES)
+    if outside.size:
+        row = int(outside[0])
+        raise DataError(
+            f"{labels_path}, row {row + 1}: label {labels[row]} is given; "
+            f"with {_CLASSES} classes the labels 0 to {_CLASSES - 1} are allowed"
+        )
+    return Arrays(images.astype(np.float32), labels.astype(np.int64))
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from raydnn.data.dataset import Dataset, Split
 from raydnn.data.drawing import draw
-from raydnn.data.raw import Arrays
+from raydnn.data.raw import Arrays, Raw, digits_lost
 from raydnn.data.scaling import ScalingState, fit
 from raydnn.data.sources import SOURCES
 from raydnn.errors import JobError, Problem
-from raydnn.spec.data import Csv, DataSet, Digits, Npz, Task
+from raydnn.spec.data import Csv, DataSet, Digits, Npz
+from raydnn.spec.problems import show
+
+_FEW_LONE = 0.01
+"""Share of the examples that may be the only ones of their class."""
 
 
 def load_dataset(spec: DataSet) -> Dataset:
@@ -31,15 +37,16 @@ def load_dataset(spec: DataSet) -> Dataset:
     if test_fraction is not None:
         if test is not None:
             raise _job_error("test_fraction", f"{test_fraction} is given; the data has a test set of its own")
-        train, test = _draw(train, test_fraction, spec.split_seed, raw.task, "test_fraction")
+        train, test = _draw(train, test_fraction, spec.split_seed, raw, "test_fraction")
     if spec.validation is not None:
         train, validation = _first(train, spec.validation)
     else:
         assert spec.validation_fraction is not None, "the spec demands one of the two"
         train, validation = _draw(
-            train, spec.validation_fraction, spec.split_seed, raw.task, "validation_fraction"
+            train, spec.validation_fraction, spec.split_seed, raw, "validation_fraction"
         )
 
+    _tell_lost_digits(spec.scaling.name, train, raw)
     scaling = fit(spec.scaling, torch.from_numpy(train.inputs))
     return Dataset(
         _split(train, scaling),
@@ -48,12 +55,31 @@ def load_dataset(spec: DataSet) -> Dataset:
         raw.classes,
         raw.task,
         scaling,
+        class_names=raw.class_names,
+        feature_names=raw.feature_names,
     )
 
 
 def _split(arrays: Arrays, scaling: ScalingState) -> Split:
     weights = None if arrays.weights is None else torch.from_numpy(arrays.weights)
-    return Split(scaling.apply(torch.from_numpy(arrays.inputs)), torch.from_numpy(arrays.targets), weights)
+    targets = torch.from_numpy(arrays.targets)
+    return Split(
+        scaling.apply(torch.from_numpy(arrays.inputs)),
+        targets.float() if targets.is_floating_point() else targets,
+        weights,
+    )
+
+
+def _tell_lost_digits(scaling: str, train: Arrays, raw: Raw) -> None:
+    """Warn where float32 cannot hold what inputs differ by and the scaling does not bring it out."""
+    if train.inputs.dtype == np.float64 and scaling in ("none", "unit"):
+        lost = int(digits_lost(train.inputs).argmax())
+        feature = f"column '{raw.feature_names[lost]}'" if raw.feature_names else f"feature {lost}"
+        warnings.warn(
+            f"data.scaling: {scaling}: the numbers of {feature} differ by less than float32 holds at their size; "
+            "standardize keeps their digits",
+            stacklevel=2,
+        )
 
 
 def _first(arrays: Arrays, count: int) -> tuple[Arrays, Arrays]:
@@ -66,18 +92,31 @@ def _first(arrays: Arrays, count: int) -> tuple[Arrays, Arrays]:
     return _take(arrays, slice(count, n)), _take(arrays, slice(count))
 
 
-def _draw(arrays: Arrays, fraction: float, seed: int, task: Task, field: str) -> tuple[Arrays, Arrays]:
+def _draw(arrays: Arrays, fraction: float, seed: int, raw: Raw, field: str) -> tuple[Arrays, Arrays]:
     """Return the examples not drawn and those drawn, class by class where there are classes."""
     n = len(arrays.targets)
+    lone = _lone(arrays.targets, raw, field) if raw.classes else np.empty(0, np.int64)
+    rows = np.delete(np.arange(n), lone)
+    classes = arrays.targets[rows] if raw.classes else None
     try:
-        kept, drawn = draw(
-            n, fraction, seed, arrays.targets if task in ("classification", "binary") else None
-        )
+        kept, drawn = draw(len(rows), fraction, seed, classes, raw.class_names)
     except ValueError as error:
         raise _job_error(
             field, f"{fraction} is given and cannot be drawn from {n} examples: {error}"
         ) from None
-    return _take(arrays, kept), _take(arrays, drawn)
+    return _take(arrays, np.sort(np.concatenate([rows[kept], lone]))), _take(arrays, rows[drawn])
+
+
+def _lone(targets: NDArray[np.int64], raw: Raw, field: str) -> NDArray[np.int64]:
+    """The rows of classes with one example, where they are few: they are not drawn, and that is told."""
+    numbers, first, counts = np.unique(targets, return_index=True, return_counts=True)
+    lone = np.flatnonzero(counts == 1)
+    if not 0 < len(lone) <= len(targets) * _FEW_LONE:
+        return np.empty(0, np.int64)
+    name = numbers[lone[0]] if raw.class_names is None else show(raw.class_names[numbers[lone[0]]])
+    which = f"class {name} has" if len(lone) == 1 else f"{len(lone)} classes, such as {name}, have"
+    warnings.warn(f"data.{field}: {which} one example only, which stays in the training part", stacklevel=2)
+    return first[lone]
 
 
 def _take(arrays: Arrays, rows: NDArray[np.int64] | slice) -> Arrays:

@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydnn.errors import DataError
-from raydnn.spec.data import Task
+from raydnn.spec.data import Label, Task
+
+_CHUNK_BYTES = 2**25
+_LOST = 1e-6
+"""Share of a feature's range that rounding to float32 may move a number by; more would show once it is scaled."""
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class Place(Protocol):
+    """Where values stand, for messages."""
+
+    def at(self, row: int) -> str:
+        """Where one of them stands; rows are counted from 0."""
+
+    def given(self, row: int) -> str | None:
+        """How one of them is written, where it is text."""
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array of an archive, as messages call it."""
+
+    path: Path
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.path}, array '{self.name}'"
+
+    def at(self, row: int) -> str:
+        """One of its rows."""
+        return f"{self}, row {row + 1}"
+
+    def given(self, _row: int) -> str | None:
+        """Nothing: it holds numbers."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Checked examples: inputs (n, *features) float32; targets (n,) int64 or (n, outputs) float32."""
+    """Checked examples: inputs (n, *features); targets (n,) int64 or (n, outputs) float64 or float32."""
 
-    inputs: NDArray[np.float32]
+    inputs: NDArray[Any]
+    """float32; float64 where float32 would lose digits that scaling brings out."""
     targets: NDArray[Any]
     weights: NDArray[np.float32] | None = None
     """(n,): weight of each example in the training loss."""
@@ -32,19 +68,13 @@ class Raw:
     classes: int
     """Number of classes; 0 where the targets are not class numbers."""
     task: Task
+    class_names: tuple[Label, ...] | None = None
+    """What the data call the classes, in the order of their numbers; None: by these numbers."""
+    feature_names: tuple[str, ...] | None = None
+    """What the data call the features; None: they have no names."""
 
 
-def existing_file(given: str) -> Path:
-    """Return the path of a file, `~` expanded; a DataError if there is none."""
-    path = Path(given).expanduser()
-    if not path.is_file():
-        raise DataError(
-            f"{path}: {'is a folder; a file is needed' if path.is_dir() else 'there is no such file'}"
-        )
-    return path
-
-
-def finite(values: NDArray[Any], where: str) -> NDArray[np.float32]:
+def finite(values: NDArray[Any], where: Place) -> NDArray[np.float32]:
     """Return values (n, ...) as float32.
 
     Args:
@@ -52,58 +82,87 @@ def finite(values: NDArray[Any], where: str) -> NDArray[np.float32]:
         where: File and array or column, for the message.
 
     Raises:
-        DataError: A value is NaN or infinite, or no float32 can hold it; the message names the row, 1-based.
+        DataError: A value is NaN or infinite, or no float32 can hold it; the message names the row.
     """
-    with np.errstate(over="ignore"):
-        numbers = np.ascontiguousarray(values, dtype=np.float32)
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise DataError(
-            f"{where}, row {first[0] + 1}: {values[first]} is given; only finite numbers are allowed"
-        )
-    return numbers
+    check_finite(values, where)
+    return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def class_numbers(labels: NDArray[Any], where: str, classes: int | None = None) -> NDArray[np.int64]:
-    """Return labels (n,) as class numbers.
+def precise(values: NDArray[Any], where: Place, least: Any = np.float32) -> NDArray[Any]:
+    """Return values (n, *features) in the precision that scaling needs.
 
     Args:
-        labels: Integers.
+        values: Numbers; the first axis counts the examples.
         where: File and array or column, for the message.
-        classes: Number of classes; None: as many as there are different labels.
+        least: float64 where it is needed anyway.
+
+    Returns:
+        float32, or float64 where float32 would lose digits that scaling brings out.
 
     Raises:
-        DataError: A label lies outside 0 .. classes - 1 (its row is named, 1-based), or all are equal.
+        DataError: As `finite`.
     """
-    if classes is None:
-        classes = count_classes(labels, where)
-    outside = np.flatnonzero((labels < 0) | (labels >= classes))
-    if outside.size:
-        row = int(outside[0])
-        raise DataError(
-            f"{where}, row {row + 1}: label {labels[row]} is given; "
-            f"with {classes} classes the labels 0 to {classes - 1} are allowed"
-        )
-    return labels.astype(np.int64)
+    check_finite(values, where)
+    double = least == np.float64 or digits_lost(values).any()
+    return np.ascontiguousarray(values, dtype=np.float64 if double else np.float32)
 
 
-def count_classes(labels: NDArray[Any], where: str) -> int:
-    """Return the number of different labels; fewer than two are a DataError."""
-    distinct = np.unique(labels)
-    if distinct.size < 2:
-        raise DataError(f"{where}: every label is {distinct[0]}; at least two classes are needed")
-    return int(distinct.size)
+def digits_lost(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which features of values (n, *features) float32 holds too coarsely for what they differ by: (*features,)."""
+    features = values.shape[1:]
+    if np.can_cast(values.dtype, np.float32):
+        return np.zeros(features, dtype=bool)
+    low, high, error = np.full(features, np.inf), np.full(features, -np.inf), np.zeros(features)
+    for chunk in _chunks(values):
+        doubles = chunk.astype(np.float64, copy=False)
+        np.minimum(low, doubles.min(axis=0), out=low)
+        np.maximum(high, doubles.max(axis=0), out=high)
+        moved = np.abs(doubles - doubles.astype(np.float32))
+        np.maximum(error, moved.max(axis=0), out=error)
+    return np.asarray(error > _LOST * (high - low)) & (high > low)
 
 
-def two_classes(classes: int, where: str) -> int:
+def check_finite(values: NDArray[Any], where: Place) -> None:
+    """Refuse what is no finite float32; a DataError names its row."""
+    if values.dtype.kind in "iub":
+        return
+    before = 0
+    for chunk in _chunks(values):
+        bad = unfit(chunk)
+        if bad.any():
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
+            row = before + first[0]
+            given = where.given(row) or str(chunk[first])
+            known = np.isfinite(chunk[first]) or given.strip("+-").lower() not in ("nan", "inf", "infinity")
+            allowed = (
+                f"too large: numbers up to {_LARGEST:.1e} are read"
+                if known
+                else "only finite numbers are allowed"
+            )
+            raise DataError(f"{where.at(row)}: {given} is given; {allowed}")
+        before += len(chunk)
+
+
+def unfit(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which values are no finite float32."""
+    with np.errstate(over="ignore"):
+        return ~np.isfinite(values.astype(np.float32, copy=False))
+
+
+def _chunks(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Rows whose temporary copies are small beside the whole."""
+    rows = max(1, _CHUNK_BYTES // max(1, values[:1].nbytes))
+    return (values[start : start + rows] for start in range(0, len(values), rows))
+
+
+def two_classes(classes: int, where: Place) -> int:
     """Return the number of classes of a binary task; a DataError if it is not two."""
     if classes != 2:
         raise DataError(f"{where}: holds {classes} classes; kind: binary needs two")
     return classes
 
 
-def labels(targets: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+def labels(targets: NDArray[np.float32], where: Place) -> NDArray[np.float32]:
     """Return targets (n, labels) that are 0 or 1 each.
 
     Raises:
@@ -112,7 +171,7 @@ def labels(targets: NDArray[np.float32], where: str) -> NDArray[np.float32]:
     return _checked(targets, (targets != 0) & (targets != 1), where, "0 or 1 for each label is needed")
 
 
-def probabilities(targets: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+def probabilities(targets: NDArray[np.float32], where: Place) -> NDArray[np.float32]:
     """Return targets (n, classes) that are probabilities.
 
     Raises:
@@ -123,7 +182,7 @@ def probabilities(targets: NDArray[np.float32], where: str) -> NDArray[np.float3
     return _checked(targets, np.abs(sums - 1) > 1e-3, where, "its probabilities must add up to 1")
 
 
-def example_weights(weights: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+def example_weights(weights: NDArray[np.float32], where: Place) -> NDArray[np.float32]:
     """Return the weights (n,) of examples.
 
     Raises:
@@ -135,9 +194,9 @@ def example_weights(weights: NDArray[np.float32], where: str) -> NDArray[np.floa
     return weights
 
 
-def _checked(values: NDArray[Any], bad: NDArray[np.bool_], where: str, allowed: str) -> NDArray[Any]:
+def _checked(values: NDArray[Any], bad: NDArray[np.bool_], where: Place, allowed: str) -> NDArray[Any]:
     rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))
     if rows.size:
         given = values[rows[0]].tolist()
-        raise DataError(f"{where}, row {rows[0] + 1}: {given} is given; {allowed}")
+        raise DataError(f"{where.at(int(rows[0]))}: {given} is given; {allowed}")
     return values

@@ -23,21 +23,28 @@ class ScalingState:
 
     name: str
     shift: Tensor
-    """float32, of the features' shape, or of shape () when it is the same for all."""
+    """Of the features' shape, or of shape () when it is the same for all; float32, or float64 as the inputs were."""
     scale: Tensor
     """Like `shift`; never 0."""
     matrix: Tensor | None = None
-    """float32, (features, *shape of a scaled input)."""
+    """(features, *shape of a scaled input), float32 or float64."""
 
     def apply(self, inputs: Tensor) -> Tensor:
-        """Return scaled inputs (n, *features); the given ones are not changed.
+        """Return scaled inputs (n, *features) as float32; the given ones are not changed.
 
         They keep their shape, but for whitening to principal components, which are a plain list.
+
+        Args:
+            inputs: float32, or float64 where float32 would lose digits that the scaling brings out.
         """
         if self.name == "none":
-            return inputs
-        scaled = inputs.sub(self.shift).div_(self.scale)
-        return scaled if self.matrix is None else torch.tensordot(scaled.flatten(1), self.matrix, dims=1)
+            return inputs.float()
+        scaled = (
+            inputs.to(torch.promote_types(inputs.dtype, self.shift.dtype)).sub(self.shift).div_(self.scale)
+        )
+        if self.matrix is not None:
+            scaled = torch.tensordot(scaled.flatten(1), self.matrix.to(scaled.dtype), dims=1)
+        return scaled.float()
 
     def to(self, device: torch.device | str) -> ScalingState:
         """Return the same scaling on a device."""
@@ -54,7 +61,7 @@ def fit(spec: Scaling, inputs: Tensor) -> ScalingState:
 
     Args:
         spec: Which scaling.
-        inputs: float32, (n, *features) with n ≥ 1.
+        inputs: float32 or float64, (n, *features) with n ≥ 1.
 
     Raises:
         JobError: More components are asked for than there are features.
@@ -68,7 +75,7 @@ def _none(_spec: Any, _inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 def _unit(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
     span = inputs.max() - inputs.min()
-    return torch.zeros(()), torch.where(span > 0, span, 1.0)
+    return torch.zeros((), dtype=inputs.dtype), torch.where(span > 0, span, 1.0)
 
 
 def _minmax(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,7 +84,7 @@ def _minmax(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _center(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    mean = inputs.mean(0, dtype=torch.float64).float()
+    mean = inputs.mean(0, dtype=torch.float64).to(inputs.dtype)
     return mean, torch.ones_like(mean)
 
 
@@ -90,7 +97,7 @@ def _standardize(spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
     # Squares of numbers up to 1 neither overflow nor vanish, whatever the feature's unit.
     peak = centered.abs().amax(0)
     peak = torch.where(peak > 0, peak, 1.0)
-    deviation = peak * centered.div_(peak).square_().mean(0, dtype=torch.float64).sqrt().float()
+    deviation = peak * centered.div_(peak).square_().mean(0, dtype=torch.float64).sqrt().to(inputs.dtype)
     return shift, torch.where(deviation > 0, deviation, 1.0)
 
 
@@ -113,7 +120,7 @@ def _whiten(spec: Whiten, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     matrix = axes / (variances + spec.eps).sqrt()
     if spec.method == "zca":
         matrix = (matrix @ axes.T).unflatten(1, features)
-    return shift, scale, matrix.float()
+    return shift, scale, matrix.to(inputs.dtype)
 
 
 FITS: dict[str, Callable[[Any, Tensor], tuple[Tensor, ...]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ray.tune import Callback
@@ -42,9 +43,9 @@ class StackSearcher(Searcher):
 class StackScheduler(FIFOScheduler):
     """Lets every stack run until it ends or gives way, and passes its members' results on to be judged."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, events: EventLog) -> None:
         super().__init__()
-        self._turns = turns
+        self._turns, self._events = turns, events
         self._leaving: set[int] = set()
         """Stacks that said that they give way, and whose Tune trials are about to end."""
 
@@ -56,7 +57,10 @@ class StackScheduler(FIFOScheduler):
         """
         if "error" in result:
             raise result["error"]
-        if "gives_way" in result:
+        if "incident" in result:
+            self._events.add(result["incident"], detail=json.loads(result["detail"]))
+            self._events.commit()
+        elif "gives_way" in result:
             self._leaving.add(result["stack"])
         elif "values" in result:
             self._leaving.discard(result["stack"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from ipaddress import ip_address
@@ -47,7 +49,7 @@ def dashboard_url(address: str | None) -> str:
     Raises:
         UsageError: No address was given, or it is none of a dashboard.
     """
-    given = address or next(filter(None, map(os.environ.get, ADDRESS_VARIABLES)), None)
+    given = address or os.environ.get(address_variable() or "")
     if given is None:
         raise UsageError(
             f"no cluster address; give --address http://HEAD:{DASHBOARD_PORT} or set RAY_ADDRESS"
@@ -87,7 +89,34 @@ def connect(address: str | None, *, unauthenticated: bool) -> Cluster:
         UsageError: The address is no dashboard's.
         ClusterError: Unreachable, wrong token, another Ray version, or open to anyone.
     """
-    url = dashboard_url(address)
+    with variable_named(None if address else address_variable()):
+        return _connect(dashboard_url(address), unauthenticated)
+
+
+def address_variable() -> str | None:
+    """The environment's variable that gives a cluster's address where nobody else does."""
+    return next(filter(os.environ.get, ADDRESS_VARIABLES), None)
+
+
+@contextmanager
+def variable_named(variable: str | None) -> Iterator[None]:
+    """Have errors of this block name the variable of the environment that an address came from.
+
+    Args:
+        variable: Its name; None: the user gave the address.
+    """
+    try:
+        yield
+    except (UsageError, ClusterError) as error:
+        if variable is None:
+            raise
+        raise type(error)(
+            f"{error}; the address is that of {variable} in the environment: give another by --address, or go on "
+            f"without it by `unset {variable}`"
+        ) from error
+
+
+def _connect(url: str, unauthenticated: bool) -> Cluster:
     status, body = _get_version(url, None)
     token = None
     if status in (401, 403):

@@ -47,7 +47,7 @@ def note_driver(logs: Location) -> Driver:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     note = f"driver-{secrets.token_hex(4)}.json"
     driver = Driver(
-        os.getpid(), socket.gethostname(), now, _start_ticks(os.getpid()) or 0, _this_machine(), note
+        os.getpid(), socket.gethostname(), now, start_ticks(os.getpid()) or 0, _this_machine(), note
     )
     files.make_folder(logs, private=True)
     renew_note(logs, driver)
@@ -81,7 +81,7 @@ def is_alive(driver: Driver) -> bool | None:
     """Whether the driver still runs; None when it runs, or ran, on another machine."""
     if (driver.machine or driver.host) not in (_this_machine(), socket.gethostname()):
         return None
-    return driver.pid > 1 and _start_ticks(driver.pid) == driver.start_ticks and _is_raydnn(driver.pid)
+    return driver.pid > 1 and start_ticks(driver.pid) == driver.start_ticks and _is_raydnn(driver.pid)
 
 
 def interrupt(driver: Driver) -> None:
@@ -116,7 +116,8 @@ def _this_machine() -> str:
         return socket.gethostname()
 
 
-def _start_ticks(pid: int) -> int | None:
+def start_ticks(pid: int) -> int | None:
+    """When a process started since boot, in clock ticks; None where there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -7,12 +7,14 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from raydnn.errors import ClusterError
 from raydnn.launch.embedded import few_processes
+from raydnn.launch.failures import described
 from raydnn.launch.joining import joined_nodes
+from raydnn.launch.session_folder import session_folder, token_in
 from raydnn.launch.signals import handlers_kept
 from raydnn.spec.resources import Resources
 
@@ -64,18 +66,18 @@ def ray_running(
     Raises:
         ClusterError: The cluster cannot be reached or refuses.
     """
-    with handlers_kept():  # Ray's own would end the process at once
-        if ahead is None:
-            _import_ray(address, verbose)
-            _connect(address, verbose, cpus, preloaded)
-        else:
-            ahead.result()
-    import ray
+    with ExitStack() as stack:
+        with handlers_kept():  # Ray's own would end the process at once
+            if ahead is not None:
+                ahead.result()
+                import ray
 
-    try:
+                stack.callback(ray.shutdown)
+            elif address is None:
+                stack.enter_context(_embedded(verbose, cpus, preloaded))
+            else:
+                stack.enter_context(_joined(address, verbose))
         yield
-    finally:
-        ray.shutdown()
 
 
 @contextmanager
@@ -88,16 +90,13 @@ def ray_ahead(verbose: bool) -> Iterator[Future[None]]:
     Yields:
         What `ray_running` takes as `ahead`.
     """
-    _import_ray(None, verbose)
-    import ray
-
-    with ThreadPoolExecutor(1) as thread:
-        start = thread.submit(_connect, None, verbose, None, PRELOADED)
+    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
+        _import_ray(None, verbose)
+        start = thread.submit(stack.enter_context, _embedded(verbose, None, PRELOADED))
         try:
             yield start
         finally:
             start.exception()
-            ray.shutdown()
 
 
 def _import_ray(address: str | None, verbose: bool) -> None:
@@ -110,31 +109,56 @@ def _import_ray(address: str | None, verbose: bool) -> None:
     _silence(verbose)  # again: importing Ray has raised its voice
 
 
-def _connect(address: str | None, verbose: bool, cpus: int | None, preloaded: Sequence[str]) -> None:
-    """Start or join a Ray, as `ray_running` says."""
+@contextmanager
+def _embedded(verbose: bool, cpus: int | None, preloaded: Sequence[str]) -> Iterator[None]:
+    """Start an embedded Ray, as `ray_running` says, and end it."""
+    _import_ray(None, verbose)
     import ray
     from ray._private.utils import get_num_cpus
 
-    level = "INFO" if verbose else "CRITICAL"
-    try:
-        if address is None:
-            with few_processes(verbose):
+    with session_folder() as folder, token_in(folder):
+        try:
+            with _told("an embedded Ray cannot be started"), few_processes(verbose):
                 ray.init(
                     "local",
                     num_cpus=None if cpus is None else min(cpus, get_num_cpus()),
                     include_dashboard=False,
-                    logging_level=level,
+                    logging_level="INFO" if verbose else "CRITICAL",
                     log_to_driver=verbose,
                     configure_logging=verbose,
+                    _temp_dir=str(folder),
                     _system_config={"preload_python_modules": list(preloaded)},
                 )
             _tighten_token()
-        else:
-            ray.init(address, logging_level=level, log_to_driver=verbose, configure_logging=verbose)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().split("\n", 1)[0]
-        where = "an embedded Ray" if address is None else f"the cluster at {address}"
-        raise ClusterError(f"{where} cannot be used: {reason}") from error
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _joined(address: str, verbose: bool) -> Iterator[None]:
+    """Join a cluster, and leave it."""
+    _import_ray(address, verbose)
+    import ray
+
+    level = "INFO" if verbose else "CRITICAL"
+    with _told(f"the cluster at {address} cannot be used"):
+        ray.init(address, logging_level=level, log_to_driver=verbose, configure_logging=verbose)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say in one line why Ray did not come up: it raises whatever its parts do, plain exceptions as well."""
+    try:
+        yield
+    except ClusterError:
+        raise
+    except Exception as error:
+        raise ClusterError(f"{what}: {described(error)}") from error
 
 
 def slots(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> int:
@@ -218,6 +242,7 @@ def _amounts(amounts: Mapping[str, float]) -> str:
 
 def _tighten_token() -> None:
     """Ray writes its token readable by everyone; only the owner needs it."""
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    if token.is_file() and token.stat().st_mode & 0o077:
-        token.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    with suppress(OSError, RuntimeError):  # no home
+        token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+        if token.is_file() and token.stat().st_mode & 0o077:
+            token.chmod(stat.S_IRUSR | stat.S_IWUSR)

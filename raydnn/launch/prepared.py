@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from raydnn.data.dataset import Dataset, Split
 from raydnn.data.scaling import ScalingState
-from raydnn.spec.data import DataSet, Task
+from raydnn.spec.data import DataSet, Label, Task
 
 LARGEST_BYTES = 2**30
 """A larger data set is read by each process itself: Ray's object store is a share of the memory."""
@@ -27,6 +27,8 @@ class Prepared:
     classes: int
     task: Task
     scaling: str
+    class_names: tuple[Label, ...] | None
+    feature_names: tuple[str, ...] | None
 
     def dataset(self) -> Dataset:
         """Return the data set; its tensors lie in memory that cannot be written."""
@@ -38,7 +40,16 @@ class Prepared:
             test = _split(tensors, "test")
         of_scaling = {name.partition(".")[2]: t for name, t in tensors.items() if name.startswith("scaling.")}
         scaling = ScalingState(self.scaling, **of_scaling)
-        return Dataset(_split(tensors, "train"), validation, test, self.classes, self.task, scaling)
+        return Dataset(
+            _split(tensors, "train"),
+            validation,
+            test,
+            self.classes,
+            self.task,
+            scaling,
+            class_names=self.class_names,
+            feature_names=self.feature_names,
+        )
 
 
 def prepare(spec: DataSet, dataset: Dataset) -> Prepared | None:
@@ -58,7 +69,15 @@ def prepare(spec: DataSet, dataset: Dataset) -> Prepared | None:
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     if sum(array.nbytes for array in arrays.values()) > LARGEST_BYTES:
         return None
-    return Prepared(spec, arrays, dataset.classes, dataset.task, dataset.scaling.name)
+    return Prepared(
+        spec,
+        arrays,
+        dataset.classes,
+        dataset.task,
+        dataset.scaling.name,
+        dataset.class_names,
+        dataset.feature_names,
+    )
 
 
 def _split(tensors: dict[str, torch.Tensor], part: str) -> Split:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from typing import Any
 
 from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError, UserCodeError
 from raydnn.launch.failures import told
+from raydnn.launch.fingerprints import fingerprints, versions
 from raydnn.launch.lease import Lease, leased
 from raydnn.launch.signals import interruptible
 from raydnn.search.packing import Stack as Plan
@@ -26,7 +25,6 @@ from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
 from raydnn.train.member import trial_id
 
-_PACKAGES = ("raydnn", "ray", "torch", "pyarrow", "numpy", "pydantic", "optuna", "cmaes")
 LOST = {
     "state": "PREEMPTED",
     "stop_reason": "lost",
@@ -48,6 +46,7 @@ def begin(
     expected: int | None = None,
     start: Sequence[Assignment] = (),
     examples: Mapping[str, int] | None = None,
+    names: Mapping[str, Sequence[Any]] | None = None,
 ) -> Run:
     """Make a run's folder and its trials, all of them waiting.
 
@@ -61,6 +60,7 @@ def begin(
         expected: Number of all trials, also of later generations; None: those of the stacks.
         start: The configurations that a sweep begins with.
         examples: Part of the data → number of its examples.
+        names: What the data call `classes`, in the order of their numbers, and `columns`.
     """
     metric = job.search.metric if job.search else "validation_loss"
     mode = job.search.direction if job.search else "min"
@@ -72,14 +72,14 @@ def begin(
         "training": make_trial(job, {}).model_dump(mode="json"),
         "space": space,
         "examples": dict(examples or {}),
+        **(names or {}),
         "trials": expected or sum(len(plan.trials) for plan in plans),
         **({"segments": [_first_segment(job, plans, start)]} if job.search else {}),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "versions": versions(),
+        "fingerprints": fingerprints(job),
         "git_commit": _git_commit(),
     }
-    run = create_run(job.storage, run_id, job_text, resolved)
-    commit_pending(run, plans)
-    return run
+    return create_run(job.storage, run_id, job_text, resolved, lambda run: commit_pending(run, plans))
 
 
 def _first_segment(job: Job, plans: Sequence[Plan], start: Sequence[Assignment]) -> dict[str, Any]:
@@ -209,7 +209,9 @@ def mark(run: Run, plans: Sequence[Plan], **state: Any) -> list[int]:
         if left:
             changed = [{**row, **state} if row["number"] in left else row for row in of_stack]
             attempt = next_attempt(run, plan.number)
-            commit_trials(run, plan.number, attempt, [{**row, "attempts": None} for row in changed])
+            commit_trials(
+                run, plan.number, attempt, [{**row, "run_id": None, "attempts": None} for row in changed]
+            )
             marked += left
     return marked
 

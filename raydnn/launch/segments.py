@@ -43,7 +43,7 @@ def kept(run: Run) -> list[Segment]:
     alone = [{"job": resolved["job"], "trials": None, "start": []}]
     found: list[Segment] = []
     for each in resolved.get("segments", alone):
-        job = Job.model_validate(each["job"])
+        job = run.job(each["job"])
         assert job.search is not None
         start = tuple({path: freeze(value) for path, value in values.items()} for values in each["start"])
         trials = each["trials"] or job.search.trials

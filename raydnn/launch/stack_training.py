@@ -66,11 +66,15 @@ def train_stack(
             return None
         return {member.number: verdicts[plan.leader(member.number)] for member in members}
 
+    def tell(kind: str, detail: Mapping[str, Any]) -> None:
+        tune.report({"stack": plan.number, "incident": kind, "detail": json.dumps(detail)})
+
     def dataset(spec: DataSet, device: torch.device) -> Dataset:
         if prepared is not None and spec == prepared.spec:
             return flat(prepared.dataset(), device)
         return flat_dataset(spec, device)
 
+    granted = Resources.model_validate(json.loads(resources))
     try:
         members = run_stack(
             run,
@@ -78,9 +82,11 @@ def train_stack(
             scheduler=scheduler,
             judge=judge,
             workers=Workers(),
-            device=claim_device(Resources.model_validate(json.loads(resources))),
+            device=claim_device(granted),
             dataset=dataset,
             copied_after=copied_after,
+            tell=tell,
+            timeout_seconds=granted.timeout_seconds,
         )
         if any(member.running for member in members):
             tune.report({"stack": plan.number, "gives_way": True})

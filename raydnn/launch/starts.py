@@ -68,7 +68,7 @@ def _best(run: Run, count: int) -> Iterator[tuple[str, TrialSpec, Collection[str
 def _searched(run: Run) -> set[str]:
     """The paths that a run searched, in any of its segments."""
     resolved = run.resolved()
-    jobs = [Job.model_validate(each["job"]) for each in resolved.get("segments", [resolved])]
+    jobs = [run.job(each["job"]) for each in resolved.get("segments", [resolved])]
     return {
         parameter.path
         for job in jobs

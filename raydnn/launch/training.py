@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from raydnn.errors import ClusterError, RaydnnError
+from raydnn.errors import ClusterError, HungError, RaydnnError
 from raydnn.launch.device import claim_device
 from raydnn.launch.failures import described, innermost, is_rays, of_user, our_error
 from raydnn.launch.local import cluster_nodes, prepare_environment, ray_running, slots
@@ -19,7 +20,10 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import Run, run_at
+from raydnn.train.checkpoint import newest_epoch
+from raydnn.train.incidents import committing
 from raydnn.train.member import Member
+from raydnn.train.record import states_of
 from raydnn.train.session import run_stack
 from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
@@ -53,7 +57,7 @@ def train_run(run: Run, trial: TrialSpec, resources: Resources, address: str | N
     }
     if address is None and resources.workers == 1:
         prepare_environment(verbose)
-        _fit(run, config, resources, workers=0)
+        _fit_here(run, config, resources)
         return
     with ray_running(address, verbose, resources.workers * resources.cpus_per_worker):
         slots(resources, cluster_nodes())
@@ -62,12 +66,31 @@ def train_run(run: Run, trial: TrialSpec, resources: Resources, address: str | N
         _fit(run, config, resources, workers=resources.workers)
 
 
+def _fit_here(run: Run, config: dict[str, Any], resources: Resources) -> None:
+    """Train in this process; what hangs goes on from its last checkpoint, a few times without a new one."""
+    hangs, reached = 0, 0
+    while True:
+        try:
+            _fit(run, config, resources, workers=0)
+            return
+        except HungError as error:
+            epoch = newest_epoch(states_of(run, 0))
+            hangs, reached = (hangs + 1 if epoch == reached else 1), epoch
+            if hangs > MAX_FAILURES:
+                raise
+            warnings.warn(f"{error}; it goes on after epoch {epoch}", stacklevel=2)
+            committing(run)("retried", {"stack": 0})
+
+
 def _fit(run: Run, config: dict[str, Any], resources: Resources, workers: int) -> None:
     """Run Ray Train with `workers` processes; 0 is its local mode."""
     import logging
 
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchTrainer
+
+    from raydnn.launch.process_group import GroupConfig
+    from raydnn.launch.train_failures import Failures
 
     for name in ("ray.train", "ray.train.v2"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -85,8 +108,9 @@ def _fit(run: Run, config: dict[str, Any], resources: Resources, workers: int) -
                 name=f"train-{start}",
                 storage_path=ray_files(run).uri,
                 failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=1),
+                callbacks=[Failures(run.uri)],
             ),
-            torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
+            torch_config=GroupConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
         )
         # Ray Train's own handler swallows Ctrl-C; here it ends the run like any other.
         trainer._register_sigint_handler = lambda _controller: None
@@ -128,6 +152,7 @@ def _worker(config: dict[str, Any]) -> None:
         judge=_report,
         workers=Workers(context.get_world_rank(), context.get_world_size()),
         device=claim_device(resources),
+        timeout_seconds=resources.timeout_seconds,
     )
 
 

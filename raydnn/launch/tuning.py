@@ -214,7 +214,7 @@ def _tune(
         tune.with_resources(trainable, bundle),
         tune_config=tune.TuneConfig(
             search_alg=StackSearcher(turns),
-            scheduler=StackScheduler(turns),
+            scheduler=StackScheduler(turns, events),
             num_samples=-1,  # as many as the searcher hands out
             # Turns hand out no more than fit at once; this is also how many Tune starts at a time.
             max_concurrent_trials=MOST_AT_ONCE,
@@ -242,6 +242,17 @@ def _noted_verdicts(run: Run) -> set[Noted]:
     return {(row["trial_id"], row["bracket"], row["epoch"]) for row in rows if row["kind"] in kinds}
 
 
+def _judged_values(run: Run) -> dict[tuple[str, int], float]:
+    """(trial id, epoch) → the value that was judged there, in the table of events."""
+    rows = read(run.location, "events", ["kind", "trial_id", "epoch", "value"]).to_pylist()
+    kinds = ("stopped", "promoted", "exploited")
+    return {
+        (row["trial_id"], row["epoch"]): row["value"]
+        for row in rows
+        if row["kind"] in kinds and row["value"] is not None
+    }
+
+
 def _judged_by(scheduler: int, generations: Sequence[Sequence[Plan]]) -> list[list[Plan]]:
     """The generations as one of the sweep's schedulers sees them: it judges none that another one has judged."""
     return [
@@ -266,6 +277,8 @@ def _replay(
 ) -> None:
     """Put all stacks and their results in the store to a fresh scheduler: it then decides as the first one did.
 
+    What was judged stands in `events`, and counts also where rows of `epochs` are lost.
+
     Args:
         run: The run.
         generations: Its stacks.
@@ -281,6 +294,7 @@ def _replay(
         for row in table.to_pylist()
         if row["epoch"] in scheduler.rungs and all(isfinite(row[loss]) for loss in MUST_BE_FINITE)
     }
+    judged = _judged_values(run)
     for generation in generations:
         judging.expect(generation)
         for epoch in scheduler.rungs:
@@ -289,8 +303,11 @@ def _replay(
                     continue
                 keys = {number: (trial_id(number), epoch) for number, _ in plan.trials}
                 values = {number: results[key] for number, key in keys.items() if key in results}
-                if values:
-                    judging.result(plan.number, epoch, plan.means(values))
+                own = ((leader, judged.get((trial_id(leader), epoch))) for leader in plan.leaders)
+                means = plan.means(values) | {leader: value for leader, value in own if value is not None}
+                if means:
+                    of_leaders = {leader: means[leader] for leader in plan.leaders if leader in means}
+                    judging.result(plan.number, epoch, of_leaders)
         for plan in generation:
             if plan.number in done:
                 judging.ended(plan.number)

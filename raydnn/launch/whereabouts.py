@@ -53,7 +53,8 @@ def find(run_id: str, storage: str, address: str | None) -> Whereabouts:
     missing: NotFoundError | None = None
     for place in dict.fromkeys(storages):
         try:
-            return Whereabouts(run_id, open_run(place, run_id), address)
+            run = open_run(place, run_id)
+            return Whereabouts(run.run_id, run, address)
         except NotFoundError as error:
             missing = missing or error
     if address is None and missing is not None:

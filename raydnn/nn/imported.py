@@ -9,7 +9,8 @@ from importlib import import_module
 from inspect import isclass
 from typing import Any, Literal
 
-from raydnn.errors import JobError, Problem, nearest
+from raydnn.errors import JobError, Problem, UserCodeError, nearest
+from raydnn.nn.users import described, is_interrupt, leave_if_copied, line_of, note_module
 
 
 @cache
@@ -22,17 +23,26 @@ def imported(path: str, field: str, kind: Literal["function", "class"]) -> Any:
         kind: What it must be.
 
     Raises:
-        JobError: There is no such module or name, or importing it fails.
+        JobError: There is no such module or name.
+        UserCodeError: The module's own code fails while it is imported.
     """
     module_name, _, name = path.partition(":")
     # A console script's own folder is on the path, the folder it is started in is not.
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.append(os.getcwd())
+    note_module(module_name)
     try:
         module = import_module(module_name)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise _problem(field, f"'{path}' cannot be imported: {reason}") from error
+    except BaseException as error:
+        leave_if_copied()
+        if is_interrupt(error):
+            raise
+        message = f"'{path}' cannot be imported: {described(error)}"
+        line = line_of(error)
+        if line is None:
+            raise _problem(field, message) from error
+        raise UserCodeError(f"{line}: {field}: {message}", type(error).__name__) from error
+    leave_if_copied()
     fits = isclass if kind == "class" else callable
     if not fits(getattr(module, name, None)):
         names = [name for name, value in vars(module).items() if fits(value) and name[0] != "_"]

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from raydnn.errors import JobError, Problem
+from raydnn.errors import UserCodeError
 from raydnn.nn.imported import imported
+from raydnn.nn.users import leave_if_copied, line_of_code
 
 
 def _values(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -194,19 +195,32 @@ def function(outputs: Tensor, targets: Tensor, path: str) -> Tensor:
     """What a user's function says, member by member.
 
     Raises:
-        JobError: It cannot be imported, or does not give one loss an example.
+        JobError: It cannot be imported.
+        UserCodeError: It does not give one loss an example, from which a gradient can be computed.
     """
     users = imported(path, "loss.path", "function")
     own = has_own(targets)
     losses = [users(member, targets[k] if own else targets) for k, member in enumerate(outputs)]
+    leave_if_copied()
     for found in losses:
-        if not isinstance(found, Tensor) or found.shape != outputs.shape[1:2]:
-            given = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
-            message = (
-                f"{path} gives {given}; a tensor with one loss an example, ({outputs.shape[1]},), is needed"
-            )
-            raise JobError([Problem("", "loss.path", message)])
+        wrong = _why_no_losses(found, outputs)
+        if wrong:
+            raise UserCodeError(f"{line_of_code(users)}loss.path: {path} gives {wrong}")
     return torch.stack(losses)
+
+
+def _why_no_losses(found: object, outputs: Tensor) -> str:
+    """What a user's function gave instead of the losses of one member; empty where it gave these."""
+    needed = f"a tensor with one loss an example, ({outputs.shape[1]},), is needed"
+    if not isinstance(found, Tensor):
+        return f"{type(found).__name__}; {needed}"
+    if found.shape != outputs.shape[1:2]:
+        return f"a tensor of shape {tuple(found.shape)}; {needed}"
+    if not found.is_floating_point():
+        return f"a tensor of {found.dtype}; floating-point numbers are needed"
+    if torch.is_grad_enabled() and outputs.requires_grad and not found.requires_grad:
+        return "losses without a gradient; compute them from the outputs by torch, without detach, item or argmax"
+    return ""
 
 
 def has_own(targets: Tensor) -> bool:

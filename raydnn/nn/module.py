@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from raydnn.data.random import drawing_from, generator
-from raydnn.errors import JobError, Problem, one_of
+from raydnn.errors import JobError, Problem, UserCodeError, one_of
 from raydnn.nn.imported import imported
 from raydnn.nn.layout import Layout
 from raydnn.nn.noise import Noise
+from raydnn.nn.users import described, is_interrupt, leave_if_copied, line_of, line_of_code
 from raydnn.spec.model import UserModule
 from raydnn.spec.trial import TrialSpec
 
@@ -80,6 +81,7 @@ class Modules(nn.Module):
         users = _build(spec, layout.inputs, layout.outputs, trials[0].seed).to(flat.device)
         # Inside a tuple torch does not take it for a part of this module, whose parameters are others.
         self._users = (users,)
+        self._outputs = layout.outputs
         self._types = {name: tensor.dtype for name, tensor in _tensors(users)[1].items()}
         self._buffers_of_users = [name for name, _ in users.named_buffers()]
         self._seeds = [trial.seed for trial in trials]
@@ -112,7 +114,11 @@ class Modules(nn.Module):
         self._users[0].train(noise is not None)
         # Spread shared inputs, too: one wide product of all members would round otherwise than a member alone.
         own = inputs.expand(len(self._seeds), *inputs.shape[-2:])
-        return self._at_once(own) if self.vectorizes else self._in_turn(own, noise)
+        outputs = self._at_once(own) if self.vectorizes else self._in_turn(own, noise)
+        leave_if_copied()
+        if noise is not None and torch.is_grad_enabled() and not outputs.requires_grad:
+            self._refuse("outputs without a gradient; compute them by torch, without detach, item or argmax")
+        return outputs
 
     def _at_once(self, inputs: Tensor) -> Tensor:
         kept = {name: view.to(self._types[name]) for name, view in self._kept.items()}
@@ -120,8 +126,15 @@ class Modules(nn.Module):
         return outputs
 
     def _one(self, tensors: Tensors, inputs: Tensor) -> Tensor:
-        outputs: Tensor = functional_call(self._users[0], tensors, (inputs,))
+        outputs = functional_call(self._users[0], tensors, (inputs,))
+        needed = (len(inputs), self._outputs)
+        if not isinstance(outputs, Tensor) or outputs.shape != needed:
+            self._refuse(f"{_given(outputs)} of inputs {tuple(inputs.shape)}; {needed} is needed")
         return outputs
+
+    def _refuse(self, what: str) -> NoReturn:
+        users = type(self._users[0])
+        raise UserCodeError(f"{line_of_code(users.forward)}model.path: {users.__name__} makes {what}")
 
     def _in_turn(self, inputs: Tensor, noise: Noise | None) -> Tensor:
         learned = {name: parameter.unbind() for name, parameter in self._learned.items()}
@@ -201,15 +214,15 @@ def _differs_at_once(
         with drawing_from(generator(STREAM, 0, device=examples.device)):
             try:
                 found.append(one(own, inputs))
-            except Exception as error:
-                raise _problem("model.path", f"{spec.path} fails on two examples: {_line(error)}") from error
+            except BaseException as error:
+                raise _failure("model.path", f"{spec.path} fails on two examples", error) from error
         for name, tensor in kept.items():
             if not torch.equal(own[name], tensor):
                 return f"its buffer {name} changes in training"
     try:
         at_once = vmap(one, randomness="error")(pair, examples)
     except Exception as error:  # Whatever the class does that torch.func cannot.
-        return _line(error)
+        return described(error)
     same = torch.allclose(at_once, torch.stack(found), rtol=1e-3, atol=1e-5, equal_nan=True)
     return "" if same else "its outputs differ under torch.func.vmap"
 
@@ -229,13 +242,13 @@ def _build(spec: UserModule, inputs: int, outputs: int, seed: int) -> nn.Module:
             module: nn.Module = users(inputs, outputs, **arguments).float().train(False)
             with torch.no_grad():
                 found = module(torch.zeros(2, inputs))
-        except Exception as error:
-            raise _problem("model", f"{spec.path}({written}) fails: {_line(error)}") from error
+        except BaseException as error:
+            raise _failure("model", f"{spec.path}({written}) fails", error) from error
+    leave_if_copied()
     if not isinstance(found, Tensor) or found.shape != (2, outputs):
-        given = (
-            f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        message = (
+            f"{spec.path}({written}) makes {_given(found)} of inputs (2, {inputs}); (2, {outputs}) is needed"
         )
-        message = f"{spec.path}({written}) makes {given} of inputs (2, {inputs}); (2, {outputs}) is needed"
         raise _problem("model.path", message)
     return module
 
@@ -282,8 +295,16 @@ def _spec(trial: TrialSpec) -> UserModule:
     return trial.model
 
 
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+def _given(found: object) -> str:
+    return f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+
+
+def _failure(field: str, what: str, error: BaseException) -> JobError:
+    """What to raise for an error of the user's code; an interrupt is no error of it."""
+    leave_if_copied()
+    if is_interrupt(error):
+        raise error
+    return JobError([Problem(line_of(error) or "", field, f"{what}: {described(error)}")])
 
 
 def _problem(field: str, message: str) -> JobError:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from raydnn.spec.base import Component, NameOrMapping, parameter
 from raydnn.spec.scaling import NoScaling, Scaling
 
 Task = Literal["classification", "regression", "binary", "multi_label", "distribution"]
 """What is learned: one class of several, numbers, one of two classes, several labels at once, probabilities."""
+
+Label = str | int | float | bool
+"""What the data call a class."""
 
 
 class DataSet(Component):
@@ -72,7 +75,7 @@ class Mnist(DataSet):
 
 
 class Csv(DataSet):
-    """A CSV file with a header; every column but the target is a numeric feature."""
+    """A CSV file with a header, compressed or not; every named column but the target is a numeric feature."""
 
     name: Literal["csv"] = "csv"
     path: str = parameter(..., "the training file")
@@ -84,7 +87,42 @@ class Csv(DataSet):
     weights: str | None = parameter(
         None, "column with the weight of each example in the training loss; it is no feature"
     )
+    separator: str = parameter("auto", "what stands between values: one character; auto: , ; | or a tab")
+    decimal: Literal["auto", ".", ","] = parameter(
+        "auto", "decimal point of numbers; auto: the one that fits"
+    )
+    encoding: str = parameter(
+        "auto", "encoding of the text, such as utf-8 or cp1252; auto: the one that fits"
+    )
     test_fraction: float | None = parameter(None, "share drawn as the test set", gt=0, lt=1)
+
+    @field_validator("separator")
+    @classmethod
+    def _one_character(cls, separator: str) -> str:
+        if separator != "auto" and (len(separator) != 1 or separator in '"\r\n\0' or not separator.isascii()):
+            raise ValueError(
+                f"{separator!r}; allowed: auto, or one ASCII character that is no quote or line end"
+            )
+        return separator
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        if encoding == "auto":
+            return encoding
+        try:
+            "".encode(encoding)  # codecs that make no text of bytes are refused here, too
+        except (LookupError, UnicodeError, ValueError):
+            raise ValueError(
+                f"{encoding!r}; allowed: auto, or an encoding that Python knows, such as utf-8, cp1252, utf-16"
+            ) from None
+        return encoding
+
+    @model_validator(mode="after")
+    def _decimal_is_no_separator(self) -> Self:
+        if self.decimal == self.separator != "auto":
+            raise ValueError(f"separator and decimal are both {self.decimal!r}; they must differ")
+        return self
 
     @property
     def task(self) -> Task:

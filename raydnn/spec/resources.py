@@ -15,3 +15,9 @@ class Resources(Spec):
         ge=1,
     )
     gpus_per_worker: int = parameter(0, "GPUs of each worker", ge=0, le=1)
+    timeout_seconds: float = parameter(
+        300.0,
+        "seconds without a step after which a worker counts as hung, unless such silence is usual for it: where it "
+        "stands goes to the run's logs, and it starts again from its last checkpoint",
+        gt=0,
+    )

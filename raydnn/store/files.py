@@ -267,9 +267,13 @@ def modified_ns(locations: list[Location]) -> list[int | None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class where it has none."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return str(reason).strip().split("\n", 1)[0] or type(error).__name__
+    """The first line of an error's message, or its class where it has none; control characters are blanks."""
+    try:
+        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    except Exception:  # An error of the user's own may fail to say what it is.
+        lines = []
+    line = "".join(letter if letter.isprintable() else " " for letter in lines[0]) if lines else ""
+    return line.strip() or type(error).__name__
 
 
 def _children(folder: Location) -> list[Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,11 +15,14 @@ import pyarrow.parquet as pq
 from raydnn.errors import StoreError
 from raydnn.store import files
 from raydnn.store.files import Entry, Location
+from raydnn.store.resolved import read_resolved
 from raydnn.store.seal import broken, seal
 from raydnn.store.tables import columns_of, empty_table, table_named
 
 COMPACT_PREFIX = "compact-"
 DAMAGED_FOLDER = "damaged"
+RUN_ID = b"raydnn.run_id"
+TABLE = b"raydnn.table"
 _STACK_PART = re.compile(r"(?:^|\.)stack-(\d+)\.a(\d+)\.")
 _TRIES = 5
 _READERS = 8
@@ -66,6 +70,17 @@ def part_entries(run: Location, table: str) -> list[Entry]:
     return [entry for entry in files.list_files(run / table) if entry.name.endswith(".parquet")]
 
 
+def id_of_files(run: Location) -> str | None:
+    """The run's id as its first readable file says; None where there is none."""
+    for entry in part_entries(run, "trials"):
+        try:
+            content = pq.read_schema(pa.BufferReader(files.read_bytes(run / "trials" / entry.name)))
+        except (pa.ArrowException, OSError, ValueError, StoreError):
+            continue
+        return _run_id(empty_table(content))
+    return None
+
+
 def read_parts(run: Location, table: str, columns: Sequence[str] | None = None) -> list[Part]:
     """Read every file of a table; a damaged one is set aside with a warning that names it.
 
@@ -84,24 +99,38 @@ def read_parts(run: Location, table: str, columns: Sequence[str] | None = None) 
         # Files only vanish after a file that holds their rows has appeared, so one look that
         # sees neither must be followed by another.
         if None not in contents and _compacted(before) == _compacted(part_entries(run, table)):
-            wanted = _wanted(table, columns)
+            wanted = wanted_columns(table, columns)
             parts = [_part(run, table, wanted, *pair) for pair in zip(before, contents, strict=True)]
-            return [part for part in parts if part is not None]
+            return _of_one_run(run, table, [part for part in parts if part is not None])
     raise StoreError(f"{run / table} is compacted again and again while it is read")
 
 
-def _content(location: Location) -> bytes | None:
+def _content(location: Location) -> bytes | ValueError | None:
+    """A file's bytes; None where it is gone; the error where a disk cannot read it, which is damage as well."""
     try:
         return files.read_bytes(location)
     except FileNotFoundError:
         return None
+    except StoreError as error:
+        if not location.local or not _is_broken_disk(error):
+            raise
+    try:
+        return files.read_bytes(location)
+    except FileNotFoundError:
+        return None
+    except StoreError as error:
+        return ValueError(files.first_line(error.__cause__ or error))
+
+
+def _is_broken_disk(error: StoreError) -> bool:
+    return getattr(error.__cause__, "errno", None) == errno.EIO
 
 
 def _compacted(entries: list[Entry]) -> set[str]:
     return {entry.name for entry in entries if entry.name.startswith(COMPACT_PREFIX)}
 
 
-def _wanted(table: str, columns: Sequence[str] | None) -> pa.Schema:
+def wanted_columns(table: str, columns: Sequence[str] | None) -> pa.Schema:
     """The columns that are read, in the table's order."""
     definition, every = table_named(table), columns_of(table)
     if columns is None:
@@ -110,21 +139,29 @@ def _wanted(table: str, columns: Sequence[str] | None) -> pa.Schema:
     return pa.schema([field for field in every if field.name in needed])
 
 
-def _part(run: Location, table: str, wanted: pa.Schema, entry: Entry, data: bytes | None) -> Part | None:
+def _part(
+    run: Location, table: str, wanted: pa.Schema, entry: Entry, data: bytes | ValueError | None
+) -> Part | None:
     location = run / table / entry.name
     try:
-        return Part(entry, _decode(data or b"", table, wanted))
+        return Part(entry, _decoded(data, table, wanted))
     except ValueError:
         # On some file systems a file that is replaced while it is read comes out mixed: look again.
         again = _content(location)
     try:
-        return Part(entry, _decode(again or b"", table, wanted))
+        return Part(entry, _decoded(again, table, wanted))
     except ValueError as error:
         warnings.warn(_set_aside(run, table, entry.name, str(error)), DamagedFileWarning, stacklevel=2)
         return None
 
 
-def _decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
+def _decoded(data: bytes | ValueError | None, table: str, wanted: pa.Schema) -> pa.Table:
+    if isinstance(data, ValueError):
+        raise data
+    return decode(data or b"", table, wanted)
+
+
+def decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
     """Read a part's bytes; ValueError says what is wrong with them."""
     if broken(data):
         raise ValueError("its bytes do not match its seal")
@@ -137,10 +174,14 @@ def _decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
         )
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(files.first_line(error)) from error
-    missing = [name for name in table_named(table).key if name not in content.column_names]
+    definition = table_named(table)
+    of_table = (content.schema.metadata or {}).get(TABLE, table.encode()).decode()
+    if of_table != table:
+        raise ValueError(f"it is a file of `{of_table}`")
+    missing = [name for name in definition.key if name not in content.column_names]
     if missing:
         raise ValueError(f"it has no column {missing[0]}")
-    without = [name for name in table_named(table).key if content[name].null_count]
+    without = [name for name in definition.key if content[name].null_count]
     if without:
         raise ValueError(f"it has a row without {without[0]}")
     if content.schema.equals(wanted):
@@ -151,6 +192,34 @@ def _decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
     except pa.ArrowException as error:
         raise ValueError(files.first_line(error)) from error
     return widened.replace_schema_metadata(content.schema.metadata)
+
+
+def _of_one_run(run: Location, table: str, parts: list[Part]) -> list[Part]:
+    """Set files of other runs aside; those that an earlier version wrote after the run was renamed are its own."""
+    if len({_run_id(part.table) for part in parts} - {None}) < 2:
+        return parts
+    try:
+        said = read_resolved(run).get("run_id")
+    except StoreError:
+        return parts
+    own, found = said or id_of_files(run), []
+    for part in parts:
+        other = _run_id(part.table)
+        if other in (None, own):
+            found.append(part)
+        elif said is None:
+            place = part.table.schema.get_field_index("run_id")
+            ids = pa.array([own] * part.table.num_rows, pa.string())
+            found.append(replace(part, table=part.table.set_column(place, "run_id", ids)))
+        else:
+            told = _set_aside(run, table, part.entry.name, f"it is of run {other}")
+            warnings.warn(told, DamagedFileWarning, stacklevel=2)
+    return found
+
+
+def _run_id(table: pa.Table) -> str | None:
+    told = (table.schema.metadata or {}).get(RUN_ID)
+    return None if told is None else str(told.decode(errors="replace"))
 
 
 def _set_aside(run: Location, table: str, name: str, reason: str) -> str:

@@ -15,7 +15,7 @@ from raydnn.errors import NotFoundError
 from raydnn.store import files
 from raydnn.store.files import Location, locate
 from raydnn.store.parts import Part, read_parts
-from raydnn.store.run import is_run, runs_in
+from raydnn.store.run import is_run, runs_of
 from raydnn.store.tables import SCHEMA_VERSION, columns_of, empty_table, table_named
 
 _ROW = "__row"
@@ -40,7 +40,7 @@ def read(run_location: Location, table: str, columns: Sequence[str] | None = Non
 
 
 def load(path_or_uri: str | os.PathLike[str], table: str = "trials") -> pa.Table:
-    """Load a table of one run, or of all runs in a storage folder, each key once.
+    """Load a table of one run, or of all runs in a storage folder, each key once, also where a run was copied.
 
     Args:
         path_or_uri: A run's folder or a folder of runs; a path, `s3://...` or `gs://...`.
@@ -55,10 +55,10 @@ def load(path_or_uri: str | os.PathLike[str], table: str = "trials") -> pa.Table
     location = locate(path_or_uri)
     if is_run(location):
         return read(location, table)
-    runs = [location / name for name in sorted(runs_in(location))]
+    runs = sorted(runs_of(location), key=lambda run: run.run_id)
     if not runs and not files.exists(location):
         raise NotFoundError(f"{location} does not exist")
-    return _concat([read(run, table) for run in runs], table).replace_schema_metadata(_VERSION)
+    return _concat([read(run.location, table) for run in runs], table).replace_schema_metadata(_VERSION)
 
 
 def merge(parts: list[Part], table: str) -> pa.Table:

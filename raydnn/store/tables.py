@@ -243,6 +243,7 @@ def schema(table: str, run_id: str, metric: str, mode: str) -> pa.Schema:
     """The schema of a file of one run, with the metadata every file carries."""
     metadata = {
         "raydnn.schema_version": str(SCHEMA_VERSION),
+        "raydnn.table": table,
         "raydnn.run_id": run_id,
         "raydnn.metric": metric,
         "raydnn.mode": mode,

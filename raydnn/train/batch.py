@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ceil
 from typing import NamedTuple
 
 from torch import Tensor
@@ -9,8 +11,10 @@ from torch import Tensor
 from raydnn.data import mixup
 from raydnn.data.augment import Draws
 from raydnn.data.dataset import Split
+from raydnn.nn.losses import has_own
 from raydnn.nn.noise import Noise
 from raydnn.train.stack import Stack
+from raydnn.train.workers import Workers
 
 
 class Labels(NamedTuple):
@@ -55,6 +59,33 @@ def make_batch(stack: Stack, split: Split, rows: Tensor, share: Tensor | None, n
     their_inputs = _inputs(stack, split, others, mixup.PartnerDraws(noise), size)
     inputs = mixup.mixed(share[..., None, None], inputs, their_inputs)
     return Batch(inputs, _labels(split, mine), _labels(split, others), share, size)
+
+
+def in_pieces(batch: Batch, count: int, workers: Workers) -> Sequence[Batch]:
+    """A batch, or this worker's share of it, as up to `count` smaller ones of the same examples."""
+    if count == 1:
+        return (batch,)
+    # Whole rounds over the workers, so that each has the same examples as in the batch.
+    rounds = ceil(batch.size / (count * workers.count))
+    size = rounds * workers.count
+    return [
+        _piece(
+            batch,
+            slice(start // workers.count, start // workers.count + rounds),
+            min(size, batch.size - start),
+        )
+        for start in range(0, batch.size, size)
+    ]
+
+
+def _piece(batch: Batch, rows: slice, size: int) -> Batch:
+    partners = None if batch.partners is None else _of(batch.partners, rows)
+    return Batch(batch.inputs[..., rows, :], _of(batch.labels, rows), partners, batch.share, size)
+
+
+def _of(labels: Labels, rows: slice) -> Labels:
+    targets = labels.targets[:, rows] if has_own(labels.targets) else labels.targets[rows]
+    return Labels(targets, None if labels.weights is None else labels.weights[..., rows])
 
 
 def _inputs(stack: Stack, split: Split, rows: Tensor, draws: Draws, size: int) -> Tensor:

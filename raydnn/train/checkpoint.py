@@ -89,7 +89,7 @@ def load_state_after(folder: Location, epoch: int) -> tuple[dict[str, Tensor], d
 
 def newest_epoch(folder: Location) -> int:
     """The last epoch after which a stack's state was saved; 0 where there is none."""
-    whole = (name for name in files.list_folders(folder) if files.exists(folder / name / MANIFEST))
+    whole = (name for name in _epoch_names(folder) if files.exists(folder / name / MANIFEST))
     return max((int(name.removeprefix(_EPOCH)) for name in whole), default=0)
 
 
@@ -98,9 +98,14 @@ def load_stack_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str
 
     One that was never finished is passed over; one that was and is damaged also gives a warning.
     """
-    for name in sorted(files.list_folders(folder), reverse=True):
+    for name in sorted(_epoch_names(folder), reverse=True):
         try:
-            return load_checkpoint(folder / name)
+            tensors, facts = load_checkpoint(folder / name)
+            if facts["epoch"] != int(name.removeprefix(_EPOCH)):
+                raise StoreError(
+                    f"checkpoint {folder / name} is damaged: it is that of epoch {facts['epoch']}"
+                )
+            return tensors, facts
         except StoreError as error:
             if files.exists(folder / name / MANIFEST):
                 warnings.warn(f"{error}; the stack goes on without it", DamagedFileWarning, stacklevel=2)
@@ -118,6 +123,12 @@ def _remove(folder: Location) -> None:
     # The manifest goes first, so that what is left after a crash is no checkpoint.
     files.remove(folder / MANIFEST)
     files.remove_tree(folder)
+
+
+def _epoch_names(folder: Location) -> list[str]:
+    """The folders of a stack's states, whole or not."""
+    names = files.list_folders(folder)
+    return [name for name in names if name.startswith(_EPOCH) and name.removeprefix(_EPOCH).isdecimal()]
 
 
 def _epoch_name(epoch: int) -> str:

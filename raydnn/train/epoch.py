@@ -17,6 +17,7 @@ from raydnn.optim.penalties import constrain
 from raydnn.train.passes import Passes
 from raydnn.train.stack import Stack
 from raydnn.train.tally import Tally
+from raydnn.train.watchdog import beat
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def train_epoch(
         for number, rows in enumerate(steps):
             tally.add(passes.one_of_many(rows, every[number], shares_of(number)))
             _update(stack, done=stack.descending)
+            beat()
     # Once an epoch all members' gradients are seen.
     (last,) = scales(table[0, -1:], [], last_step.shape[-1], dtype)
     tally.add(passes(last_step, last, shares_of(len(steps))))
@@ -74,6 +76,7 @@ def train_epoch(
     if before_last_step is not None:
         before_last_step(stack.gradients)
     _update(stack, done=())
+    beat()
     loss, accuracy = tally.means(n)
     return EpochMetrics(loss, accuracy, grad_norm)
 

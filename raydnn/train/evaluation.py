@@ -8,6 +8,7 @@ from torch import Tensor
 from raydnn.data.dataset import Split
 from raydnn.train.accuracy import hits
 from raydnn.train.stack import Stack
+from raydnn.train.watchdog import beat
 
 CHUNK = {"cpu": 128, "cuda": 4096}
 """Device → examples a pass: enough to fill it, few enough that the activations of a stack stay in a CPU's cache.
@@ -33,7 +34,7 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
     loss = torch.zeros(len(stack.members), device=stack.device)
     correct = torch.zeros_like(loss)
     has_accuracy = stack.has_accuracy
-    size = CHUNK[stack.device.type]
+    size = CHUNK[stack.device.type] // stack.pieces
     for start in range(0, len(targets), size):
         answers = targets[start : start + size]
         with stack.in_precision():
@@ -41,5 +42,6 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
         loss += stack.objective.evaluation(outputs, answers).sum(dim=1)
         if has_accuracy:
             correct += hits(stack.task, outputs, answers).sum(dim=1)
+        beat()
     loss = workers.sum(loss) / len(split)
     return loss, workers.sum(correct) / len(split) if has_accuracy else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 
 from raydnn.data.dataset import Dataset, Split
@@ -26,6 +26,9 @@ MORE_COPIES = 2
 """And for dropout's masks, or a normalization."""
 SAVED_COPIES = 2
 """What is saved exists twice more while it is written: tensor by tensor, and as one file."""
+
+EPOCH_FILE_BYTES = 8 * 2**10
+"""The file of an epoch's rows, of a few members, before it is compacted."""
 
 
 def stack_bytes(trials: Sequence[TrialSpec], features: int, outputs: int, examples: int) -> int:
@@ -94,9 +97,36 @@ def dataset_bytes(dataset: Dataset) -> int:
 
 def saved_numbers(trials: Sequence[TrialSpec], features: int, outputs: int) -> int:
     """Numbers of parameters, optimizers and best weights of a stack."""
-    parameters = _parameters(trials[0], features, outputs)
+    return _parameters(trials[0], features, outputs) * _saved_copies(trials)
+
+
+def disk_bytes(trials: Sequence[TrialSpec], parameters: int) -> int:
+    """What a stack's files take while it is trained: its state before and after an epoch, its weights, its rows.
+
+    Args:
+        trials: The stack's trials.
+        parameters: Those of one of them.
+    """
+    epochs = max(trial.train.epochs for trial in trials)
+    saved = SAVED_COPIES * _saved_copies(trials) if trials[0].train.checkpoint_every_epochs else 0
+    return FLOAT_BYTES * parameters * (saved + len(trials)) + EPOCH_FILE_BYTES * epochs
+
+
+def most_disk_bytes(stacks: Iterable[Sequence[TrialSpec]], dataset: Dataset) -> int:
+    """`disk_bytes` of the stack that takes most."""
+    features = prod(dataset.features)
+
+    def of_stack(trials: Sequence[TrialSpec]) -> int:
+        outputs = loss_of(trials[0]).units(dataset.task, dataset.outputs)
+        return disk_bytes(trials, _parameters(trials[0], features, outputs))
+
+    return max(map(of_stack, stacks), default=0)
+
+
+def _saved_copies(trials: Sequence[TrialSpec]) -> int:
+    """Numbers that are saved of a stack for each parameter."""
     best = any(t.train.early_stopping and t.train.early_stopping.restore_best for t in trials)
-    return parameters * (len(trials) * (1 + best) + _buffers(trials))
+    return len(trials) * (1 + best) + _buffers(trials)
 
 
 def _buffers(trials: Sequence[TrialSpec]) -> int:

@@ -38,6 +38,7 @@ def cut(
     workers: Workers,
     device: torch.device,
     sizes: Sequence[int] | None = None,
+    pieces: int = 1,
 ) -> list[Stack]:
     """Make the parts of a stack.
 
@@ -47,11 +48,12 @@ def cut(
         workers: This process among the data-parallel workers.
         device: Where they are trained.
         sizes: Sizes of the parts; None: those of the rule.
+        pieces: How many pieces each batch is computed in.
     """
     first = members[0].spec
     batch_size = first.train.batch_of(len(dataset.train))
     edges = accumulate(sizes or part_sizes(members, layout_of(first, dataset), batch_size, device), initial=0)
-    return [Stack(members[start:end], dataset, workers, device) for start, end in pairwise(edges)]
+    return [Stack(members[start:end], dataset, workers, device, pieces) for start, end in pairwise(edges)]
 
 
 def part_sizes(members: Sequence[Member], layout: Layout, batch_size: int, device: torch.device) -> list[int]:

@@ -11,7 +11,7 @@ from raydnn.data.dataset import Split
 from raydnn.nn.noise import Noise
 from raydnn.optim.penalties import add_penalties
 from raydnn.spec.fitting import loss_of
-from raydnn.train.batch import make_batch
+from raydnn.train.batch import in_pieces, make_batch
 from raydnn.train.capture import capture
 from raydnn.train.gradients import Outcome, backpropagate
 from raydnn.train.stack import Stack
@@ -95,7 +95,10 @@ class Passes:
         for number, of_batch in enumerate(batches):
             share = None if shares is None else shares[number]
             batch = make_batch(stack, self.split, of_batch, share, noise)
-            first, last = number == 0, number == len(batches) - 1
-            outcomes.append(backpropagate(stack, batch, noise, scale=scale, first=first, last=last))
+            pieces = in_pieces(batch, stack.pieces, stack.workers)
+            for k, piece in enumerate(pieces):
+                first = number == k == 0
+                last = number == len(batches) - 1 and k == len(pieces) - 1
+                outcomes.append(backpropagate(stack, piece, noise, scale=scale, first=first, last=last))
         add_penalties(stack.penalties, stack.parameters, stack.gradients)
         return outcomes

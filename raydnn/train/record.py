@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from torch import Tensor
@@ -48,9 +49,10 @@ class Record:
         self._name = f"stack-{stack:05d}"
         self._workers = workers
         self._gpus = gpus
-        self._attempt = next_attempt(run, stack)
+        self.attempt = next_attempt(run, stack)
         self._states = states_of(run, stack)
         self._failure: dict[str, str] = {}
+        self._log = ""
         self._writes = workers.rank == 0
         self._writers = ThreadPoolExecutor(MOST_WRITERS)
         self._pending: list[Future[None]] = []
@@ -114,31 +116,51 @@ class Record:
         """Commit an epoch's rows."""
         self.finish()
         if self._writes:
-            commit_epochs(self._run, self._stack, self._attempt, rows)
+            commit_epochs(self._run, self._stack, self.attempt, rows)
 
     def commit_layers(self, rows: Sequence[dict[str, Any]]) -> None:
         """Commit what was seen of the layers in an epoch."""
         if self._writes:
-            commit_layers(self._run, self._stack, self._attempt, rows)
+            commit_layers(self._run, self._stack, self.attempt, rows)
 
     def commit_trials(self, members: Sequence[Member], parameters: int | None, strategy: str | None) -> None:
         """Commit how all members stand; their number of parameters and the strategy, where they are known."""
         self.finish()
         if self._writes:
             rows = [self._trial_row(member, parameters, strategy) for member in members]
-            commit_trials(self._run, self._stack, self._attempt, rows)
+            commit_trials(self._run, self._stack, self.attempt, rows)
 
-    def note_failure(self, error: Exception) -> None:
-        """Keep an error's traceback in the run's logs, and name it in the rows of failed members."""
-        if self._writes:
-            path = f"logs/{self._name}.a{self._attempt:03d}.traceback.log"
-            content = "".join(traceback.format_exception(error)).encode()
-            files.write_bytes(self._run.location / path, content, scratch=self._run.scratch, private=True)
-            self._failure = {
-                "error_type": type(error).__name__,
-                "error": files.first_line(error),
-                "traceback_path": path,
-            }
+    def write_log(self, trial_id: str, kind: str, text: str) -> str:
+        """Write what belongs to a trial's stack into the run's logs; a kind `log` grows with each text.
+
+        Returns:
+            The path in the run's folder.
+        """
+        of_rank = f".rank{self._workers.rank}" if self._workers.rank else ""
+        path = f"logs/{trial_id}{of_rank}.{kind}"
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        text = f"{now} {socket.gethostname()} process {os.getpid()}, attempt {self.attempt}: {text}"
+        if kind == "log":
+            self._log = text = f"{self._log}{text}"
+        files.write_bytes(self._run.location / path, text.encode(), scratch=self._run.scratch, private=True)
+        return path
+
+    def note_failure(self, error: BaseException, told: BaseException) -> None:
+        """Keep an error's traceback in the run's logs, and name it in the rows of failed members.
+
+        Args:
+            error: What was raised.
+            told: The same in the user's words.
+        """
+        of_rank = "" if self._writes else f".rank{self._workers.rank}"
+        path = f"logs/{self._name}.a{self.attempt:03d}{of_rank}.traceback.log"
+        content = "".join(formatted(error)).encode(errors="backslashreplace")
+        files.write_bytes(self._run.location / path, content, scratch=self._run.scratch, private=True)
+        self._failure = {
+            "error_type": getattr(told, "error_type", type(error).__name__),
+            "error": files.first_line(told),
+            "traceback_path": path,
+        }
 
     def _trial_row(self, member: Member, parameters: int | None, strategy: str | None) -> dict[str, Any]:
         best = member.best(self._run.metric, "max" if self._run.mode == "max" else "min")
@@ -180,6 +202,14 @@ class Record:
 def states_of(run: Run, stack: int) -> Location:
     """The folder of a stack's states, which it goes on from."""
     return run.location / "checkpoints" / f"stack-{stack:05d}"
+
+
+def formatted(error: BaseException) -> list[str]:
+    """The lines of an error's traceback, also where the error fails to say what it is."""
+    try:
+        return traceback.format_exception(error)
+    except Exception:
+        return [*traceback.format_tb(error.__traceback__), f"{type(error).__name__}\n"]
 
 
 def _time(text: str | None) -> datetime | None:

@@ -5,15 +5,17 @@ An epoch's rows are committed before anyone is told of them: the store is the re
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from math import isfinite
+from math import inf, isfinite
 
 import torch
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.errors import StoreError
+from raydnn.errors import HungError, RaydnnError, StoreError, UserCodeError
+from raydnn.nn.users import blamed, described, is_interrupt, leave_if_copied, paths_of_users
 from raydnn.optim.pruning import prune
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.data import DataSet
@@ -22,15 +24,24 @@ from raydnn.train.diagnostics import Diagnostics
 from raydnn.train.early_stopping import has_converged, should_stop
 from raydnn.train.evaluation import evaluate
 from raydnn.train.exploit import below, exploit
+from raydnn.train.incidents import Tell, committing
 from raydnn.train.loop import flat, train
 from raydnn.train.machinery import is_of_machinery
 from raydnn.train.member import MUST_BE_FINITE, Member, State
+from raydnn.train.memory import (
+    MOST_HALVINGS,
+    OUT_OF_MEMORY,
+    depends_on_batch,
+    is_out_of_memory,
+    pieces_of,
+)
 from raydnn.train.parts import cut
 from raydnn.train.process import fit_for_training
 from raydnn.train.record import Record
 from raydnn.train.stack import Stack
 from raydnn.train.statistics import set_exact_statistics
 from raydnn.train.verdict import Judge, Verdict
+from raydnn.train.watchdog import Watchdog
 from raydnn.train.workers import Workers
 
 
@@ -44,6 +55,8 @@ def run_stack(
     device: torch.device,
     dataset: Callable[[DataSet, torch.device], Dataset] | None = None,
     copied_after: Collection[int] = (),
+    tell: Tell | None = None,
+    timeout_seconds: float = inf,
 ) -> list[Member]:
     """Train one stack to its end, going on from its last checkpoint where there is one.
 
@@ -57,31 +70,45 @@ def run_stack(
         dataset: Gives a data set, flat and on the device; None: it is read here.
         copied_after: Epochs after which other stacks' members may copy this one's: its state is saved before it is
             judged there, and kept for as long as it may be asked for, even when the stack has ended.
+        tell: Takes incidents that are the run's events; None: this process commits them.
+        timeout_seconds: A training that does no step for so long is hung: what the main thread trains raises a
+            HungError then, another process ends.
 
     Returns:
         The members as they ended. Those that still run had to give way at a rung: the stack's state is saved, and
         it goes on from there when it is trained again.
     """
-    session = _Session(
-        run, plan, scheduler, judge, workers, device, dataset or flat_dataset, sorted(copied_after)
-    )
-    try:
-        with fit_for_training():
-            return session.train()
-    except KeyboardInterrupt:
-        session.abandon("PREEMPTED", "interrupted")
-        raise
-    except StoreError:
-        # Not the training's fault: it goes on from its last checkpoint once the store can be written.
-        raise
-    except Exception as error:
-        if is_of_machinery(error):
-            raise
-        session.record.note_failure(error)
-        session.abandon("FAILED", "error")
-        raise
-    finally:
-        session.record.close()
+    with fit_for_training():
+        while True:
+            session = _Session(
+                run,
+                plan,
+                scheduler,
+                judge,
+                workers,
+                device,
+                dataset or flat_dataset,
+                sorted(copied_after),
+                tell or committing(run),
+                timeout_seconds,
+            )
+            try:
+                return session.train()
+            except BaseException as error:
+                leave_if_copied()
+                again = session.lacks_memory(error)
+                told = None if again else session.left_by(error)
+                if told is error:
+                    raise
+                if told is not None:
+                    raise told from error
+            finally:
+                session.watchdog.close()
+                session.record.close()
+            # What the error has kept of the old session is free only now.
+            del session
+            gc.collect()
+            torch.cuda.empty_cache()
 
 
 @lru_cache(maxsize=2)
@@ -101,14 +128,20 @@ class _Session:
         device: torch.device,
         dataset: Callable[[DataSet, torch.device], Dataset],
         copied_after: Sequence[int],
+        tell: Tell,
+        timeout_seconds: float,
     ) -> None:
         self.scheduler, self.judge, self.workers, self.device = scheduler, judge, workers, device
-        self.dataset, self.copied_after = dataset, copied_after
+        self.dataset, self.copied_after, self.tell = dataset, copied_after, tell
         self.record = Record(run, plan.number, workers, workers.count if device.type == "cuda" else 0)
         self.members = [
             Member(number, spec, stage=plan.stage.name, repeat=plan.repeat(number))
             for number, spec in plan.trials
         ]
+        self.number = plan.number
+        self.pieces = pieces_of(run, plan.number, self.record.attempt)
+        self.watchdog = Watchdog(timeout_seconds, self.note_silence, self.note_hang)
+        self.timeout_seconds = timeout_seconds
         self.parameters: int | None = None
         self.strategy: str | None = None
 
@@ -119,7 +152,7 @@ class _Session:
         running = [member for member in self.members if member.running]
         dataset = self.dataset(running[0].spec.data, self.device)
         sizes = saved[1]["parts"] if saved else None
-        parts = cut(running, dataset, self.workers, self.device, sizes)
+        parts = cut(running, dataset, self.workers, self.device, sizes, self.pieces)
         self.parameters = parts[0].layout.count
         self.strategy = "fused" if len(parts) == 1 and parts[0].fused else "in turn"
         self.commit_trials()
@@ -141,7 +174,8 @@ class _Session:
         while parts:
             rows, layers = [], []
             for part in parts:
-                epoch, its_rows = next(loops[part])
+                with self.watchdog.expecting():
+                    epoch, its_rows = next(loops[part])
                 rows += its_rows
                 layers += watched[part].rows(epoch, dataset.train)
             self.record.commit_layers(layers)
@@ -201,7 +235,8 @@ class _Session:
         for part in parts:
             completed = [p for p, member in enumerate(part.members) if member.state == "COMPLETED"]
             if completed:
-                self.complete(part, dataset, completed)
+                with self.watchdog.expecting():
+                    self.complete(part, dataset, completed)
             part.keep([p for p, member in enumerate(part.members) if member.running])
         if exploits or not all(member.running for member in members):
             self.commit_trials()
@@ -243,11 +278,80 @@ class _Session:
                 member.test["accuracy"] = accuracy[position].item()
             tensors = stack.member_parameters(position)
             tensors |= {f"scaling.{name}": t for name, t in dataset.scaling.tensors().items()}
-            facts = {"features": list(dataset.features), "outputs": stack.outputs}
+            facts = {"features": list(dataset.features), "outputs": stack.outputs, **dataset.names()}
             self.record.save_member(member, tensors, facts)
 
     def commit_trials(self) -> None:
         self.record.commit_trials(self.members, self.parameters, self.strategy)
+
+    def lacks_memory(self, error: BaseException) -> bool:
+        """Whether an error says that memory ran out, and the stack is to be trained again in smaller pieces."""
+        if not is_out_of_memory(error) or self.pieces >= 1 << MOST_HALVINGS:
+            return False
+        specs = [member.spec for member in self.members]
+        self.tell(
+            OUT_OF_MEMORY,
+            {
+                "stack": self.number,
+                "attempt": self.record.attempt,
+                "pieces": 2 * self.pieces,
+                "exact": not depends_on_batch(specs),
+                "error": described(error),
+            },
+        )
+        # The other workers wait for this one: all of them must start again.
+        return self.workers.count == 1
+
+    def note_silence(self, text: str) -> None:
+        """Write down where a training stands that has been silent for a while."""
+        self.record.write_log(self.members[0].trial_id, "log", f"{text}\n")
+
+    def note_hang(self, seconds: float, stacks: str) -> None:
+        """Write down where a training stands that is taken for hung."""
+        place = self.record.write_log(self.members[0].trial_id, "stacks.txt", stacks)
+        detail = {"stack": self.number, "attempt": self.record.attempt, "rank": self.workers.rank}
+        self.tell("hung", {**detail, "seconds": round(seconds, 1), "stacks": place})
+
+    def left_by(self, error: BaseException) -> BaseException:
+        """Note what ended the training; returns the error as the user is to be told of it."""
+        if self.watchdog.fired:
+            return HungError(
+                f"the training did no step for {self.timeout_seconds:g} s (resources.timeout_seconds); "
+                f"where it stood is in logs/{self.members[0].trial_id}.stacks.txt of the run"
+            )
+        if is_interrupt(error):
+            self.abandon("PREEMPTED", "interrupted")
+            return error
+        if isinstance(error, StoreError) or (is_of_machinery(error) and blamed(error) is None):
+            # Not the training's fault: it goes on from its last checkpoint once the store can be written.
+            return error
+        told = self.told(error)
+        if told is None:
+            return error
+        self.record.note_failure(error, told)
+        self.abandon("FAILED", "error")
+        return told
+
+    def told(self, error: BaseException) -> BaseException | None:
+        """An error in the user's words; None where the process is to end without a trial's fault."""
+        if is_out_of_memory(error):
+            if self.pieces < 1 << MOST_HALVINGS:
+                return None
+            return RaydnnError(
+                f"memory ran out, even with each batch in {self.pieces} pieces: {described(error)}; "
+                "a smaller network, stack (search.stack) or train.batch_size needs less"
+            )
+        if isinstance(error, RaydnnError):
+            return error
+        if (of_users := blamed(error)) is not None:
+            return of_users
+        if not isinstance(error, Exception):
+            return None
+        paths = paths_of_users(self.members[0].spec)
+        if paths and self.workers.count == 1:
+            # Autograd, say, refuses what they have computed only when they have returned.
+            return UserCodeError(f"{' or '.join(paths)}: {described(error)}", type(error).__name__)
+        return error
 
     def abandon(self, state: State, reason: str) -> None:
         """Note that the members still running were left; their checkpoint stays."""

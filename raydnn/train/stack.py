@@ -32,7 +32,12 @@ class Stack:
     """N members that share shapes, data, batch size and the loss's name, and differ in everything else."""
 
     def __init__(
-        self, members: Sequence[Member], dataset: Dataset, workers: Workers, device: torch.device
+        self,
+        members: Sequence[Member],
+        dataset: Dataset,
+        workers: Workers,
+        device: torch.device,
+        pieces: int = 1,
     ) -> None:
         """Draw every member's first parameters.
 
@@ -41,11 +46,13 @@ class Stack:
             dataset: The data, on `device`.
             workers: This process among the data-parallel workers.
             device: Where the stack is trained.
+            pieces: How many pieces each batch is computed in; several where memory ran out.
         """
         first = members[0].spec
         self.members = list(members)
         self.workers = workers
         self.device = device
+        self.pieces = pieces
         self.architecture = MODELS[first.model.name]
         self.outputs = loss_of(first).units(dataset.task, dataset.outputs)
         self.layout = layout_of(first, dataset)
@@ -89,7 +96,8 @@ class Stack:
         self.descending: list[slice] = []
         """Members whose parameters the backward pass itself moves."""
         if self.workers.count == 1 and not self.lowered and isinstance(self.module, Mlp):
-            self.descending = descending(specs)
+            # What moves with the first piece of a batch is not what the others are to be computed with.
+            self.descending = descending(specs) if self.pieces == 1 else []
             self.backprop = Backprop(self.module, self.weights, self._gradient_views, self.descending)
 
     def in_precision(self) -> AbstractContextManager[None]:

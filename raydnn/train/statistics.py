@@ -12,6 +12,7 @@ from raydnn.nn.normalization import NormLayer
 from raydnn.spec.normalization import BatchNorm
 from raydnn.train.evaluation import CHUNK
 from raydnn.train.stack import Stack
+from raydnn.train.watchdog import beat
 from raydnn.train.workers import Workers
 
 
@@ -35,8 +36,9 @@ def set_exact_statistics(stack: Stack, split: Split, positions: Sequence[int]) -
     inputs = split.inputs[stack.workers.rank :: stack.workers.count]
     for norm in module.modules():
         if isinstance(norm, NormLayer):
-            mean = _mean_input(module, norm, inputs, len(split), stack.workers)
-            variance = _mean_input(module, norm, inputs, len(split), stack.workers, around=mean)
+            chunk = CHUNK[inputs.device.type] // stack.pieces
+            mean = _mean_input(module, norm, inputs, len(split), chunk, stack.workers)
+            variance = _mean_input(module, norm, inputs, len(split), chunk, stack.workers, around=mean)
             norm.mean.copy_(mean.squeeze(1))
             norm.variance.copy_(variance.squeeze(1))
     stack.statistics[chosen] = statistics
@@ -48,7 +50,13 @@ def _is_exact(stack: Stack, position: int) -> bool:
 
 
 def _mean_input(
-    module: nn.Module, norm: NormLayer, inputs: Tensor, n: int, workers: Workers, around: Tensor | None = None
+    module: nn.Module,
+    norm: NormLayer,
+    inputs: Tensor,
+    n: int,
+    chunk: int,
+    workers: Workers,
+    around: Tensor | None = None,
 ) -> Tensor:
     """Mean of what comes into a layer, or of its squared distance from `around`: (N, 1, H), float64."""
     total = torch.zeros(*norm.mean.shape, dtype=torch.float64, device=inputs.device).unsqueeze(1)
@@ -58,8 +66,8 @@ def _mean_input(
         total.add_((z if around is None else (z - around).square()).sum(dim=1, keepdim=True))
 
     hook = norm.register_forward_pre_hook(add)
-    size = CHUNK[inputs.device.type]
-    for start in range(0, len(inputs), size):
-        module(inputs[start : start + size])
+    for start in range(0, len(inputs), chunk):
+        module(inputs[start : start + chunk])
+        beat()
     hook.remove()
     return workers.sum(total) / n

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, prod
+from typing import Any
 
 from raydnn.data.augment import check_images
 from raydnn.data.load import load_dataset
@@ -12,6 +13,7 @@ from raydnn.nn.objective import class_weights
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.model import UserModule
 from raydnn.spec.trial import TrialSpec
+from raydnn.train.footprint import disk_bytes
 from raydnn.train.stack import layout_of
 
 
@@ -27,6 +29,10 @@ class Summary:
     steps_per_epoch: int
     examples: dict[str, int]
     """Part of the data → number of its examples."""
+    names: dict[str, list[Any]]
+    """What the data call `classes` and `columns`."""
+    disk_bytes: int
+    """What its files take while it is trained."""
 
 
 def summarize(trial: TrialSpec) -> Summary:
@@ -50,4 +56,6 @@ def summarize(trial: TrialSpec) -> Summary:
         layout.count,
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         dataset.examples,
+        dataset.names(),
+        disk_bytes([trial], layout.count),
     )

@@ -34,6 +34,7 @@ def test_text_labels_are_numbered_in_sorted_order(tmp_path: Path) -> None:
 def test_integer_labels_are_the_class_numbers(tmp_path: Path) -> None:
     raw = load(tmp_path, "y,a\n2,0\n0,0\n10,0\n" + "".join(f"{k},0\n" for k in range(10)))
     assert raw.train.targets.tolist() == [2, 0, 10, *range(10)]
+    assert raw.class_names is None
     assert raw.train.targets.dtype == np.int64
     assert raw.classes == 11
 
@@ -41,7 +42,7 @@ def test_integer_labels_are_the_class_numbers(tmp_path: Path) -> None:
 def test_regression_targets_are_numbers(tmp_path: Path) -> None:
     raw = load(tmp_path, "y,a\n1.5,0\n-2,0\n", kind="regression")
     assert raw.train.targets.tolist() == [[1.5], [-2]]
-    assert raw.train.targets.dtype == np.float32
+    assert raw.train.targets.dtype == np.float64  # until they are scaled
     assert raw.classes == 0
 
 
@@ -63,7 +64,7 @@ def test_a_column_of_weights_is_no_feature(tmp_path: Path, test: str) -> None:
 
 
 def test_bad_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"column 'w', row 2: -3\.0 is given; a weight is at least 0"):
+    with pytest.raises(DataError, match=r"column 'w', line 3: -3\.0 is given; a weight is at least 0"):
         load(tmp_path, "a,w,y\n1,0.5,0\n2,-3,1\n", weights="w")
     with pytest.raises(JobError, match=r"data\.weights: 'v' is given; .* has the columns a, w, y"):
         load(tmp_path, "a,w,y\n1,0.5,0\n2,3,1\n", weights="v")
@@ -90,17 +91,22 @@ def test_numbers_come_back_exactly(tmp_path: Path, rows: list[tuple[float, bool]
 
 GOOD = "a,y\n1,0\n2,1\n"
 BAD: dict[str, tuple[str | bytes, str | None, dict[str, Any], str]] = {
-    "empty": ("", None, {}, "train.csv: cannot be read: Empty CSV file"),
+    "empty": ("", None, {}, "train.csv: is empty"),
     "header only": ("a,y\n", None, {}, "train.csv: there is a header but no row"),
-    "ragged": ("a,y\n1,0\n1,2,3\n", None, {}, "train.csv, row 2: has 3 values; 2 are needed"),
-    "binary": (b"a,y\n1,\xff\xfe\n2,0\n", None, {}, "train.csv: cannot be read: .*invalid UTF8"),
+    "ragged": ("a,y\n1,0\n1,2,3\n", None, {}, "train.csv, line 3: has 3 values; 2 are needed"),
+    "binary": (b"a,y\n1,\0\xfe\n2,0\n", None, {}, "train.csv: looks like binary content"),
+    "not utf-8": (b"a,y\n1,\xfe\n2,0\n", None, {"encoding": "utf-8"}, "csv, line 2: is not written in utf-8"),
     "twice": ("a,a,y\n1,1,0\n", None, {}, "train.csv: column 'a' stands in the header more than once"),
-    "text": ("a,y\n1,0\n1,0\none,1\n", None, {}, "train.csv, column 'a', row 3: 'one' is given; a number"),
-    "missing": ("a,b,y\n1,1,0\n1,,1\n", None, {}, "train.csv, column 'b', row 2: the value is missing"),
-    "missing label": ("a,y\n1,\n", None, {}, "train.csv, column 'y', row 1: the value is missing"),
-    "NaN": ("a,y\n1,0\nNaN,1\n", None, {}, "train.csv, column 'a', row 2: nan is given; only finite"),
-    "too large": ("a,y\n1,0\n1e300,1\n", None, {}, r"train.csv, column 'a', row 2: 1e\+300 is given"),
-    "labels from 1": ("a,y\n1,1\n1,2\n", None, {}, "column 'y', row 2: label 2 is given; with 2 classes"),
+    "text": ("a,y\n1,0\n1,0\none,1\n", None, {}, "train.csv, column 'a', line 4: 'one' is given; a number"),
+    "missing": ("a,b,y\n1,1,0\n1,,1\n", None, {}, "train.csv, column 'b', line 3: the value is missing"),
+    "missing label": ("a,y\n1,\n", None, {}, "train.csv, column 'y', line 2: the value is missing"),
+    "NaN": ("a,y\n1,0\nNaN,1\n", None, {}, "train.csv, column 'a', line 3: NaN is given; only finite"),
+    "too large": (
+        "a,y\n1,0\n1e300,1\n",
+        None,
+        {},
+        "column 'a', line 3: 1e300 is given; too large: numbers up to 3.4e\\+38",
+    ),
     "one class": ("a,y\n1,x\n1,x\n", None, {}, "column 'y': every label is x; at least two classes"),
     "no feature": ("y\n1\n0\n", None, {}, "train.csv: 'y' is the only column"),
     "target": (
@@ -109,27 +115,27 @@ BAD: dict[str, tuple[str | bytes, str | None, dict[str, Any], str]] = {
         {"target": "yy"},
         r"^data.target: 'yy' is given; .* columns a, y. Did you mean 'y'\?",
     ),
-    "regression": ("a,y\n1,x\n", None, {"kind": "regression"}, "column 'y', row 1: 'x' is given; a number"),
-    "infinite": ("a,y\n1,inf\n", None, {"kind": "regression"}, "column 'y', row 1: inf is given"),
+    "regression": ("a,y\n1,x\n", None, {"kind": "regression"}, "column 'y', line 2: 'x' is given; a number"),
+    "infinite": ("a,y\n1,inf\n", None, {"kind": "regression"}, "column 'y', line 2: inf is given"),
     "test columns": (GOOD, "a,z\n1,0\n", {}, "test.csv: column 'y' is not in both"),
-    "test label": (GOOD, "a,y\n1,2\n", {}, "test.csv, column 'y', row 1: label 2 is given; with 2 classes"),
+    "test label": (GOOD, "a,y\n1,2\n", {}, "test.csv, column 'y', line 2: label 2 is given; with 2 classes"),
     "test text": (
         GOOD,
         "a,y\n1,0\n1,q\n",
         {},
-        "test.csv, column 'y', row 2: 'q' is given; an integer from 0 to 1",
+        "test.csv, column 'y', line 3: label 'q' does not occur in the training data; it has 0, 1",
     ),
     "test name": (
         "a,y\n1,cat\n1,dog\n",
         "a,y\n1,dog\n1,cats\n",
         {},
-        r"test.csv, column 'y', row 2: label 'cats' does not occur .* Did you mean 'cat'\?",
+        r"test.csv, column 'y', line 3: label 'cats' does not occur .* Did you mean 'cat'\?",
     ),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_files_are_refused_with_file_and_row(tmp_path: Path, case: str) -> None:
+def test_bad_files_are_refused_with_file_and_line(tmp_path: Path, case: str) -> None:
     text, test, fields, message = BAD[case]
     with pytest.raises(RaydnnError, match=message) as error:
         load(tmp_path, text, test, **fields)

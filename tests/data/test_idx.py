@@ -92,7 +92,6 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     ("content", "message"),
     [
         (gzip.compress(encoded(np.arange(200)))[:-20], "truncated"),
-        (encoded(np.arange(3)), "cannot be read: Not a gzipped file"),
         (b"", "starts with 0x;"),
     ],
 )

@@ -37,7 +37,7 @@ def test_arrays_are_read_and_others_left_alone(tmp_path: Path) -> None:
 def test_regression_targets_have_an_axis_of_outputs(tmp_path: Path, shape: tuple[int, ...]) -> None:
     raw = load_npz(Npz(path=written(tmp_path, inputs=INPUTS, targets=np.ones(shape)), kind="regression"))
     assert raw.train.targets.shape == (4, shape[1] if len(shape) == 2 else 1)
-    assert raw.train.targets.dtype == np.float32
+    assert raw.train.targets.dtype == np.float64  # until they are scaled
     assert raw.classes == 0
 
 
@@ -92,8 +92,11 @@ BAD: list[tuple[Task, dict[str, Any], str]] = [
     ("classification", {"inputs": INPUTS * 1e40, "targets": LABELS}, r"'inputs', row 1: 1e\+40 is given"),
     ("classification", {"inputs": INPUTS.astype(str), "targets": LABELS}, "'inputs': holds <U21; numbers"),
     ("classification", {"inputs": INPUTS, "targets": LABELS * 1.0}, "'targets': holds float64 of shape"),
-    ("classification", {"inputs": INPUTS, "targets": LABELS + 1}, "row 3: label 3 is given; with 3 classes"),
-    ("classification", {"inputs": INPUTS, "targets": LABELS - 1}, "row 1: label -1 is given; with 3 classes"),
+    (
+        "classification",
+        {"inputs": INPUTS, "targets": LABELS + 1, "test_inputs": INPUTS, "test_targets": LABELS},
+        "'test_targets', row 1: label 0 does not occur in the training data; it has 1, 2, 3",
+    ),
     ("classification", {"inputs": INPUTS, "targets": LABELS * 0}, "every label is 0; at least two classes"),
     (
         "classification",

@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 import ray
 
+from raydnn.cli.main import main
 from raydnn.errors import ClusterError, UsageError
 from raydnn.launch import address
 from raydnn.launch.address import connect, dashboard_url, is_loopback
@@ -166,3 +167,34 @@ def test_unreachable_silent_and_babbling_servers_fail_within_ten_seconds() -> No
         Thread(target=lambda: babbling.accept()[0].sendall(b"\x00babble\r\n"), daemon=True).start()
         with pytest.raises(ClusterError, match="does not answer"):
             connect(f"127.0.0.1:{babbling.getsockname()[1]}", unauthenticated=False)
+
+
+@pytest.mark.parametrize("variable", ["RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"])
+def test_a_variable_that_gave_the_address_is_named_with_the_way_without_it(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    with pytest.raises(ClusterError, match=rf"does not answer .*that of {variable} .*`unset {variable}`"):
+        connect(None, unauthenticated=True)
+    monkeypatch.setenv(variable, "auto")
+    with pytest.raises(UsageError, match=rf"that of {variable} "):
+        connect(None, unauthenticated=True)
+    with pytest.raises(ClusterError) as raised:
+        connect("http://127.0.0.1:1", unauthenticated=True)
+    assert variable not in str(raised.value)
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1:1", "127.0.0.1:1", "nonsense"])
+def test_train_names_the_variable_that_sent_it_to_a_cluster(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = {"name": "x", "data": "digits", "optimizer": {"name": "sgd", "lr": 0.1}}
+    Path("job.yaml").write_text(json.dumps(job))
+    monkeypatch.setenv("RAY_ADDRESS", place)
+    for arguments, named in ((["job.yaml"], True), (["job.yaml", "--address", place], False)):
+        with pytest.raises(SystemExit) as exit_:
+            main(["train", *arguments])
+        assert exit_.value.code in (2, 4)
+        assert ("unset RAY_ADDRESS" in capsys.readouterr().err) is named
+    assert [path.name for path in tmp_path.iterdir()] == ["job.yaml"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow.parquet import ParquetFile
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from raydnn.launch.judging import SCHEDULERS, Judging, Noted, ray_scheduler
@@ -287,11 +288,14 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Run]:
 
 
 @settings(max_examples=15, deadline=None)
-@given(sweeps(), st.randoms(use_true_random=False), st.integers(0, 12))
+@given(sweeps(), st.randoms(use_true_random=False), st.integers(0, 12), st.booleans())
 def test_a_sweep_replayed_from_the_store_decides_as_before(
-    stored: Callable[[], Run], sweep: Sweep, rng: Random, steps: int
+    stored: Callable[[], Run], sweep: Sweep, rng: Random, steps: int, lost: bool
 ) -> None:
-    """The driver dies after some steps; another one replays the store and the stacks go on from their rungs."""
+    """The driver dies after some steps; another one replays the store and the stacks go on from their rungs.
+
+    Where files of `epochs` are lost, what was judged is known from `events`.
+    """
     run = stored()
 
     class Committing(Workers):
@@ -319,6 +323,12 @@ def test_a_sweep_replayed_from_the_store_decides_as_before(
     for _ in range(steps):
         if able := first.can_go():
             first.go(rng.choice(able))
+
+    for file in run.local_path("epochs").glob("*.parquet"):
+        rows = ParquetFile(file).read(["trial_id", "epoch", "train_loss"]).to_pylist()
+        finite = [(int(row["trial_id"][1:]), row["epoch"]) for row in rows if isfinite(row["train_loss"])]
+        if lost and all(key in first.decided for key in finite):
+            file.unlink()
 
     second = Committing(sweep, EventLog(run), _noted_verdicts(run), expect=False)
     second.members, second.next_rung, second.over = first.members, first.next_rung, list(first.over)

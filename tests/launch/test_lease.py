@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -139,6 +140,20 @@ def test_a_claim_is_renewed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             assert time.monotonic() < end
             time.sleep(0.05)
         check_not_driven(run)  # it is this process's own
+
+
+def test_a_run_on_an_object_store_has_one_driver_too(
+    object_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+    run = Run(object_store.location / "r", "r", "validation_loss", "min")
+    with leased(run):
+        # Another process, which sees this one's claim.
+        monkeypatch.setattr(lease, "_is_mine", lambda _driver: False)
+        monkeypatch.setattr(lease, "is_alive", lambda _driver: True)
+        with pytest.raises(UsageError, match="still driven"):
+            check_not_driven(run)
+    assert find_drivers(run.location / "logs") == []
 
 
 def test_of_several_that_come_at_a_time_never_two_drive(run: Run) -> None:

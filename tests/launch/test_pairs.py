@@ -138,7 +138,6 @@ class Tune:
         run: Run,
         job: Job,
         turns: Turns,
-        room: int,
         scheduler: RayScheduler | None,
         events: EventLog,
         prepared: None,
@@ -154,10 +153,14 @@ class Tune:
             "copied_after": scheduler.rungs if isinstance(scheduler, RayPopulation) else (),
             "prepared": prepared,
         }
-        searcher, told, noted = StackSearcher(turns), StackScheduler(turns), StackCallback(events, turns)
+        searcher, told, noted = (
+            StackSearcher(turns),
+            StackScheduler(turns, events),
+            StackCallback(events, turns),
+        )
         running = 0
         while True:
-            while running < room and isinstance(config := searcher.suggest(""), dict):
+            while isinstance(config := searcher.suggest(""), dict):
                 trial = SimpleNamespace(config=config)
                 noted.on_trial_start(0, [], trial)
                 threading.Thread(target=self._train, args=(trial, options), daemon=True).start()

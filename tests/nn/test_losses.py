@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from raydnn.errors import JobError
+from raydnn.errors import JobError, UserCodeError
 from raydnn.nn.losses import GRADIENTS, LOSSES
 from raydnn.spec.catalogue import components
 from raydnn.spec.loss import AUTO
@@ -282,21 +282,24 @@ def test_the_perceptron_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "message"),
+    ("path", "error", "message"),
     [
         (
             "nowhere:loss",
+            JobError,
             "loss.path: 'nowhere:loss' cannot be imported: ModuleNotFoundError: No module named",
         ),
-        ("my_losses:men", "'my_losses' has no function 'men'; it has .*mean.* Did you mean 'mean'"),
+        ("my_losses:men", JobError, "'my_losses' has no function 'men'; it has .*mean.* Did you mean 'mean'"),
         (
             "my_losses:mean",
-            r"gives a tensor of shape \(\); a tensor with one loss an example, \(9,\), is needed",
+            UserCodeError,
+            r"my_losses.py:3: loss.path: my_losses:mean gives "
+            r"a tensor of shape \(\); a tensor with one loss an example, \(9,\), is needed",
         ),
     ],
 )
-def test_a_bad_function_is_said(path: str, message: str) -> None:
-    with pytest.raises(JobError, match=message) as raised:
+def test_a_bad_function_is_said(path: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message) as raised:
         LOSSES["function"](_outputs("values"), _targets("values", EXAMPLES), path=path)
     assert "\n" not in str(raised.value)
 

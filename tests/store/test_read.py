@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import warnings
 from collections.abc import Callable
@@ -18,10 +19,11 @@ import pytest
 from pyarrow import fs
 
 import raydnn
-from raydnn.errors import NotFoundError, UsageError
+from raydnn.errors import NotFoundError, StoreError, UsageError
 from raydnn.spec.data import Digits
 from raydnn.spec.optimizer import Adam, Optimizer, Sgd
 from raydnn.spec.trial import TrialSpec
+from raydnn.store import files
 from raydnn.store.commit import EventLog, commit_epochs, commit_trials
 from raydnn.store.compact import compact
 from raydnn.store.files import Location
@@ -218,3 +220,26 @@ def test_created_by_hand_without_resolved_is_no_run(tmp_path: Path) -> None:
     commit_sweep(run, [Sgd()])
     run.local_path("resolved.json").unlink()
     assert load(tmp_path).num_rows == 0
+
+
+def test_what_a_broken_disk_cannot_read_is_set_aside_and_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stack in (0, 1):
+        commit_trials(run, stack, 1, [{"trial_id": f"t0000{stack}", "number": stack}])
+    read_bytes, failures = files.read_bytes, [0]
+
+    def broken(location: Location) -> bytes:
+        if location.name == "stack-00001.a001.parquet" and failures[0] > 0:
+            failures[0] -= 1
+            raise StoreError(f"{location} cannot be read") from OSError(errno.EIO, "Input/output error")
+        return read_bytes(location)
+
+    monkeypatch.setattr(files, "read_bytes", broken)
+    failures[0] = 1
+    assert read(run.location, "trials").num_rows == 2
+    failures[0] = 9
+    with pytest.warns(
+        DamagedFileWarning, match=r"stack-00001\.a001\.parquet is damaged \(Input/output error\)"
+    ):
+        assert read(run.location, "trials")["trial_id"].to_pylist() == ["t00000"]

@@ -20,7 +20,7 @@ RESOLVED = {"metric": "validation_accuracy", "mode": "max", "command": "train", 
 def test_a_run_is_found_as_it_was_made(storage: str) -> None:
     made = create_run(storage, "r1", "name: ü\n", RESOLVED)
     assert open_run(storage, "r1") == made
-    assert made.resolved() == RESOLVED
+    assert made.resolved() == {"run_id": "r1", **RESOLVED}
     assert made.local_path("job.yaml").read_text() == "name: ü\n"
     assert made.local_path("logs").stat().st_mode & 0o777 == 0o700
     assert made.local_path("resolved.json").stat().st_mode & 0o777 == 0o600
@@ -92,7 +92,7 @@ def test_a_crash_while_it_is_made_leaves_a_whole_run_or_none(
 
     def check(storage: str) -> None:
         for run_id in list_runs(storage):
-            assert open_run(storage, run_id).resolved() == RESOLVED
+            assert open_run(storage, run_id).resolved() == {"run_id": "r", **RESOLVED}
 
     steps = every_crash(
         lambda: str(tmp_path / f"s{next(numbers)}"),

@@ -42,6 +42,7 @@ def test_columns_of_the_interface_are_there_with_their_types() -> None:
 def test_metadata_says_whose_file_it_is() -> None:
     assert schema("events", "r", "train_loss", "min").metadata == {
         b"raydnn.schema_version": b"1",
+        b"raydnn.table": b"events",
         b"raydnn.run_id": b"r",
         b"raydnn.metric": b"train_loss",
         b"raydnn.mode": b"min",

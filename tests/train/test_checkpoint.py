@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from raydnn.errors import StoreError
 from raydnn.store.files import Location, locate
+from raydnn.store.parts import DamagedFileWarning
 from raydnn.train.checkpoint import (
     FACTS,
     MANIFEST,
     TENSORS,
     load_checkpoint,
     load_stack_checkpoint,
+    newest_epoch,
     remove_stack_checkpoints,
     save_checkpoint,
     save_stack_checkpoint,
@@ -125,3 +128,29 @@ def test_a_damaged_newer_state_is_named_and_leaves_the_older_one(folder: Locatio
         saved = load_stack_checkpoint(folder)
     assert saved is not None
     assert saved[1] == {"epoch": 3}
+
+
+def test_a_state_in_another_epochs_folder_is_named_and_other_folders_are_passed_over(
+    folder: Location,
+) -> None:
+    for epoch in (1, 2):
+        save_checkpoint(folder / f"epoch-{epoch:06d}", TENSOR, {"epoch": 1})
+    save_checkpoint(folder / "epoch-000009.bak", TENSOR, {"epoch": 9})
+    assert newest_epoch(folder) == 2
+    with pytest.warns(DamagedFileWarning, match=r"epoch-000002 is damaged: it is that of epoch 1"):
+        found = load_stack_checkpoint(folder)
+    assert found is not None
+    assert found[1]["epoch"] == 1
+
+
+def test_saving_costs_as_much_after_many_epochs_as_after_few(object_store: Any) -> None:
+    folder = object_store.location / "checkpoints" / "stack-00000"
+    costs = []
+    for epoch in range(1, 9):
+        before = object_store.calls.total()
+        save_stack_checkpoint(folder, epoch, TENSOR, FACT)
+        costs.append(object_store.calls.total() - before)
+    assert len(set(costs[1:])) == 1, costs
+    assert newest_epoch(folder) == 8
+    remove_stack_checkpoints(folder)
+    assert load_stack_checkpoint(folder) is None
