@@ -119,6 +119,10 @@ def _fit(run: Run, config: dict[str, Any], resources: Resources, workers: int) -
             trainer.fit()
         except TrainingFailedError as error:
             failure = _failure(error)
+            if isinstance(failure, ClusterError) and workers:
+                slots(
+                    resources, cluster_nodes()
+                )  # A machine that is lost for good is not waited for once more.
             if not isinstance(failure, ClusterError) or _epochs(run) == before:
                 raise failure from error
         else:
