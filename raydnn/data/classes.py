@@ -44,8 +44,8 @@ class Classes:
 
     @property
     def are_numbers(self) -> bool:
-        """Whether every label is the number of its class."""
-        return list(self.keys) == [(_NUMBER, number) for number in range(len(self))]
+        """Whether every class is called by its number."""
+        return all(type(name) is int and name == number for number, name in enumerate(self.names))
 
     def numbers(self, keys: Sequence[Key], rows: NDArray[np.int64], where: Place) -> NDArray[np.int64]:
         """Return class numbers.

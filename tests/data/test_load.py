@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ from sklearn.datasets import load_digits
 
 from raydnn.data.dataset import Split
 from raydnn.data.load import load_dataset
-from raydnn.errors import JobError
-from raydnn.spec.data import Digits, FashionMnist, Npz
+from raydnn.data.npz import load_npz
+from raydnn.data.scaling import ScalingState
+from raydnn.errors import DataError, JobError
+from raydnn.spec.data import Csv, Digits, FashionMnist, Npz
 
 FASHION_MNIST = Path(__file__).parents[3] / "shared" / "data" / "fashion-mnist-resplit"
 
@@ -152,3 +155,68 @@ def test_weights_stay_with_their_examples(tmp_path: Path) -> None:
     assert dataset.class_counts.tolist() == np.bincount(dataset.train.targets.numpy()).tolist()
     assert dataset.to("cpu").train.weights is not None
     assert dataset.outputs == 2
+
+
+SMALL = np.random.default_rng(0).normal(size=(200, 2)).round(3)
+CLOCK = 1_700_000_000 + SMALL
+
+
+@pytest.mark.parametrize("scaling", ["standardize", "minmax", "center", "whiten"])
+@pytest.mark.parametrize("source", ["csv", "npz", "integers"])
+def test_small_differences_of_large_numbers_are_scaled_right(
+    tmp_path: Path, source: str, scaling: str
+) -> None:
+    both = []
+    for inputs in (SMALL, CLOCK):
+        labels = np.arange(200) % 2
+        if source == "csv":
+            rows = "".join(f"{a!r},{b!r},{c}\n" for (a, b), c in zip(inputs.tolist(), labels, strict=True))
+            (tmp_path / "t.csv").write_text(f"a,b,y\n{rows}")
+            spec = Csv(path=str(tmp_path / "t.csv"), target="y", scaling={"name": scaling})  # type: ignore[arg-type]
+        else:
+            if source == "integers":
+                inputs = (inputs * 1000).round().astype(np.int64)
+            path = saved(tmp_path, inputs=inputs, targets=labels, test_inputs=inputs, test_targets=labels)
+            spec = Npz(path=path, scaling={"name": scaling})  # type: ignore[arg-type]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            both.append(load_dataset(spec))
+    plain, shifted = both
+    for part in ("train", "validation") + (("test",) if source != "csv" else ()):
+        expected, found = getattr(plain, part).inputs, getattr(shifted, part).inputs
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    again = ScalingState(shifted.scaling.name, **shifted.scaling.tensors())
+    assert again.apply(torch.from_numpy(CLOCK)).dtype == torch.float32
+
+
+def test_digits_that_are_lost_without_a_scaling_are_told(tmp_path: Path) -> None:
+    path = saved(tmp_path, inputs=CLOCK, targets=np.arange(200) % 2)
+    with pytest.warns(UserWarning, match=r"^data\.scaling: none: the numbers of feature 0 differ by less"):
+        load_dataset(Npz(path=path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_dataset(Npz(path=path, scaling="standardize"))
+        load_dataset(Npz(path=saved(tmp_path, inputs=SMALL, targets=np.arange(200) % 2)))
+
+
+def test_what_float32_holds_is_not_made_larger(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    for inputs in (
+        random.normal(size=(50, 3)),
+        random.normal(20, 1, size=(50, 3)),
+        random.integers(0, 2**24, (50, 3)),
+        np.full((50, 3), 1_700_000_000.3),
+        np.where(np.arange(50)[:, None] == 0, 254, 255) * np.ones(3, np.int64),
+    ):
+        raw = load_npz(Npz(path=saved(tmp_path, inputs=inputs, targets=np.arange(50) % 2)))
+        assert raw.train.inputs.dtype == np.float32
+        assert np.array_equal(raw.train.inputs, inputs.astype(np.float32))
+
+
+def test_a_number_that_is_too_large_is_called_so(tmp_path: Path) -> None:
+    inputs = np.where(np.arange(20)[:, None] == 7, 1e39, 1.0)
+    with pytest.raises(
+        DataError, match=r"'inputs', row 8: 1e\+39 is given; too large: numbers up to 3\.4e\+38"
+    ):
+        load_dataset(Npz(path=saved(tmp_path, inputs=inputs, targets=np.arange(20) % 2)))
