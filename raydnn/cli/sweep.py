@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -71,7 +71,7 @@ def sweep(launch: Launch) -> None:
     with variable_named(launch.address_variable):
         check_place(launch.address, job.resources)
     with _ray_ahead(launch, job) as ahead:
-        run, epochs = _search(launch, run, segments, text, ahead)
+        run, epochs, without = _search(launch, run, segments, text, ahead)
     best = top(run, 10)
     print_top(best, "table")
     if best.num_rows == 0:
@@ -79,7 +79,7 @@ def sweep(launch: Launch) -> None:
             f"no trial of {run.run_id} came to an end; `{shell.command('logs', run.uri, '--errors')}` shows why; "
             f"once that is mended: {shell.command('sweep', '--resume', run.uri, RETRY_FAILED)}"
         )
-    print_course(run, epochs)
+    print_course(run, epochs, without)
     tell(
         f"next: raydnn results show {run.uri} {best['trial_id'][0]}\n"
         f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
@@ -89,7 +89,7 @@ def sweep(launch: Launch) -> None:
 
 def _search(
     launch: Launch, run: Run | None, segments: Sequence[Segment], text: str, ahead: Future[None] | None
-) -> tuple[Run, int]:
+) -> tuple[Run, int, dict[str, Any]]:
     """Propose, pack and train.
 
     Args:
@@ -100,12 +100,13 @@ def _search(
         ahead: The start of Ray, where it was begun.
 
     Returns:
-        The run, and how many epochs its trials could be trained together.
+        The run, how many epochs its trials could be trained together, and what is reached without a network.
     """
     from raydnn.launch.importing import collector_resting
 
     with collector_resting():
         from raydnn.cli.progress import SweepLine, following
+        from raydnn.data.baseline import baseline
         from raydnn.data.load import load_dataset
         from raydnn.launch.prepared import prepare
         from raydnn.launch.runs import begin, driving
@@ -151,7 +152,7 @@ def _search(
             all_ended(run, stacks)  # proposes again what has failed
             retry(run, stacks.generations)
         sweep_run(run, jobs, stacks, prepared, launch.address, launch.verbose, ahead)
-    return run, epochs
+    return run, epochs, baseline(dataset)
 
 
 def _ray_ahead(launch: Launch, job: Job) -> AbstractContextManager[Future[None] | None]:

@@ -31,6 +31,7 @@ def train(launch: Launch) -> None:
     """
     from raydnn.cli.output import print_record
     from raydnn.cli.progress import following, print_epochs
+    from raydnn.cli.summaries import against_baseline
     from raydnn.errors import RaydnnError
     from raydnn.launch.address import variable_named
     from raydnn.launch.local import check_place
@@ -83,6 +84,8 @@ def train(launch: Launch) -> None:
     print_record(
         {"run": run.run_id, **{name: found.get(name) for name in wanted}, **found["metrics"]}, "table"
     )
+    for line in against_baseline(summary.baseline, found["metrics"].get("best_validation_accuracy")):
+        tell(line, err=True)
     if found["state"] not in ("COMPLETED", "STOPPED"):
         raise RaydnnError(
             f"the training {found['state'].lower()}: {found.get('error') or found['stop_reason']}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from raydnn.data.baseline import tell_lacking_classes
 from raydnn.data.dataset import Dataset, Split
 from raydnn.data.drawing import draw
 from raydnn.data.raw import Arrays, Raw, digits_lost
@@ -47,8 +49,8 @@ def load_dataset(spec: DataSet) -> Dataset:
         )
 
     _tell_lost_digits(spec.scaling.name, train, raw)
-    scaling = fit(spec.scaling, torch.from_numpy(train.inputs))
-    return Dataset(
+    scaling = fit(spec.scaling, _tensor(train.inputs))
+    dataset = Dataset(
         _split(train, scaling),
         _split(validation, scaling),
         None if test is None else _split(test, scaling),
@@ -58,16 +60,23 @@ def load_dataset(spec: DataSet) -> Dataset:
         class_names=raw.class_names,
         feature_names=raw.feature_names,
     )
+    tell_lacking_classes(dataset)
+    return dataset
 
 
 def _split(arrays: Arrays, scaling: ScalingState) -> Split:
-    weights = None if arrays.weights is None else torch.from_numpy(arrays.weights)
-    targets = torch.from_numpy(arrays.targets)
+    weights = None if arrays.weights is None else _tensor(arrays.weights)
+    targets = _tensor(arrays.targets)
     return Split(
-        scaling.apply(torch.from_numpy(arrays.inputs)),
+        scaling.apply(_tensor(arrays.inputs)),
         targets.float() if targets.is_floating_point() else targets,
         weights,
     )
+
+
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    """The same numbers as a tensor, in the same memory where that may be written to, as torch asks."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def _tell_lost_digits(scaling: str, train: Arrays, raw: Raw) -> None:

@@ -7,6 +7,7 @@ from math import ceil, prod
 from typing import Any
 
 from raydnn.data.augment import check_images
+from raydnn.data.baseline import baseline
 from raydnn.data.load import load_dataset
 from raydnn.nn.module import told_strategy
 from raydnn.nn.objective import class_weights
@@ -33,6 +34,8 @@ class Summary:
     """What the data call `classes` and `columns`."""
     disk_bytes: int
     """What its files take while it is trained."""
+    baseline: dict[str, Any]
+    """What is reached without a network: `raydnn.data.baseline`."""
 
 
 def summarize(trial: TrialSpec) -> Summary:
@@ -58,4 +61,5 @@ def summarize(trial: TrialSpec) -> Summary:
         dataset.examples,
         dataset.names(),
         disk_bytes([trial], layout.count),
+        baseline(dataset),
     )

@@ -1,0 +1,68 @@
+"""What the parts of a data set hold of the classes, and what answers without a network reach."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from raydnn.data.dataset import Dataset
+from raydnn.spec.problems import show
+
+
+def baseline(dataset: Dataset) -> dict[str, Any]:
+    """The accuracy of always answering the class that is most frequent in training.
+
+    Returns:
+        `class`, its name (its number where it has none), and `train_accuracy`, `validation_accuracy` and, with a
+        test part, `test_accuracy`; empty where the targets are no classes.
+    """
+    counts = _counts(dataset)
+    if not counts:
+        return {}
+    most = int(counts["train"].argmax())
+    shares = {f"{part}_accuracy": float(of[most] / of.sum()) for part, of in counts.items()}
+    return {"class": _name(dataset, most), **shares}
+
+
+def tell_lacking_classes(dataset: Dataset) -> None:
+    """Warn of a part with one class only, by which nothing can be judged, and of classes that training lacks."""
+    counts = _counts(dataset)
+    for part, of in counts.items():
+        present = torch.nonzero(of).flatten().tolist()
+        if len(present) == 1:
+            which = show(_name(dataset, present[0]))
+            warnings.warn(
+                f"the {part} part has one class only, {which}; data.validation takes the first rows of the file, "
+                "validation_fraction draws some of each class",
+                stacklevel=3,
+            )
+    if not counts:
+        return
+    learned = counts["train"] > 0
+    for part in ("validation", "test"):
+        unknown = torch.nonzero((counts.get(part, counts["train"]) > 0) & ~learned).flatten().tolist()
+        if unknown:
+            named = ", ".join(show(_name(dataset, number)) for number in unknown[:5])
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            warnings.warn(
+                f"no training example is of class {named}{more}, which the {part} part has; "
+                "validation_fraction draws some of each class",
+                stacklevel=3,
+            )
+
+
+def _counts(dataset: Dataset) -> dict[str, Tensor]:
+    """Part → examples of each class (classes,); empty where the targets are no classes."""
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return {
+        name: torch.bincount(part.targets, minlength=dataset.classes)
+        for name, part in parts.items()
+        if part is not None and dataset.classes
+    }
+
+
+def _name(dataset: Dataset, number: int) -> Any:
+    return number if dataset.class_names is None else dataset.class_names[number]
