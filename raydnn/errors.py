@@ -55,6 +55,10 @@ class JobError(RaydnnError):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[JobError], tuple[tuple[Problem, ...]]]:
+        """Travel between processes with the problems, from which the text is made again."""
+        return type(self), (self.problems,)
+
 
 class UsageError(RaydnnError):
     """The command was called wrongly (exit code 2)."""
@@ -78,6 +82,11 @@ class DataError(RaydnnError):
     """Data is missing, damaged or unreadable (exit code 5)."""
 
     exit_code = 5
+
+    def __init__(self, message: str, *, field: str = "", path: str = "") -> None:
+        """Say what is wrong, and where the job's own field is to blame, which one it is and the path that it holds."""
+        super().__init__(message)
+        self.field, self.path = field, path
 
 
 class StoreError(RaydnnError):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from raydnn.cli.launching import Launch, job_of
-from raydnn.cli.options import find_run
+from raydnn.cli.options import STORAGE, find_run
 from raydnn.cli.resuming import check_resumable
 from raydnn.errors import UsageError
 
@@ -35,20 +34,12 @@ def extension(launch: Launch, run_name: str) -> tuple[Run, list[Segment]]:
         raise UsageError(
             "--extend and --resume are both given; --extend also goes on with what was interrupted"
         )
-    run = find_run(run_name, launch.storage)
+    run = find_run(run_name, launch.storage or STORAGE)
     job = job_of(run, "sweep")
     check_not_driven(run)
     check_resumable(run)
-    launch = _without_job(launch)
     segments = kept(run)
     trials = configurations(run, segments)
     loaded = extended_job(job, trials, launch.job, launch.overrides, f"run {run.run_id}")
     added = extended(run, segments, loaded, lambda name: find_run(name, job.storage))
     return run, [*segments, added]
-
-
-def _without_job(launch: Launch) -> Launch:
-    """Where no JOB is given, the first override stands in its place."""
-    if launch.job is None or launch.job.is_file() or "=" not in str(launch.job):
-        return launch
-    return replace(launch, job=None, overrides=(str(launch.job), *launch.overrides))

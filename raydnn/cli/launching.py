@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,15 +14,30 @@ import click
 from click.core import ParameterSource
 
 from raydnn import shell
-from raydnn.cli.options import Settings, find_run, overrides_argument, pass_settings, storage_option
+from raydnn.cli.options import (
+    STORAGE,
+    Settings,
+    find_run,
+    overrides_argument,
+    overrides_of,
+    pass_settings,
+)
 from raydnn.cli.resuming import check_resumable
 from raydnn.cli.terminal import outlast_the_terminal, tell
-from raydnn.errors import ClusterError, HungError, InterruptedRunError, StoreError, UsageError
+from raydnn.errors import (
+    ClusterError,
+    HungError,
+    InterruptedRunError,
+    JobError,
+    Problem,
+    StoreError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from raydnn.search.packing import Stack
     from raydnn.spec.job import Job
-    from raydnn.spec.load import LoadedJob
+    from raydnn.spec.load import LoadedJob, Places
     from raydnn.spec.trial import TrialSpec
     from raydnn.store.run import Run
 
@@ -41,8 +57,8 @@ class Launch:
     """The Ray cluster to run on; None: an embedded Ray."""
     run_id: str | None
     """Id of the new run; None: a fresh one."""
-    storage: str
-    """Where the run to go on with is."""
+    storage: str | None
+    """Where the runs are, of the new one or of that to go on with; None: where the job says, or `results`."""
     verbose: bool
     address_variable: str | None = None
     """The environment's variable that gave the address; None: the user did."""
@@ -66,24 +82,32 @@ def launch_options(command: Callable[[Launch], None]) -> Callable[..., None]:
         help="Run on this Ray cluster instead of here.",
     )
     @click.option("--run-id", hidden=True, help="Id of the new run; `submit` sets it.")
-    @storage_option
+    @click.option(
+        "--storage", help="Folder (or s3://, gs:// address) that holds the runs, whatever the job says."
+    )
     @pass_settings
-    def with_options(settings: Settings, /, **given: Any) -> None:
+    def with_options(
+        settings: Settings, /, job: Path | None, overrides: tuple[str, ...], **given: Any
+    ) -> None:
         outlast_the_terminal()
         source = click.get_current_context().get_parameter_source("address")
         variable = ADDRESS_VARIABLE if source == ParameterSource.ENVIRONMENT else None
-        command(Launch(verbose=settings.verbose, address_variable=variable, **given))
+        job, overrides = overrides_of(job, overrides)
+        command(Launch(job, overrides, verbose=settings.verbose, address_variable=variable, **given))
 
     return update_wrapper(with_options, command)
 
 
 @dataclass(frozen=True)
 class Given:
-    """A job and its file's text; `loaded` is there where the job was read from a file just now."""
+    """A job and its file's text."""
 
     job: Job
     text: str
     loaded: LoadedJob | None
+    """There where the job was read from a file just now."""
+    places: Places
+    """Where its fields stand: in the file, or in the run's resolved.json."""
 
 
 def begun_or_resumed(
@@ -109,7 +133,7 @@ def begun_or_resumed(
 
     loaded = None
     if launch.job is not None:
-        loaded = load_job(launch.job, launch.overrides)
+        loaded = load_job(launch.job, [*launch.overrides, *_storage_override(launch)])
         require(loaded)
     if launch.retry_failed and launch.resume is None:
         raise UsageError(
@@ -119,17 +143,62 @@ def begun_or_resumed(
         if loaded is None:
             or_extend = " or --extend RUN" if command == "sweep" else ""
             raise UsageError(f"raydnn {command}: JOB is missing; give a job file, or --resume RUN{or_extend}")
-        return Given(loaded.job, loaded.text, loaded), None
-    run = find_run(launch.resume, launch.storage if loaded is None else loaded.job.storage)
+        return Given(loaded.job, loaded.text, loaded, loaded.places), None
+    run = find_run(launch.resume, launch.storage or (loaded.job.storage if loaded else STORAGE))
     check_resumable(run)
     job = job_of(run, command)
-    if loaded is not None and loaded.job != job:
-        fields = [name for name in Job.model_fields if getattr(loaded.job, name) != getattr(job, name)]
+    if loaded is None:
+        _check_unchanged(command, run, job, launch.overrides)
+    elif (given := loaded.job.model_copy(update={"storage": job.storage})) != job:
+        fields = [name for name in Job.model_fields if getattr(given, name) != getattr(job, name)]
         raise UsageError(
             f"--resume {run.run_id}: {launch.job} differs from the run's own job in {', '.join(fields)}; "
             "leave the job file away, or start a new run"
         )
-    return Given(job, "", loaded), run
+    return Given(job, "", loaded, places_of(run)), run
+
+
+def _storage_override(launch: Launch) -> list[str]:
+    """What `--storage` says, as an override.
+
+    Raises:
+        UsageError: An override says it, too.
+    """
+    if launch.storage is None:
+        return []
+    if any(override.startswith("storage=") for override in launch.overrides):
+        raise UsageError("--storage and storage=... are both given; give one of them")
+    return [f"storage={json.dumps(launch.storage, ensure_ascii=False)}"]
+
+
+def _check_unchanged(command: str, run: Run, job: Job, overrides: Sequence[str]) -> None:
+    """Refuse overrides that would change the job of a run that is gone on with.
+
+    Raises:
+        JobError: They do, or they are wrong.
+    """
+    from raydnn.spec.load import job_over
+    from raydnn.spec.source import COMMAND_LINE
+
+    changed = [each for each in overrides if job_over(job, [each], f"run {run.run_id}").job != job]
+    if not changed:
+        return
+    if command == "sweep":
+        more = "with more trials or epochs it is extended: raydnn sweep --extend RUN search.trials=+N"
+    else:
+        more = (
+            "a training with more epochs is a new run, since schedules depend on their number: "
+            "raydnn train JOB train.epochs=N"
+        )
+    message = f"--resume goes on with the run's own job and changes nothing of it; {more}"
+    raise JobError(Problem(COMMAND_LINE, each.partition("=")[0], message) for each in changed)
+
+
+def places_of(run: Run) -> Places:
+    """The place of every field of a run's job: the file that holds it."""
+    from raydnn.spec.load import Places
+
+    return Places({"": f"{run.uri}/resolved.json"})
 
 
 def job_of(run: Run, command: str) -> Job:

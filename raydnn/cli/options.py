@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 LATEST = "latest"
+STORAGE = "results"
+"""Where runs are looked for, unless a command says it."""
 
 
 @dataclass
@@ -43,10 +45,17 @@ def storage_option(command: Command) -> Command:
     """Add `--storage`, the folder that holds the runs, as the argument `storage`."""
     return click.option(
         "--storage",
-        default="results",
+        default=STORAGE,
         show_default=True,
         help="Folder (or s3://, gs:// address) that holds the runs.",
     )(command)
+
+
+def overrides_of(job: Path | None, overrides: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
+    """JOB and overrides, where the first word of a command line without JOB is an override."""
+    if job is None or "=" not in str(job) or job.is_file():
+        return job, overrides
+    return None, (str(job), *overrides)
 
 
 def overrides_argument(command: Command) -> Command:

@@ -42,6 +42,7 @@ def plan(job: Path, overrides: tuple[str, ...], slots: int | None, output: str) 
     from raydnn.launch.local import slots_here
     from raydnn.launch.segments import begun
     from raydnn.spec.load import load_job
+    from raydnn.spec.placing import placed
 
     loaded = load_job(job, overrides)
     first = begun(loaded, lambda name: find_run(name, loaded.job.storage)) if loaded.job.search else None
@@ -53,15 +54,16 @@ def plan(job: Path, overrides: tuple[str, ...], slots: int | None, output: str) 
 
     tell("timing a few steps of a stack of each shape ...", err=True)
     given = loaded.job
-    expected = plan_run(
-        given,
-        first.space if first else None,
-        at_once if given.search else 1,
-        claim_device(given.resources),
-        import_seconds,
-        lambda process_bytes, processes: _check_memory(given, process_bytes, 1 if slots else processes),
-        first.start if first else (),
-    )
+    with placed(loaded.places):
+        expected = plan_run(
+            given,
+            first.space if first else None,
+            at_once if given.search else 1,
+            claim_device(given.resources),
+            import_seconds,
+            lambda process_bytes, processes: _check_memory(given, process_bytes, 1 if slots else processes),
+            first.start if first else (),
+        )
     _check_disk(given.storage, expected.disk_bytes)
     print_record(told(expected) if output == "table" else record(expected), output)
 

@@ -17,6 +17,7 @@ from raydnn.cli.launching import (
     Launch,
     begun_or_resumed,
     launch_options,
+    places_of,
     print_selu_warnings,
     resumable,
     retry,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from raydnn.search.segments import Segment
     from raydnn.spec.job import Job
+    from raydnn.spec.load import Places
     from raydnn.spec.trial import TrialSpec
     from raydnn.store.run import Run
 
@@ -65,12 +67,13 @@ def sweep(launch: Launch) -> None:
     from raydnn.errors import RaydnnError
     from raydnn.launch.address import variable_named
     from raydnn.launch.local import check_place
+    from raydnn.spec.placing import placed
 
-    run, segments, text = _asked_for(launch)
+    run, segments, text, places = _asked_for(launch)
     job = segments[-1].job
     with variable_named(launch.address_variable):
         check_place(launch.address, job.resources)
-    with _ray_ahead(launch, job) as ahead:
+    with placed(places), _ray_ahead(launch, job) as ahead:
         run, epochs, without = _search(launch, run, segments, text, ahead)
     best = top(run, 10)
     print_top(best, "table")
@@ -118,6 +121,7 @@ def _search(
         from raydnn.store.files import locate
         from raydnn.train.footprint import most_disk_bytes
         from raydnn.train.parts import stack_limit
+        from raydnn.train.summary import check_loss
 
     job = segments[-1].job
     search = job.search
@@ -126,6 +130,8 @@ def _search(
     fits = stack_limit(search.stack_memory_gib, dataset, job.resources.gpus_per_worker)
     stacks = Stacks(chained(segments), search.stack, fits)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
+    for trial in {trial.loss: trial for trial in trials}.values():
+        check_loss(trial, dataset)
     prepared = prepare(job.data, dataset)
     needed = most_disk_bytes(([trial for _, trial in plan.trials] for plan in stacks.plans), dataset)
     check_space(locate(job.storage) if run is None else run.location, needed)
@@ -169,18 +175,20 @@ def _ray_ahead(launch: Launch, job: Job) -> AbstractContextManager[Future[None] 
     return ray_ahead(launch.verbose)
 
 
-def _asked_for(launch: Launch) -> tuple[Run | None, list[Segment], str]:
-    """The run to extend or to go on with, or None for a new one; what it is made of, and the new job's text."""
+def _asked_for(launch: Launch) -> tuple[Run | None, list[Segment], str, Places]:
+    """The run to extend or to go on with, or None for a new one; what it is made of, a new job's text, its places."""
     from raydnn.launch.segments import begun, kept
     from raydnn.spec.load import require_sweep
 
     if launch.extend is not None:
-        return *extension(launch, launch.extend), ""
-    given, run = begun_or_resumed("sweep", launch, require_sweep)
-    if run is not None:
-        return run, kept(run), given.text
+        run, segments = extension(launch, launch.extend)
+        return run, segments, "", places_of(run)
+    given, begun_run = begun_or_resumed("sweep", launch, require_sweep)
+    if begun_run is not None:
+        return begun_run, kept(begun_run), given.text, given.places
     assert given.loaded is not None
-    return None, [begun(given.loaded, lambda name: find_run(name, given.job.storage))], given.text
+    segment = begun(given.loaded, lambda name: find_run(name, given.job.storage))
+    return None, [segment], given.text, given.places
 
 
 def _most_epochs(trials: Sequence[TrialSpec], expected: int, segments: Sequence[Segment]) -> int:

@@ -38,6 +38,7 @@ def train(launch: Launch) -> None:
     from raydnn.launch.runs import begin, driving, ended_stacks
     from raydnn.search.packing import Stack
     from raydnn.spec.load import require_training
+    from raydnn.spec.placing import placed
     from raydnn.spec.trial import trial_of_job
     from raydnn.store.disk import check_space
     from raydnn.store.files import locate
@@ -47,7 +48,8 @@ def train(launch: Launch) -> None:
     with variable_named(launch.address_variable):
         check_place(launch.address, given.job.resources)
     trial = trial_of_job(given.job)
-    summary = summarize(trial)
+    with placed(given.places):
+        summary = summarize(trial)
     plans = [Stack(0, ((0, trial),))]
     check_space(locate(given.job.storage) if run is None else run.location, summary.disk_bytes)
     if run is None:
@@ -69,7 +71,7 @@ def train(launch: Launch) -> None:
 
     from raydnn.launch.training import train_run
 
-    with resumable("train", run), following(run, print_epochs), driving(run, plans):
+    with placed(given.places), resumable("train", run), following(run, print_epochs), driving(run, plans):
         if launch.retry_failed:
             retry(run, [plans])
         if ended_stacks(run, plans):

@@ -15,7 +15,7 @@ from raydnn.data.drawing import draw
 from raydnn.data.raw import Arrays, Raw, digits_lost
 from raydnn.data.scaling import ScalingState, fit
 from raydnn.data.sources import SOURCES
-from raydnn.errors import JobError, Problem
+from raydnn.errors import DataError, JobError, Problem
 from raydnn.spec.data import Csv, DataSet, Digits, Npz
 from raydnn.spec.problems import show
 
@@ -33,7 +33,10 @@ def load_dataset(spec: DataSet) -> Dataset:
         DataError: The data is missing or damaged.
         JobError: The splits that the spec asks for cannot be made from this data.
     """
-    raw = SOURCES[spec.name](spec)
+    try:
+        raw = SOURCES[spec.name](spec)
+    except DataError as error:
+        raise _of_field(spec, error) from error
     train, test = raw.train, raw.test
     test_fraction = spec.test_fraction if isinstance(spec, Digits | Csv | Npz) else None
     if test_fraction is not None:
@@ -62,6 +65,15 @@ def load_dataset(spec: DataSet) -> Dataset:
     )
     tell_lacking_classes(dataset)
     return dataset
+
+
+def _of_field(spec: DataSet, error: DataError) -> DataError:
+    """The error with the field that names the file, where the file as a whole is wrong."""
+    for name in ("path", "test_path"):
+        path = getattr(spec, name, None)
+        if path is not None and str(error).startswith(f"{path}: "):
+            return DataError(str(error), field=f"data.{name}", path=path)
+    return error
 
 
 def _split(arrays: Arrays, scaling: ScalingState) -> Split:

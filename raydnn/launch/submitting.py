@@ -16,6 +16,7 @@ from raydnn.launch.job_client import open_client, requests
 from raydnn.launch.submissions import Submission, forget, recall, remember
 from raydnn.launch.upload import pack
 from raydnn.spec.load import LoadedJob
+from raydnn.spec.paths import is_address
 from raydnn.spec.source import COMMAND_LINE
 
 PROGRAM = ("python", "-m", "raydnn")
@@ -56,16 +57,15 @@ def submit_job(
     folder = Path.cwd()
     files = _job_files(loaded, job_path, folder)
     cluster = connect(address, unauthenticated=insecure)
-    settled = [*overrides, *_settled_paths(loaded, cluster)]
+    settled = [*overrides, *_settled_paths(loaded, cluster, folder)]
     command = "train" if loaded.job.search is None else "sweep"
-    storage = os.path.abspath(loaded.job.storage) if _is_local(loaded.job.storage) else loaded.job.storage
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     before = recall(run_id)
-    remember(Submission(run_id, cluster.url, command, storage, now))
+    remember(Submission(run_id, cluster.url, command, loaded.job.storage, now))
     try:
         with tempfile.TemporaryDirectory(prefix="raydnn-") as scratch, requests(cluster, run_id):
             archive = Path(scratch) / "folder.zip"
-            upload = pack(folder, archive, needed=files, left_out=_places_of_data(loaded))
+            upload = pack(folder, archive, needed=files, left_out=_local_paths(loaded))
             for line in upload.told():
                 tell(line)
             open_client(cluster).submit_job(
@@ -111,33 +111,30 @@ def _inside(path: Path, folder: Path) -> Path:
     )
 
 
-def _local_paths(loaded: LoadedJob) -> dict[str, str]:
-    """Field → path, for each field that names a file or folder of a machine."""
-    fields = {"storage": loaded.job.storage}
-    fields |= {f"data.{name}": getattr(loaded.job.data, name, None) or "" for name in ("path", "test_path")}
-    return {name: path for name, path in fields.items() if path and _is_local(path)}
+def _local_paths(loaded: LoadedJob) -> list[Path]:
+    """Each file or folder of a machine that the job names: data and results, which are not sent."""
+    data = [getattr(loaded.job.data, name, None) for name in ("path", "test_path")]
+    return [Path(path) for path in (loaded.job.storage, *data) if path and not is_address(path)]
 
 
-def _is_local(path: str) -> bool:
-    return "://" not in path
+def _settled_paths(loaded: LoadedJob, cluster: Cluster, folder: Path) -> list[str]:
+    """Overrides that give the absolute paths of data and runs, since the job file is read in another folder there.
 
-
-def _places_of_data(loaded: LoadedJob) -> list[Path]:
-    return [Path(os.path.abspath(path)) for path in _local_paths(loaded).values()]
-
-
-def _settled_paths(loaded: LoadedJob, cluster: Cluster) -> list[str]:
-    """Overrides that make relative paths absolute; a relative path means nothing on another machine."""
-    relative = {name: path for name, path in _local_paths(loaded).items() if not os.path.isabs(path)}
+    Code is sent along, so its paths stay relative to the job file.
+    """
+    moved = {name: each for name, each in loaded.moved.items() if each.what != "code"}
+    for each in loaded.moved.values():
+        if each.what == "code" and isinstance(each.absolute, str):
+            _inside(Path(each.absolute).parent, folder)
     if cluster.loopback:
-        return [f"{name}={json.dumps(os.path.abspath(path))}" for name, path in relative.items()]
-    if relative:
+        return [f"{name}={json.dumps(each.absolute, ensure_ascii=False)}" for name, each in moved.items()]
+    if moved:
         why = (
             "is relative, and on the cluster it would lie in the job's temporary folder; "
             "allowed: an absolute path that every node sees, or an address such as s3://BUCKET/FOLDER"
         )
         raise JobError(
-            Problem(loaded.places.of(name), name, f"'{path}' {why}") for name, path in relative.items()
+            Problem(loaded.places.of(name), name, f"{each.given!r} {why}") for name, each in moved.items()
         )
     return []
 

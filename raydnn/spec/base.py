@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 
@@ -68,8 +70,39 @@ ListOrTuple = BeforeValidator(_list_as_tuple)
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1), ListOrTuple]
 """Units of each hidden layer, from input to output."""
 
-ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-"""Where something is that a user wrote: package.module:name."""
+
+@dataclass(frozen=True)
+class PathOf:
+    """Marks a text that is a path, so that it is made absolute when the job is read.
+
+    Paths of data, code and another run are relative to the file they are written in; `results` to the shell's folder.
+    """
+
+    what: Literal["data", "code", "run", "results"]
+
+
+DataPath = Annotated[str, PathOf("data")]
+"""A file or folder of examples, or an address."""
+
+StoragePath = Annotated[str, PathOf("results")]
+"""A folder that holds runs, or an address."""
+
+_IMPORT_PATH = r"^(.*/)?[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+
+
+def _check_import_path(given: str) -> str:
+    if not re.match(_IMPORT_PATH, given):
+        raise ValueError(f"{given!r}; allowed: package.module:name, or FOLDER/package.module:name")
+    return given
+
+
+ImportPath = Annotated[
+    str,
+    AfterValidator(_check_import_path),
+    WithJsonSchema({"type": "string", "pattern": _IMPORT_PATH}),
+    PathOf("code"),
+]
+"""Where something is that a user wrote: package.module:name, after the folder that holds the package."""
 
 PositiveNumbers = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1), ListOrTuple]
 """One or more numbers above 0."""

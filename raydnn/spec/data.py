@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from raydnn.spec.base import Component, NameOrMapping, parameter
+from raydnn.spec.base import Component, DataPath, NameOrMapping, parameter
 from raydnn.spec.scaling import NoScaling, Scaling
 
 Task = Literal["classification", "regression", "binary", "multi_label", "distribution"]
@@ -64,22 +64,22 @@ class FashionMnist(DataSet):
     """70,000 pictures of clothing of 28 × 28 pixels, ten classes, in IDX files."""
 
     name: Literal["fashion_mnist"] = "fashion_mnist"
-    path: str | None = parameter(None, "folder with the four IDX files; null: downloaded once")
+    path: DataPath | None = parameter(None, "folder with the four IDX files; null: downloaded once")
 
 
 class Mnist(DataSet):
     """70,000 handwritten digits of 28 × 28 pixels, ten classes, in IDX files."""
 
     name: Literal["mnist"] = "mnist"
-    path: str | None = parameter(None, "folder with the four IDX files; null: downloaded once")
+    path: DataPath | None = parameter(None, "folder with the four IDX files; null: downloaded once")
 
 
 class Csv(DataSet):
     """A CSV file with a header, compressed or not; every named column but the target is a numeric feature."""
 
     name: Literal["csv"] = "csv"
-    path: str = parameter(..., "the training file")
-    test_path: str | None = parameter(None, "the test file, with the same columns")
+    path: DataPath = parameter(..., "the training file")
+    test_path: DataPath | None = parameter(None, "the test file, with the same columns")
     target: str = parameter(..., "name of the target column")
     kind: Literal["classification", "regression", "binary"] = parameter(
         "classification", "what the target is: one class of several, a number, one of two classes"
@@ -134,7 +134,7 @@ class Npz(DataSet):
     """A NumPy archive with arrays `inputs` and `targets`, and perhaps `test_inputs` and `test_targets`."""
 
     name: Literal["npz"] = "npz"
-    path: str = parameter(..., "the archive")
+    path: DataPath = parameter(..., "the archive")
     kind: Task = parameter(
         "classification",
         "what the targets are: classes, numbers, one of two classes, 0 or 1 for each label, or probabilities",

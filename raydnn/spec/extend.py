@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def extended_job(job: Job, trials: int, path: Path | None, overrides: Sequence[s
     absolute = [_absolute(override, job, trials) for override in overrides]
     loaded = load_job(path, absolute) if path else job_over(job, absolute, place)
     require_sweep(loaded)
+    # The run stays where it is, whatever another job's storage is.
+    loaded = replace(loaded, job=loaded.job.model_copy(update={"storage": job.storage})) if path else loaded
     problems = [
         Problem(loaded.places.of(field), field, message)
         for field, message in _misfits(job, loaded.job, trials)

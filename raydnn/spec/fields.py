@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from raydnn.spec.base import Component, Spec
+from raydnn.spec.base import Component, PathOf, Spec
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
@@ -145,3 +145,16 @@ def search_range(field: FieldInfo) -> str | None:
     """The default search range a field declares, in job-file syntax."""
     extra = field.json_schema_extra
     return str(extra["search"]) if isinstance(extra, dict) and "search" in extra else None
+
+
+def path_of(field: FieldInfo) -> PathOf | None:
+    """What the path leads to that a field, or each item of its list, holds; None for a field that holds none."""
+    marks = [*field.metadata, *_metadata(field.annotation)]
+    return next((mark for mark in marks if isinstance(mark, PathOf)), None)
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) is Annotated:
+        yield from annotation.__metadata__
+    for inner in get_args(annotation):
+        yield from _metadata(inner)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from raydnn.spec.activation import Activation, Relu
-from raydnn.spec.base import Spec, parameter
+from raydnn.spec.base import Spec, StoragePath, parameter
 from raydnn.spec.data import Data
 from raydnn.spec.init import Auto, Init
 from raydnn.spec.loss import AutoLoss, Loss
@@ -53,5 +53,9 @@ class Job(Training):
 
     name: Name = parameter(..., "name of the job; run ids begin with it")
     resources: Resources = parameter(Resources(), "what one training may use")
-    storage: str = parameter("results", "folder (or s3://, gs:// address) that holds the runs")
+    storage: StoragePath = parameter(
+        "results",
+        "folder (or s3://, gs:// address) that holds the runs; a relative one is in the shell's folder, "
+        "wherever the job file is",
+    )
     search: Search | None = parameter(None, "what a sweep searches")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from raydnn.errors import JobError, Problem
 from raydnn.spec.checks import cross_field_problems, salvage
 from raydnn.spec.job import Job
 from raydnn.spec.merge import apply_overrides, merge
+from raydnn.spec.paths import Moved, with_absolute_paths
 from raydnn.spec.places import Places, places, plain
 from raydnn.spec.presets import over_preset
 from raydnn.spec.problems import broken_fields, validation_problems
@@ -30,6 +31,8 @@ class LoadedJob:
     text: str
     """The job file as given, without the files it extends and without overrides."""
     places: Places
+    moved: Mapping[str, Moved] = field(default_factory=dict)
+    """Fields that were given relative paths, by dotted path."""
 
 
 def load_job(path: str | Path, overrides: Sequence[str] = ()) -> LoadedJob:
@@ -50,7 +53,8 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> LoadedJob:
     except JobError as error:
         problems += error.problems
     root, override_problems = apply_overrides(root, [o for o in overrides if not _of_preset(o)])
-    return LoadedJob(_checked(root, problems + override_problems), source.text, places(root))
+    root, moved = with_absolute_paths(root)
+    return LoadedJob(_checked(root, problems + override_problems), source.text, places(root), moved)
 
 
 def job_over(job: Job, overrides: Sequence[str], place: str) -> LoadedJob:
@@ -65,7 +69,8 @@ def job_over(job: Job, overrides: Sequence[str], place: str) -> LoadedJob:
         JobError: Anything is wrong; it holds every problem that could be found.
     """
     root, problems = apply_overrides(_node(job.model_dump(mode="json"), place), overrides)
-    return LoadedJob(_checked(root, problems), "", places(root))
+    root, moved = with_absolute_paths(root)
+    return LoadedJob(_checked(root, problems), "", places(root), moved)
 
 
 def _node(value: Any, place: str) -> Node:

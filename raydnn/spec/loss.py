@@ -247,7 +247,7 @@ class Wasserstein(LossFunction):
 class Function(LossFunction):
     """A function of your own: (outputs (B, K), targets) → losses (B,), written with torch.
 
-    It is imported only where a network is trained, from the folder of the run or an installed package.
+    A folder before it is relative to the job file, as every path there is.
     """
 
     formula: ClassVar[str] = (
@@ -257,7 +257,10 @@ class Function(LossFunction):
     takes_values: ClassVar[bool] = True
 
     name: Literal["function"] = "function"
-    path: ImportPath = parameter(..., "where it is, as package.module:function")
+    path: ImportPath = parameter(
+        ...,
+        "where it is, as package.module:function (beside the job file, or installed) or FOLDER/module:function",
+    )
 
 
 Loss = Annotated[

@@ -159,7 +159,10 @@ class UserModule(Network):
     source: ClassVar[str] = "torch.nn.Module; torch.func.vmap"
 
     name: Literal["module"] = "module"
-    path: ImportPath = parameter(..., "where it is, as package.module:Class")
+    path: ImportPath = parameter(
+        ...,
+        "where it is, as package.module:Class (beside the job file, or installed) or FOLDER/module:Class",
+    )
     arguments: Arguments = parameter(
         "{}",
         "further arguments of the class by name: a mapping, or its text as JSON, as which it is recorded",

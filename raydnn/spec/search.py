@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from raydnn.spec.algorithm import CmaEs, Evolution, Gp, Grid, Pbt, Pso, Random, Sobol, Tpe
-from raydnn.spec.base import ListOrTuple, NameOrMapping, Spec, parameter
+from raydnn.spec.base import ListOrTuple, NameOrMapping, PathOf, Spec, parameter
 from raydnn.spec.metrics import MODES, Metric, Mode
 from raydnn.spec.scheduler import Asha, Bohb, Hyperband, Median, NoScheduler
 
@@ -31,7 +31,7 @@ def _check_start(written: str) -> str:
     return written
 
 
-Starts = Annotated[tuple[Annotated[str, AfterValidator(_check_start)], ...], ListOrTuple]
+Starts = Annotated[tuple[Annotated[str, AfterValidator(_check_start), PathOf("run")], ...], ListOrTuple]
 
 
 class Search(Spec):

@@ -6,16 +6,24 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any
 
+import torch
+
 from raydnn.data.augment import check_images
 from raydnn.data.baseline import baseline
+from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
+from raydnn.errors import JobError, Problem, RaydnnError
 from raydnn.nn.module import told_strategy
-from raydnn.nn.objective import class_weights
+from raydnn.nn.objective import Objective, class_weights
 from raydnn.spec.fitting import loss_of
+from raydnn.spec.loss import Function
 from raydnn.spec.model import UserModule
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.footprint import disk_bytes
 from raydnn.train.stack import layout_of
+
+TRIED = 32
+"""Examples on which a loss of the user's own is tried."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ def summarize(trial: TrialSpec) -> Summary:
     check_images(trial.train.augmentation, dataset.features)
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
     inputs = prod(dataset.features)
+    check_loss(trial, dataset)
     layout = layout_of(trial, dataset)
     strategy = told_strategy(trial.model, inputs, outputs) if isinstance(trial.model, UserModule) else ""
     if dataset.class_counts is not None:
@@ -63,3 +72,28 @@ def summarize(trial: TrialSpec) -> Summary:
         disk_bytes([trial], layout.count),
         baseline(dataset),
     )
+
+
+def check_loss(trial: TrialSpec, dataset: Dataset) -> None:
+    """Try a loss of the user's own on some examples, before anything is written.
+
+    Args:
+        trial: The trial; with a loss of another kind there is nothing to try.
+        dataset: Its data.
+
+    Raises:
+        JobError: The function cannot be imported, fails, or does not give one loss an example.
+    """
+    loss = loss_of(trial)
+    if not isinstance(loss, Function):
+        return
+    targets = dataset.train.targets[:TRIED]
+    outputs = torch.zeros(1, len(targets), loss.units(dataset.task, dataset.outputs), requires_grad=True)
+    try:
+        Objective([trial], None, outputs.device).evaluation(outputs, targets)
+    except RaydnnError:
+        raise
+    except Exception as error:
+        line = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        message = f"{loss.path} fails on {len(targets)} examples: {line}"
+        raise JobError([Problem("", "loss.path", message)]) from error

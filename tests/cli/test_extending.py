@@ -205,7 +205,7 @@ def test_the_best_of_another_run_are_kept_when_it_is_gone(sweep: Callable[..., s
             2,
             "search.start: trial t00003 of run old: optimizer.lr: ",
         ),
-        (["search.start=[best:none:1]"], 3, "run 'none' is not in results. The newest is 'old'."),
+        (["search.start=[best:none:1]"], 3, "results. The newest is 'old'."),
         (
             ["search.start=[base]", "optimizer.lr=2"],
             2,

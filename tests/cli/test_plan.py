@@ -109,4 +109,4 @@ def test_what_cannot_fit_is_refused(cli, job: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("raydnn.machine.free_disk_bytes", lambda _: 10)
     outcome = cli("plan", job)
     assert outcome.code == 5
-    assert "storage results" in outcome.err
+    assert "results: about" in outcome.err

@@ -420,7 +420,7 @@ CASES: dict[str, Bad] = {
     ),
     "a loss that is no import path": bad(
         GOOD + "loss: {name: function, path: my_loss}\n",
-        r"job.yaml:4: loss.path: 'my_loss'; allowed: [A-Za-z_][\w.]*:[A-Za-z_]\w*",
+        "job.yaml:4: loss.path: 'my_loss'; allowed: package.module:name, or FOLDER/package.module:name",
     ),
     "a module without its path": bad(
         GOOD + "model: module\n", "job.yaml:4: model.path: missing; allowed: str"
