@@ -24,6 +24,7 @@ from raydnn.spec.search import BEST
 from raydnn.spec.source import COMMAND_LINE, Node, read_value
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_DOMAIN = re.compile(r"\s*[A-Za-z_]\w*\s*\(")
 _CHOICES = re.compile(r"\s*(choice|grid)\s*\((.*)\)\s*", re.DOTALL)
 
 
@@ -87,13 +88,15 @@ def _of_domain(key: str, node: Node, moved: dict[str, Moved]) -> Node:
     kind = _searched(key)
     if kind is None:
         return node
-    call = _CHOICES.fullmatch(node.value) if isinstance(node.value, str) else None
-    if call is None:
+    if not isinstance(node.value, str) or not _DOMAIN.match(node.value):
         return _noted(node, _absolute(node, kind), kind, f"search.space.{key}", moved)
+    call = _CHOICES.fullmatch(node.value)
+    if call is None:
+        return node  # it is refused, with its place, where the space is read
     try:
         options = read_value(f"[{call[2]}]", key)
     except JobError:
-        return node  # it is refused, with its place, where the space is read
+        return node
     written = [plain(_absolute(Node(option.value, node.place), kind)) for option in options.value]
     domain = f"{call[1]}({', '.join(json.dumps(option, ensure_ascii=False) for option in written)})"
     return _noted(node, Node(domain, node.place), kind, f"search.space.{key}", moved)

@@ -112,7 +112,7 @@ def resolved(run_id: str) -> dict[str, Any]:
             "run old: search.space.activation: activation: choice(relu, elu) has no order",
         ),
         (["search.trials=+1", "search.scheduler.min_epochs=4"], 2, "min_epochs: 4 is above train.epochs: 3"),
-        (["search.trials=+1", "search.start=[best:none:2]"], 3, "run 'none' is not in results."),
+        (["search.trials=+1", "search.start=[best:none:2]"], 3, "results. The newest is 'old'."),
         (["search.trials=+1", "--resume", "old"], 2, "--extend and --resume are both given"),
         (["other.yaml", "search.trials=9"], 2, "name: 'other', but the run has 'demo'"),
     ],

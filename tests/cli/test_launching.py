@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +57,90 @@ def test_a_sweep_warns_once_a_field_and_tells_how_often(cli: Any) -> None:
         "warning: data.scaling: unit, but SELU needs standardize (3 of 6 trials)",
         "warning: regularization.input_dropout: 0.1, but SELU needs inputs of variance 1 (2 of 6 trials)",
     ]
+
+
+CSV = "name: demo\ndata: {name: csv, path: a.csv, target: y}\noptimizer: sgd\n"
+GRID = "search: {algorithm: grid, space: {optimizer.lr: [0.1, 0.2]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "search"), [("train", ""), ("sweep", GRID), ("plan", ""), ("plan", GRID)]
+)
+def test_what_the_data_show_to_be_wrong_has_its_line_and_nothing_is_written(
+    cli: Any, command: str, search: str
+) -> None:
+    Path("jobs").mkdir()
+    Path("jobs/job.yaml").write_text(CSV.replace("target: y", "target: z") + search)
+    Path("jobs/a.csv").write_text("x,y\n" + "1,0\n2,1\n" * 10)
+    outcome = cli(command, "jobs/job.yaml")
+    assert outcome.code == 2
+    assert "jobs/job.yaml:2: data.target: 'z' is given; " in outcome.err
+    Path("jobs/a.csv").rename("a.csv")
+    outcome = cli(command, "jobs/job.yaml")
+    assert outcome.code == 5
+    assert f"jobs/job.yaml:2: data.path: {Path.cwd()}/jobs/a.csv: there is no such file" in outcome.err
+    assert "write ../a.csv" in outcome.err
+    assert sorted(path.name for path in Path().iterdir()) == ["a.csv", "jobs"]
+
+
+MINE = """\
+def fine(outputs, targets):
+    return outputs.square().sum(1)
+def mean(outputs, targets):
+    return outputs.mean()
+def fails(outputs, targets):
+    raise IndexError("of mine")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("absent", "has no function 'absent'; it has fine, mean, fails."),
+        ("mean", "gives a tensor of shape ()"),
+        ("fails", "fails on 32 examples: IndexError: of mine"),
+    ],
+)
+@pytest.mark.parametrize(("command", "search"), [("train", ""), ("sweep", GRID)])
+def test_a_loss_that_is_none_has_its_line_and_nothing_is_written(
+    cli: Any, command: str, search: str, name: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "mine_of_launching", raising=False)
+    Path("mine_of_launching.py").write_text(MINE)
+    loss = f"loss: {{name: function, path: 'mine_of_launching:{name}'}}\n"
+    Path("job.yaml").write_text(JOB.replace("DATA_SCALING", "none") + loss + search)
+    outcome = cli(command, "job.yaml")
+    assert outcome.code == 2
+    assert outcome.err.splitlines()[-1].startswith("job.yaml:5: loss.path: ")
+    assert told in outcome.err
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(("command", "search"), [("train", ""), ("sweep", GRID)])
+def test_the_option_storage_wins_over_the_jobs(cli: Any, command: str, search: str) -> None:
+    Path("job.yaml").write_text(JOB.replace("DATA_SCALING", "none") + "storage: runs\n" + search)
+    outcome = cli(command, "job.yaml", "--storage", "elsewhere")
+    assert "it would begin here" in outcome.err
+    (run,) = Path("elsewhere").glob("demo-*")
+    assert not Path("runs").exists()
+    assert json.loads((run / "resolved.json").read_text())["job"]["storage"] == str(Path.cwd() / "elsewhere")
+    outcome = cli(command, "job.yaml", "storage=a", "--storage", "b")
+    assert (outcome.code, outcome.err) == (2, "--storage and storage=... are both given; give one of them\n")
+    # The run is found there, also from another folder, and keeps its job.
+    outcome = cli(command, "--resume", str(run.absolute()), "optimizer.lr=0.5")
+    assert outcome.code == 2
+    assert outcome.err.startswith("command line: optimizer.lr: --resume goes on with the run's own job")
+    assert ("--extend" in outcome.err) == (command == "sweep")
+    assert (
+        "it would begin here" in cli(command, "job.yaml", "--resume", run.name, "--storage", "elsewhere").err
+    )
+    assert "it would begin here" in cli(command, "--resume", run.name, "--storage", "elsewhere", "seed=0").err
+
+
+def test_overrides_without_a_job_are_no_file(cli: Any) -> None:
+    outcome = cli("train", "train.epochs=4")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "raydnn train: JOB is missing; give a job file, or --resume RUN\n",
+    )
