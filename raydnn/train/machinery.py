@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from torch import distributed
-
 _SAID = re.compile(
     r"gloo|NCCL|Connection (closed|reset) by|Broken pipe|CUDA error|CUDA driver|ECC error", re.I
 )
@@ -16,6 +14,8 @@ _NOT_SAID = re.compile(r"device-side assert|out of memory", re.I)
 
 def is_of_machinery(error: BaseException) -> bool:
     """Whether an error says that another worker, the network or a device is lost."""
+    from torch import distributed  # here, since commands that train nothing ask whose fault an error is, too
+
     if isinstance(error, distributed.DistError | ConnectionError):
         return True
     text = str(error)
