@@ -12,9 +12,10 @@ from raydnn.data.augment import check_images
 from raydnn.data.baseline import baseline
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.errors import JobError, Problem, RaydnnError
+from raydnn.errors import RaydnnError, UserCodeError
 from raydnn.nn.module import told_strategy
 from raydnn.nn.objective import Objective, class_weights
+from raydnn.nn.users import blamed, described, is_interrupt, leave_if_copied
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.loss import Function
 from raydnn.spec.model import UserModule
@@ -82,7 +83,8 @@ def check_loss(trial: TrialSpec, dataset: Dataset) -> None:
         dataset: Its data.
 
     Raises:
-        JobError: The function cannot be imported, fails, or does not give one loss an example.
+        JobError: There is no such function.
+        UserCodeError: It fails, or does not give one loss an example.
     """
     loss = loss_of(trial)
     if not isinstance(loss, Function):
@@ -91,9 +93,10 @@ def check_loss(trial: TrialSpec, dataset: Dataset) -> None:
     outputs = torch.zeros(1, len(targets), loss.units(dataset.task, dataset.outputs), requires_grad=True)
     try:
         Objective([trial], None, outputs.device).evaluation(outputs, targets)
-    except RaydnnError:
-        raise
-    except Exception as error:
-        line = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        message = f"{loss.path} fails on {len(targets)} examples: {line}"
-        raise JobError([Problem("", "loss.path", message)]) from error
+    except BaseException as error:
+        leave_if_copied()
+        if is_interrupt(error) or isinstance(error, RaydnnError):
+            raise
+        raise blamed(error) or UserCodeError(
+            f"{loss.path}: {described(error)}", type(error).__name__
+        ) from error
