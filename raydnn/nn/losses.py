@@ -18,6 +18,9 @@ from raydnn.errors import UserCodeError
 from raydnn.nn.imported import imported
 from raydnn.nn.users import leave_if_copied, line_of_code
 
+BLOCK = 256
+"""Examples whose distances to as many others are held at once: 256 kB a member."""
+
 
 def _values(outputs: Tensor, targets: Tensor) -> Tensor:
     """Targets as numbers (B, K): class numbers become one-hot, or with one output 0 and 1."""
@@ -185,6 +188,38 @@ def triplet(outputs: Tensor, targets: Tensor, margin: Tensor, embedding: Tensor)
     return torch.where(complete, torch.relu(farthest - nearest + margin), 0.0)
 
 
+def triplet_of_set(
+    outputs: Tensor, targets: Tensor, rows: slice, margin: Tensor, embedding: Tensor
+) -> Tensor:
+    """`triplet` of the examples at `rows`, each against the whole set: whatever its order, and in little memory.
+
+    Args:
+        outputs: (n, B, K), those of the set.
+        targets: Class numbers (B,).
+        rows: The examples that are measured.
+        margin: As for `triplet`, as is `embedding`.
+    """
+    measured = zip(
+        torch.split(outputs[:, rows], BLOCK, dim=1), torch.split(targets[rows], BLOCK), strict=True
+    )
+    losses = [_against(anchors, own, outputs, targets, margin) for anchors, own in measured]
+    return torch.cat(losses, dim=1)
+
+
+def _against(anchors: Tensor, own: Tensor, outputs: Tensor, targets: Tensor, margin: Tensor) -> Tensor:
+    farthest = torch.full(anchors.shape[:-1], -inf, device=anchors.device)
+    nearest = torch.full_like(farthest, inf)
+    alike = torch.zeros_like(own)
+    for others, theirs in zip(torch.split(outputs, BLOCK, dim=1), torch.split(targets, BLOCK), strict=True):
+        distances = torch.cdist(anchors, others, compute_mode="donot_use_mm_for_euclid_dist")
+        same = own.unsqueeze(1) == theirs
+        farthest = farthest.maximum(distances.masked_fill(~same, -inf).amax(dim=-1))
+        nearest = nearest.minimum(distances.masked_fill(same, inf).amin(dim=-1))
+        alike += same.sum(dim=1)
+    complete = (alike > 1) & (alike < len(targets))
+    return torch.where(complete, torch.relu(farthest - nearest + margin), 0.0)
+
+
 def wasserstein(outputs: Tensor, targets: Tensor) -> Tensor:
     """mean_k −y_k z_k, y_k = ±1."""
     signs = 2 * _values(outputs, targets) - 1
@@ -247,6 +282,9 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "function": function,
 }
 """Name → implementation; the names are those of raydnn.spec.loss without `auto`."""
+
+OF_SETS: dict[str, Callable[..., Tensor]] = {"triplet": triplet_of_set}
+"""Loss that compares examples with one another → what it is of a whole set: (outputs, targets, rows, ...)."""
 
 GRADIENTS: dict[str, Callable[..., Tensor]] = {"cross_entropy": cross_entropy_gradient}
 """Loss → its gradient by the outputs (n, B, K), where that is written out; the others are left to autograd."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from raydnn.errors import JobError, Problem
 from raydnn.nn.activations import activate
-from raydnn.nn.losses import GRADIENTS, LOSSES, has_own
+from raydnn.nn.losses import GRADIENTS, LOSSES, OF_SETS, has_own
 from raydnn.optim.runs import find_runs
 from raydnn.spec.class_weights import Balanced, GivenWeights
 from raydnn.spec.fitting import loss_of
@@ -75,6 +75,21 @@ class Objective:
     def evaluation(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Plain losses (N, B), comparable between members that smooth or weigh differently."""
         return self._per_example(outputs, targets, None)
+
+    @property
+    def compares(self) -> bool:
+        """Whether an example's loss depends on those it is measured with, so that a set is evaluated as a whole."""
+        return self._losses[0].name in OF_SETS
+
+    def evaluation_of_set(self, outputs: Tensor, targets: Tensor, rows: slice) -> Tensor:
+        """Plain losses (N, rows) of the examples at `rows`, compared with all of the set's (N, B, K)."""
+        parts = []
+        for run in self._losses:
+            of_run = run.of(outputs)
+            parts.append(
+                OF_SETS[run.name](of_run, targets, rows, **run.columns(of_run[..., 0]), **run.settings)
+            )
+        return torch.cat(parts)
 
     def _weights(self, losses: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor | None:
         """What the losses (N, B) are multiplied by: the weights of their classes and of their examples."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -44,7 +45,7 @@ class Progress:
     total_steps: int
     """Steps of the whole training, or of what the warm-up leaves of it."""
     history: Mapping[str, Sequence[float]]
-    """Metric → its value after each finished epoch."""
+    """Metric → its value after each finished epoch, or after each that the warm-up leaves of them."""
 
 
 def constant(_spec: Constant, steps: Array, progress: Progress) -> Array:
@@ -88,7 +89,10 @@ def polynomial(spec: Polynomial, steps: Array, progress: Progress) -> Array:
 
 
 def performance(spec: Performance, steps: Array, progress: Progress) -> Array:
-    """η₀ · factor^k after k reductions, never below min_lr; constant within an epoch."""
+    """η₀ · factor^k after k reductions, never below min_lr; constant within an epoch.
+
+    An epoch without improvement is needed for a reduction, so that a patience of 0 is one of 1, as in Keras.
+    """
     lr = progress.lr
     sign = 1.0 if MODES[spec.monitor] == "min" else -1.0
     best = np.inf
@@ -100,7 +104,7 @@ def performance(spec: Performance, steps: Array, progress: Progress) -> Array:
             waited += 1
         if cooling > 0:
             cooling, waited = cooling - 1, 0
-        if waited > spec.patience:
+        if waited >= max(spec.patience, 1):
             lr = max(lr * spec.factor, min(spec.min_lr, lr))
             cooling, waited = spec.cooldown, 0
     return np.full_like(steps, lr)
@@ -239,5 +243,7 @@ def _after_warm_up(spec: WarmedUp, steps: Array, progress: Progress) -> tuple[in
     warmup_steps = round(spec.warmup_epochs * progress.steps_per_epoch)
     if not warmup_steps:
         return 0, steps, progress
-    after = replace(progress, total_steps=progress.total_steps - warmup_steps)
+    # An epoch that the warm-up reaches into says nothing of the schedule's own learning rates.
+    counted = {metric: values[ceil(spec.warmup_epochs) :] for metric, values in progress.history.items()}
+    after = replace(progress, total_steps=progress.total_steps - warmup_steps, history=counted)
     return warmup_steps, np.maximum(steps - warmup_steps, 0.0), after

@@ -215,7 +215,8 @@ class Dice(LossFunction):
 class Triplet(LossFunction):
     """An embedding in which the farthest example of the same class is nearer than the nearest of another.
 
-    Both are sought in the batch; with several workers in a worker's share of it. Without either the loss is 0.
+    In training both are sought in the batch; with several workers in a worker's share of it. Validation and test seek
+    them in the whole set, whatever its order: harder ones, for n² distances. Without either the loss is 0.
     """
 
     formula: ClassVar[str] = "L = max(0, max_same ‖z − z₊‖ − min_other ‖z − z₋‖ + margin)"

@@ -112,14 +112,21 @@ class Performance(WarmedUp):
 
     formula: ClassVar[str] = (
         "η ← max(η·factor, min_lr) after `patience` epochs without an improvement of more than "
-        "`min_delta`; then `cooldown` epochs are not counted"
+        "`min_delta`; neither `cooldown` epochs after that nor those of the warm-up are counted"
     )
-    source: ClassVar[str] = "torch.optim.lr_scheduler.ReduceLROnPlateau (threshold_mode='abs')"
+    source: ClassVar[str] = (
+        "keras.callbacks.ReduceLROnPlateau; torch's, with threshold_mode='abs', waits for patience + 1 epochs"
+    )
 
     name: Literal["performance"] = "performance"
     monitor: Metric = parameter("validation_loss", "column of `epochs` that is watched")
     factor: float = parameter(0.5, "factor on the learning rate", gt=0, lt=1, search="uniform(0.1, 0.8)")
-    patience: int = parameter(5, "epochs without improvement that are borne", ge=0, search="randint(1, 5)")
+    patience: int = parameter(
+        5,
+        "epochs without improvement after which the learning rate falls, as early stopping counts them; 0 is 1",
+        ge=0,
+        search="randint(1, 5)",
+    )
     min_delta: float = parameter(0.0, "smallest change that counts as improvement", ge=0)
     cooldown: int = parameter(0, "epochs after a reduction that are not counted", ge=0)
     min_lr: float = parameter(0.0, "the learning rate never falls below this", ge=0)

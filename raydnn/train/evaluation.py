@@ -29,6 +29,8 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
         Loss (N,), without what only weighs or smooths the training loss; and accuracy (N,), None where there is none.
     """
     workers = stack.workers
+    if stack.objective.compares:
+        return workers.sum(_loss_of_set(stack, split)) / len(split), None
     inputs = split.inputs[workers.rank :: workers.count]
     targets = split.targets[workers.rank :: workers.count]
     loss = torch.zeros(len(stack.members), device=stack.device)
@@ -45,3 +47,18 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
         beat()
     loss = workers.sum(loss) / len(split)
     return loss, workers.sum(correct) / len(split) if has_accuracy else None
+
+
+def _loss_of_set(stack: Stack, split: Split) -> Tensor:
+    """Sums (N,) of this worker's examples' losses, each measured against the whole set."""
+    workers, size = stack.workers, CHUNK[stack.device.type] // stack.pieces
+    own = slice(workers.rank, None, workers.count)
+    outputs = torch.zeros(len(stack.members), len(split), stack.outputs, device=stack.device)
+    chunks = []
+    for inputs in torch.split(split.inputs[own], size):
+        with stack.in_precision():
+            chunks.append(stack.module(inputs).float())
+        beat()
+    outputs[:, own] = torch.cat(chunks, dim=1)
+    losses = stack.objective.evaluation_of_set(workers.sum(outputs), split.targets, own)
+    return losses.sum(dim=1, dtype=torch.float64).float()

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from raydnn.errors import JobError, UserCodeError
+from raydnn.nn import losses
 from raydnn.nn.losses import GRADIENTS, LOSSES
 from raydnn.spec.catalogue import components
 from raydnn.spec.loss import AUTO
@@ -338,3 +339,20 @@ def test_a_broken_members_gradient_by_hand_leaves_the_others_as_they_are() -> No
         found = by_hand(broken, targets)
         assert torch.equal(found[[0, 2]], expected[[0, 2]])
         assert found[1].isnan().any()
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(1, None, 2), slice(40, None)])
+def test_a_triplet_is_sought_in_the_whole_set_block_by_block(
+    monkeypatch: pytest.MonkeyPatch, rows: slice
+) -> None:
+    """Also where a worker has no example of it; one of the classes has a single example."""
+    monkeypatch.setattr(losses, "BLOCK", 7)
+    generator = torch.Generator().manual_seed(3)
+    outputs = torch.randn(2, 40, 5, generator=generator)
+    targets = torch.randint(3, (40,), generator=generator)
+    targets[11] = 3
+    margin, embedding = torch.tensor([[0.2], [1.0]]), torch.tensor([[5.0], [5.0]])
+    found = losses.triplet_of_set(outputs, targets, rows, margin, embedding)
+    for member in range(2):
+        expected = _triplet(outputs[member], targets, margin[member].item(), 5.0)
+        torch.testing.assert_close(found[member], expected[rows])

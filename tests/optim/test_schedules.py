@@ -32,6 +32,8 @@ from raydnn.spec.schedule import (
     WarmedUp,
     Wsd,
 )
+from raydnn.spec.train import EarlyStopping
+from raydnn.train.early_stopping import should_stop
 
 LR = 0.1
 STEPS_PER_EPOCH = 10
@@ -279,7 +281,7 @@ def test_boundaries_and_factors_that_do_not_fit_are_refused(fields: dict[str, An
     cooldown=st.integers(0, 3),
     min_lr=st.sampled_from([0.0, 0.03]),
 )
-def test_performance_is_torchs_reduce_on_plateau(
+def test_performance_is_torchs_reduce_on_plateau_an_epoch_earlier(
     values: list[float],
     monitor: Any,
     factor: float,
@@ -301,7 +303,8 @@ def test_performance_is_torchs_reduce_on_plateau(
         optimizer,
         MODES[monitor],
         factor=factor,
-        patience=patience,
+        # torch waits for one more; it takes a bad epoch to fall.
+        patience=max(patience, 1) - 1,
         threshold=min_delta,
         threshold_mode="abs",
         cooldown=cooldown,
@@ -318,8 +321,8 @@ def test_performance_is_torchs_reduce_on_plateau(
 
 
 def test_performance_by_hand() -> None:
-    spec = Performance(factor=0.1, patience=1, min_delta=0.1, cooldown=1, min_lr=0.002)
-    #  1.0 best; 0.95 too little (1); 0.95 (2 > 1): reduced; 0.95 cooling; 0.95 (1); 0.95 (2): reduced; ...
+    spec = Performance(factor=0.1, patience=2, min_delta=0.1, cooldown=1, min_lr=0.002)
+    #  1.0 best; 0.95 too little (1); 0.95 (2): reduced; 0.95 cooling; 0.95 (1); 0.95 (2): reduced; ...
     losses = [1.0, 0.95, 0.95, 0.95, 0.95, 0.95, 0.95, 0.5, 0.5, 0.5]
     expected = [0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.002, 0.002, 0.002, 0.002, 0.002]
     found = []
@@ -327,6 +330,40 @@ def test_performance_by_hand() -> None:
         history = {"validation_loss": losses[:epoch]}
         found.append(SCHEDULES["performance"](spec, np.zeros(1), _progress(history))[0])
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("patience", [1, 2, 5])
+def test_performance_falls_when_early_stopping_of_the_same_patience_stops(patience: int) -> None:
+    values = [0.9, *[1.0] * 8]
+    falls = next(
+        epoch
+        for epoch in range(1, len(values))
+        if SCHEDULES["performance"](
+            Performance(patience=patience), np.zeros(1), _progress({"validation_loss": values[:epoch]})
+        )[0]
+        < LR
+    )
+    stops = next(
+        epoch
+        for epoch in range(1, len(values))
+        if should_stop(EarlyStopping(patience=patience), values[:epoch])
+    )
+    assert falls == stops == 1 + patience
+
+
+@pytest.mark.parametrize(("warmup_epochs", "first_counted"), [(3.0, 4), (2.5, 4), (0.5, 2)])
+def test_a_plateau_of_the_warm_up_is_none(warmup_epochs: float, first_counted: int) -> None:
+    """Nothing ever improves: the ramp stays a line, and its end is followed by one best and one bad epoch."""
+    spec = Performance(factor=0.5, patience=1, warmup_epochs=warmup_epochs)
+    warmup_steps = round(warmup_epochs * STEPS_PER_EPOCH)
+    for epoch in range(first_counted + 1):
+        steps = np.arange(epoch * STEPS_PER_EPOCH, (epoch + 1) * STEPS_PER_EPOCH, dtype=np.float64)
+        rates = learning_rates(spec, steps, _progress({"validation_loss": [1.0] * epoch}))
+        assert rates == pytest.approx(LR * np.minimum((steps + 1) / warmup_steps, 1.0))
+    fallen = _progress({"validation_loss": [1.0] * (first_counted + 1)})
+    assert learning_rates(spec, np.array([(first_counted + 1.0) * STEPS_PER_EPOCH]), fallen).tolist() == [
+        LR / 2
+    ]
 
 
 def test_a_floor_above_the_learning_rate_does_not_raise_it() -> None:

@@ -48,6 +48,21 @@ def test_loss_and_accuracy_are_means_over_all_examples(
         assert accuracy[member].item() == pytest.approx(hits.item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("chunk", [16, 4096])
+def test_a_triplet_loss_depends_neither_on_the_order_of_the_examples_nor_on_the_device(
+    make_trial: Callable[..., TrialSpec], monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    losses = [{"name": "triplet", "margin": margin, "embedding": 4} for margin in (0.5, 1.0)]
+    stack, dataset = _stack([make_trial(loss=loss) for loss in losses])
+    whole, accuracy = evaluate(stack, dataset.train)
+    assert accuracy is None
+    assert (whole > 0).all()
+    order = dataset.train.targets.argsort()
+    by_class = Split(dataset.train.inputs[order], dataset.train.targets[order])
+    monkeypatch.setitem(CHUNK, "cpu", chunk)
+    torch.testing.assert_close(evaluate(stack, by_class)[0], whole)
+
+
 @pytest.mark.parametrize("batch_size", [1, 16, 17, 120, 1000])
 def test_an_epoch_visits_every_example_once_in_its_order(
     make_trial: Callable[..., TrialSpec], batch_size: int
