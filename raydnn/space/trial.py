@@ -21,6 +21,8 @@ from raydnn.spec.trial import TrialSpec
 def make_trial(job: Job, assignment: Mapping[str, Value]) -> TrialSpec:
     """Apply an assignment to a job; a scheduler's `max_epochs` replaces `train.epochs`.
 
+    Early stopping watches what trials are ranked by, unless the job says otherwise.
+
     Args:
         job: The job; what it gives for a component holds wherever a trial has that component.
         assignment: Dotted path → value, an axis (`optimizer.name`) before its component's fields.
@@ -33,6 +35,9 @@ def make_trial(job: Job, assignment: Mapping[str, Value]) -> TrialSpec:
         _set(given, path.split("."), value)
     if "train.epochs" not in assignment:
         _set(given, ["train", "epochs"], epochs_of(job))
+    stopping = given["train"].get("early_stopping")
+    if stopping is not None and job.search is not None:
+        stopping.setdefault("monitor", job.search.metric)
     try:
         return TrialSpec.from_training(Training.model_validate(given))
     except ValidationError as error:

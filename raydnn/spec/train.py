@@ -36,10 +36,17 @@ Precision = Literal["float32", "bfloat16"]
 class EarlyStopping(Spec):
     """Stop when the monitored value has not improved for `patience` epochs in a row."""
 
-    monitor: Metric = parameter("validation_loss", "column of `epochs` that is watched")
+    monitor: Metric = parameter(
+        "validation_loss",
+        "column of `epochs` that is watched; where it is left out, a sweep watches what it ranks trials by",
+    )
     patience: int = parameter(10, "epochs without improvement that are borne", ge=1)
     min_delta: float = parameter(0.0, "smallest change that counts as improvement", ge=0)
-    restore_best: bool = parameter(True, "end with the weights of the best epoch, not of the last")
+    restore_best: bool = parameter(
+        True,
+        "keep and test the weights of the epoch by which the trial is ranked (best_epoch), as without early stopping; "
+        "false: those of the last one",
+    )
     min_grad_norm: float | None = parameter(
         None,
         "stop, too, when the gradient's norm at an epoch's last step (grad_norm in `epochs`) falls below this; "
@@ -79,6 +86,11 @@ class Train(Spec):
     checkpoint_every_epochs: int = parameter(
         1, "epochs between checkpoints to resume from; 0: none, a killed training starts over", ge=0
     )
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether a trial ends with the weights of its best epoch, by what it is ranked by."""
+        return self.early_stopping is None or self.early_stopping.restore_best
 
     def batch_of(self, n: int) -> int:
         """Examples a batch in a training set of n."""

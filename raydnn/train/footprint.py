@@ -125,7 +125,7 @@ def most_disk_bytes(stacks: Iterable[Sequence[TrialSpec]], dataset: Dataset) -> 
 
 def _saved_copies(trials: Sequence[TrialSpec]) -> int:
     """Numbers that are saved of a stack for each parameter."""
-    best = any(t.train.early_stopping and t.train.early_stopping.restore_best for t in trials)
+    best = any(trial.train.keeps_best for trial in trials)
     return len(trials) * (1 + best) + _buffers(trials)
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from raydnn.data.dataset import Dataset, Split
 from raydnn.optim.schedules import Progress, learning_rates, momenta
 from raydnn.spec.optimizer import momentum_field
-from raydnn.train.early_stopping import best_epoch
 from raydnn.train.epoch import train_epoch
 from raydnn.train.evaluation import evaluate
 from raydnn.train.member import Member
@@ -83,7 +82,7 @@ def train(
                     "step": epoch * table.shape[1],
                 }
             )
-        stack.remember_best([p for p, m in enumerate(stack.members) if _improved(m)])
+        stack.remember_best([p for p, m in enumerate(stack.members) if m.improves()])
         yield epoch, rows
         epoch += 1
 
@@ -111,14 +110,6 @@ def _table(members: Sequence[Member], epoch: int, steps: int) -> np.ndarray[Any,
 
 def _none_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _improved(member: Member) -> bool:
-    stopping = member.spec.train.early_stopping
-    if stopping is None or not stopping.restore_best:
-        return False
-    values = member.history[stopping.monitor]
-    return best_epoch(stopping, values) == len(values)
 
 
 def flat(dataset: Dataset, device: torch.device) -> Dataset:

@@ -26,6 +26,14 @@ class Member:
     spec: TrialSpec
     history: dict[str, list[float]] = field(default_factory=lambda: {metric: [] for metric in MODES})
     """Metric → its value after each finished epoch; a metric the task lacks stays empty."""
+    metric: str = "validation_loss"
+    """The metric it is ranked by."""
+    mode: Mode = "min"
+    """Which of its values are better."""
+    ranked: float | None = None
+    """The best finite one so far."""
+    ranked_spec: TrialSpec | None = None
+    """The configuration whose weights had that value, where it has another one since."""
     grad_norm: float | None = None
     """Norm of the gradient at the last step of the last finished epoch."""
     copied: dict[str, list[float]] = field(default_factory=dict)
@@ -69,10 +77,28 @@ class Member:
         """Whether it goes on being trained."""
         return self.state == "RUNNING"
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it has come to an end with weights of use: of a diverged one those of its best epoch."""
+        if self.state == "DIVERGED":
+            return self.spec.train.keeps_best and self.ranked is not None
+        return self.state == "COMPLETED"
+
     def copy(self, source: Member, spec: TrialSpec) -> None:
         """Go on from another member's weights with another configuration; what was measured so far stays."""
         self.copied = {metric: list(values) for metric, values in source.course.items()}
+        if self.ranked is not None and self.ranked_spec is None:
+            self.ranked_spec = self.spec
         self.spec = spec
+
+    def improves(self) -> bool:
+        """Take the last value of the metric it is ranked by; whether that is the best so far."""
+        value = self.history[self.metric][-1]
+        sign = 1.0 if self.mode == "min" else -1.0
+        if not isfinite(value) or (self.ranked is not None and sign * value >= sign * self.ranked):
+            return False
+        self.ranked, self.ranked_spec = value, None
+        return True
 
     def end(self, state: State, reason: str) -> None:
         """Note how and when it ended."""
@@ -94,12 +120,24 @@ class Member:
     def to_json(self) -> dict[str, Any]:
         """Everything as JSON values, which do not change with the member any more."""
         history = {metric: list(values) for metric, values in self.history.items()}
-        return {**vars(self), "spec": self.spec.config_json, "history": history, "test": dict(self.test)}
+        ranked_spec = None if self.ranked_spec is None else self.ranked_spec.config_json
+        return {
+            **vars(self),
+            "spec": self.spec.config_json,
+            "ranked_spec": ranked_spec,
+            "history": history,
+            "test": dict(self.test),
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Read back what `to_json` gave."""
-        return cls(**{**values, "spec": TrialSpec.from_json(values["spec"])})
+        ranked_spec = values.get("ranked_spec")
+        specs = {
+            "spec": TrialSpec.from_json(values["spec"]),
+            "ranked_spec": None if ranked_spec is None else TrialSpec.from_json(ranked_spec),
+        }
+        return cls(**{**values, **specs})
 
 
 def trial_id(number: int) -> str:

@@ -135,7 +135,14 @@ class _Session:
         self.dataset, self.copied_after, self.tell = dataset, copied_after, tell
         self.record = Record(run, plan.number, workers, workers.count if device.type == "cuda" else 0)
         self.members = [
-            Member(number, spec, stage=plan.stage.name, repeat=plan.repeat(number))
+            Member(
+                number,
+                spec,
+                metric=run.metric,
+                mode="max" if run.mode == "max" else "min",
+                stage=plan.stage.name,
+                repeat=plan.repeat(number),
+            )
             for number, spec in plan.trials
         ]
         self.number = plan.number
@@ -233,10 +240,10 @@ class _Session:
             else:
                 self.end_if_done(member, verdicts.get(member.number), epoch)
         for part in parts:
-            completed = [p for p, member in enumerate(part.members) if member.state == "COMPLETED"]
-            if completed:
+            ended = [p for p, member in enumerate(part.members) if member.has_weights]
+            if ended:
                 with self.watchdog.expecting():
-                    self.complete(part, dataset, completed)
+                    self.complete(part, dataset, ended)
             part.keep([p for p, member in enumerate(part.members) if member.running])
         if exploits or not all(member.running for member in members):
             self.commit_trials()
@@ -261,10 +268,8 @@ class _Session:
 
     def complete(self, stack: Stack, dataset: Dataset, positions: Sequence[int]) -> None:
         """Restore the best weights of the members at `positions`, test them, and keep their weights."""
-        for position in positions:
-            stopping = stack.members[position].spec.train.early_stopping
-            if stopping is not None and stopping.restore_best:
-                stack.restore_best(position)
+        kept = [position for position in positions if stack.members[position].spec.train.keeps_best]
+        stack.restore_best([position for position in kept if stack.members[position].ranked is not None])
         for position in positions:
             row = stack.parameters[position : position + 1]
             prune([stack.members[position].spec.regularization], stack.layout.views(row))

@@ -70,8 +70,8 @@ class Stack:
         self.lowered = first.train.precision != "float32"
         """Whether the network computes in bfloat16."""
         self.best: Tensor | None = None
-        """Parameters (N, P) at each member's best epoch, where early stopping restores them."""
-        if any(m.spec.train.early_stopping and m.spec.train.early_stopping.restore_best for m in members):
+        """Parameters (N, P) at each member's best epoch; None where none ends with them."""
+        if any(member.spec.train.keeps_best for member in members):
             self.best = self.parameters.clone()
         self.best_statistics = None if self.best is None else self.statistics.clone()
         self._wire()
@@ -144,15 +144,27 @@ class Stack:
 
     def remember_best(self, positions: Sequence[int]) -> None:
         """Note the present parameters of the members at `positions` as their best."""
-        if self.best is not None and self.best_statistics is not None and positions:
+        if self.best is None or self.best_statistics is None or not positions:
+            return
+        if len(positions) == len(self.members):
+            self.best.copy_(self.parameters)
+            self.best_statistics.copy_(self.statistics)
+        else:
             self.best[list(positions)] = self.parameters[list(positions)]
             self.best_statistics[list(positions)] = self.statistics[list(positions)]
 
-    def restore_best(self, position: int) -> None:
-        """Put a member's best parameters back."""
-        if self.best is not None and self.best_statistics is not None:
+    def restore_best(self, positions: Sequence[int]) -> None:
+        """Put the best parameters of those at `positions` back, and the configurations they were trained with."""
+        if self.best is None or self.best_statistics is None:
+            return
+        for position in positions:
             self.parameters[position] = self.best[position]
             self.statistics[position] = self.best_statistics[position]
+        others = [self.members[position] for position in positions if self.members[position].ranked_spec]
+        for member in others:
+            member.spec, member.ranked_spec = member.ranked_spec or member.spec, None
+        if others:
+            self._wire()
 
     def gather_gradients(self) -> None:
         """Collect the gradients that autograd gave the module's parameters into one matrix (N, P), and clear them."""
