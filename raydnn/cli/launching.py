@@ -253,13 +253,19 @@ def _has_ended(run: Run) -> bool:
         return False
 
 
-def print_selu_warnings(trials: Sequence[TrialSpec]) -> None:
-    """Say which of SELU's conditions are broken: one line a field, the first trial's, and in how many trials."""
+def print_trial_warnings(trials: Sequence[TrialSpec], examples: int) -> None:
+    """Say what trials ask for that cannot work well: one line a field, the first trial's, and in how many trials.
+
+    Args:
+        trials: The trials.
+        examples: Number of training examples.
+    """
+    from raydnn.spec.lone import lone_example_warnings
     from raydnn.spec.selu import selu_warnings
 
     broken: dict[str, list[str]] = {}
     for trial in trials:
-        for warning in selu_warnings(trial):
+        for warning in (*selu_warnings(trial), *lone_example_warnings(trial, examples)):
             broken.setdefault(warning.partition(":")[0], []).append(warning)
     for warnings in broken.values():
         share = f" ({len(warnings)} of {len(trials)} trials)" if len(trials) > 1 else ""

@@ -18,7 +18,7 @@ from raydnn.cli.launching import (
     begun_or_resumed,
     launch_options,
     places_of,
-    print_selu_warnings,
+    print_trial_warnings,
     resumable,
     retry,
 )
@@ -138,7 +138,7 @@ def _search(
     if run is None:
         new_id, space = id_of_new(launch.run_id, job), segments[0].space.tree()
         start = segments[0].start
-        of_data = dataset.examples, dataset.names()
+        of_data = dataset.examples, dataset.facts()
         run = begin(job, text, new_id, "sweep", stacks.plans, space, stacks.expected, start, *of_data)
     elif launch.extend is not None:
         before = run.resolved()["trials"]
@@ -149,7 +149,9 @@ def _search(
         f"run {run.run_id}: {stacks.expected} trials{first} in {len(stacks.plans)} stacks, in {run.uri}",
         err=True,
     )
-    print_selu_warnings(trials)
+    print_trial_warnings(trials, dataset.examples["train"])
+    if dataset.target_scale is not None:
+        tell(str(dataset.target_scale), err=True)
     epochs = _most_epochs(trials, stacks.expected, segments)
     line = SweepLine(stacks.expected, epochs)
     jobs = [segment.job for segment in segments]

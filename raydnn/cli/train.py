@@ -8,7 +8,7 @@ from raydnn.cli.launching import (
     Launch,
     begun_or_resumed,
     launch_options,
-    print_selu_warnings,
+    print_trial_warnings,
     resumable,
     retry,
 )
@@ -55,7 +55,7 @@ def train(launch: Launch) -> None:
     if run is None:
         new_id = id_of_new(launch.run_id, given.job)
         run = begin(
-            given.job, given.text, new_id, "train", plans, examples=summary.examples, names=summary.names
+            given.job, given.text, new_id, "train", plans, examples=summary.examples, facts=summary.facts
         )
     for name, shape, count in summary.layers:
         tell(f"  {name:<20} {' x '.join(map(str, shape)):>12} {count:>12,}")
@@ -66,7 +66,9 @@ def train(launch: Launch) -> None:
         f"{summary.examples['validation']:,} validation, {summary.examples.get('test', 0):,} test examples · "
         f"{summary.steps_per_epoch:,} steps an epoch"
     )
-    print_selu_warnings([trial])
+    print_trial_warnings([trial], summary.examples["train"])
+    for line in summary.told:
+        tell(line, err=True)
     tell(f"run {run.run_id} in {run.uri}", err=True)
 
     from raydnn.launch.training import train_run

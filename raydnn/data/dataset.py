@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from raydnn.data.scaling import ScalingState
+from raydnn.data.targets import TargetScale
 from raydnn.spec.data import Label, Task
 
 MOST_NAMES = 10_000
@@ -51,6 +52,8 @@ class Dataset:
     """What the data call the classes, in the order of their numbers; None: by these numbers."""
     feature_names: tuple[str, ...] | None = None
     """What the data call the features; None: they have no names."""
+    target_scale: TargetScale | None = None
+    """What a regression's targets went through; None: they are as they were."""
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -73,13 +76,17 @@ class Dataset:
         """Training examples of each class (classes,); None where the targets are no class numbers."""
         return torch.bincount(self.train.targets, minlength=self.classes) if self.classes else None
 
-    def names(self) -> dict[str, list[Any]]:
-        """Return the names of `classes`, in the order of their numbers, and of `columns`, as JSON values.
+    def facts(self) -> dict[str, Any]:
+        """Return what a run and its checkpoints keep of the data, as JSON values.
 
-        Without names, or with more than MOST_NAMES, there is no entry.
+        The names of `classes`, in the order of their numbers, and of `columns`, and the `target_scale`. Without
+        names, or with more than MOST_NAMES, there is no entry, and neither is there without a scale.
         """
         named = {"classes": self.class_names, "columns": self.feature_names}
-        return {what: list(names) for what, names in named.items() if names and len(names) <= MOST_NAMES}
+        found: dict[str, Any] = {
+            what: list(names) for what, names in named.items() if names and len(names) <= MOST_NAMES
+        }
+        return found if self.target_scale is None else {**found, "target_scale": self.target_scale.to_json()}
 
     def to(self, device: torch.device | str) -> Dataset:
         """Return the same data set on a device."""

@@ -15,6 +15,7 @@ from raydnn.data.drawing import draw
 from raydnn.data.raw import Arrays, Raw, digits_lost
 from raydnn.data.scaling import ScalingState, fit
 from raydnn.data.sources import SOURCES
+from raydnn.data.targets import TargetScale, fit_targets
 from raydnn.errors import DataError, JobError, Problem
 from raydnn.spec.data import Csv, DataSet, Digits, Npz
 from raydnn.spec.problems import show
@@ -53,15 +54,19 @@ def load_dataset(spec: DataSet) -> Dataset:
 
     _tell_lost_digits(spec.scaling.name, train, raw)
     scaling = fit(spec.scaling, _tensor(train.inputs))
+    target_scale = None
+    if raw.task == "regression" and isinstance(spec, Csv | Npz):
+        target_scale = fit_targets(spec.target_scaling, train.targets)
     dataset = Dataset(
-        _split(train, scaling),
-        _split(validation, scaling),
-        None if test is None else _split(test, scaling),
+        _split(train, scaling, target_scale),
+        _split(validation, scaling, target_scale),
+        None if test is None else _split(test, scaling, target_scale),
         raw.classes,
         raw.task,
         scaling,
         class_names=raw.class_names,
         feature_names=raw.feature_names,
+        target_scale=target_scale,
     )
     tell_lacking_classes(dataset)
     return dataset
@@ -76,9 +81,9 @@ def _of_field(spec: DataSet, error: DataError) -> DataError:
     return error
 
 
-def _split(arrays: Arrays, scaling: ScalingState) -> Split:
+def _split(arrays: Arrays, scaling: ScalingState, target_scale: TargetScale | None) -> Split:
     weights = None if arrays.weights is None else _tensor(arrays.weights)
-    targets = _tensor(arrays.targets)
+    targets = _tensor(target_scale.apply(arrays.targets) if target_scale else arrays.targets)
     return Split(
         scaling.apply(_tensor(arrays.inputs)),
         targets.float() if targets.is_floating_point() else targets,

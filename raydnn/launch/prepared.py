@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from raydnn.data.dataset import Dataset, Split
 from raydnn.data.scaling import ScalingState
+from raydnn.data.targets import TargetScale
 from raydnn.spec.data import DataSet, Label, Task
 
 LARGEST_BYTES = 2**30
@@ -29,6 +30,7 @@ class Prepared:
     scaling: str
     class_names: tuple[Label, ...] | None
     feature_names: tuple[str, ...] | None
+    target_scale: TargetScale | None
 
     def dataset(self) -> Dataset:
         """Return the data set; its tensors lie in memory that cannot be written."""
@@ -49,6 +51,7 @@ class Prepared:
             scaling,
             class_names=self.class_names,
             feature_names=self.feature_names,
+            target_scale=self.target_scale,
         )
 
 
@@ -77,6 +80,7 @@ def prepare(spec: DataSet, dataset: Dataset) -> Prepared | None:
         dataset.scaling.name,
         dataset.class_names,
         dataset.feature_names,
+        dataset.target_scale,
     )
 
 

@@ -46,7 +46,7 @@ def begin(
     expected: int | None = None,
     start: Sequence[Assignment] = (),
     examples: Mapping[str, int] | None = None,
-    names: Mapping[str, Sequence[Any]] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Run:
     """Make a run's folder and its trials, all of them waiting.
 
@@ -60,7 +60,7 @@ def begin(
         expected: Number of all trials, also of later generations; None: those of the stacks.
         start: The configurations that a sweep begins with.
         examples: Part of the data → number of its examples.
-        names: What the data call `classes`, in the order of their numbers, and `columns`.
+        facts: What the run keeps of the data: the names of `classes` and `columns`, the `target_scale`.
     """
     metric = job.search.metric if job.search else "validation_loss"
     mode = job.search.direction if job.search else "min"
@@ -72,7 +72,7 @@ def begin(
         "training": make_trial(job, {}).model_dump(mode="json"),
         "space": space,
         "examples": dict(examples or {}),
-        **(names or {}),
+        **(facts or {}),
         "trials": expected or sum(len(plan.trials) for plan in plans),
         **({"segments": [_first_segment(job, plans, start)]} if job.search else {}),
         "versions": versions(),

@@ -37,6 +37,8 @@ class LossFunction(Component):
     """Whether a binary task needs one output, decided by its sign, instead of one a class."""
     decides: ClassVar[bool] = True
     """Whether the outputs decide for a class, so that there is an accuracy."""
+    unit: ClassVar[int | None] = None
+    """Power of the target's unit that it has; None: it has none, or cannot be told in it."""
     smooths: ClassVar[bool] = False
     """Whether `regularization.label_smoothing` applies."""
 
@@ -62,6 +64,7 @@ class Mse(LossFunction):
     formula: ClassVar[str] = "L = mean_k (z_k − y_k)²"
     outputs: ClassVar[Mapping[Task, str]] = NUMBERS
     takes_values: ClassVar[bool] = True
+    unit: ClassVar[int | None] = 2
 
     name: Literal["mse"] = "mse"
 
@@ -72,6 +75,7 @@ class Mae(LossFunction):
     formula: ClassVar[str] = "L = mean_k |z_k − y_k|"
     outputs: ClassVar[Mapping[Task, str]] = NUMBERS
     takes_values: ClassVar[bool] = True
+    unit: ClassVar[int | None] = 1
 
     name: Literal["mae"] = "mae"
 
@@ -83,10 +87,14 @@ class Huber(LossFunction):
     source: ClassVar[str] = "Huber 1964; torch.nn.HuberLoss"
     outputs: ClassVar[Mapping[Task, str]] = NUMBERS
     takes_values: ClassVar[bool] = True
+    unit: ClassVar[int | None] = 2
 
     name: Literal["huber"] = "huber"
     delta: float = parameter(
-        1.0, "error δ at which the loss becomes linear", gt=0, search="loguniform(0.1, 10)"
+        1.0,
+        "error δ at which the loss becomes linear; in deviations of a target that is standardized",
+        gt=0,
+        search="loguniform(0.1, 10)",
     )
 
 
@@ -249,6 +257,7 @@ class Function(LossFunction):
     """A function of your own: (outputs (B, K), targets) → losses (B,), written with torch.
 
     A folder before it is relative to the job file, as every path there is.
+    Targets of a regression come to it as data.target_scaling makes them.
     """
 
     formula: ClassVar[str] = (

@@ -61,6 +61,8 @@ def train(
             "grad_norm": measured.grad_norm,
         }
         values = {name: tensor.tolist() for name, tensor in columns.items() if tensor is not None}
+        for name in ("train_loss", "validation_loss"):
+            values[name] = [loss * stack.loss_unit for loss in values[name]]
         seconds = (perf_counter() - started) / len(stack.members)
         rows = []
         for position, member in enumerate(stack.members):

@@ -278,12 +278,12 @@ class _Session:
         for position in positions:
             member = stack.members[position]
             if loss is not None:
-                member.test["loss"] = loss[position].item()
+                member.test["loss"] = loss[position].item() * stack.loss_unit
             if accuracy is not None:
                 member.test["accuracy"] = accuracy[position].item()
             tensors = stack.member_parameters(position)
             tensors |= {f"scaling.{name}": t for name, t in dataset.scaling.tensors().items()}
-            facts = {"features": list(dataset.features), "outputs": stack.outputs, **dataset.names()}
+            facts = {"features": list(dataset.features), "outputs": stack.outputs, **dataset.facts()}
             self.record.save_member(member, tensors, facts)
 
     def commit_trials(self) -> None:

@@ -56,6 +56,9 @@ class Stack:
         self.architecture = MODELS[first.model.name]
         self.outputs = loss_of(first).units(dataset.task, dataset.outputs)
         self.layout = layout_of(first, dataset)
+        scale = dataset.target_scale
+        self.loss_unit = 1.0 if scale is None else scale.unit(loss_of(first).unit)
+        """What losses are multiplied by to be told in the target's unit; the members share the loss's name."""
         self.class_counts = dataset.class_counts
         self.input_shape = dataset.shape or dataset.features
         self.task = dataset.task

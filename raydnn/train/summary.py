@@ -39,8 +39,10 @@ class Summary:
     steps_per_epoch: int
     examples: dict[str, int]
     """Part of the data → number of its examples."""
-    names: dict[str, list[Any]]
-    """What the data call `classes` and `columns`."""
+    facts: dict[str, Any]
+    """What a run keeps of the data."""
+    told: list[str]
+    """What a user should know of how it is trained, a line each."""
     disk_bytes: int
     """What its files take while it is trained."""
     baseline: dict[str, Any]
@@ -69,7 +71,8 @@ def summarize(trial: TrialSpec) -> Summary:
         layout.count,
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         dataset.examples,
-        dataset.names(),
+        dataset.facts(),
+        [] if dataset.target_scale is None else [str(dataset.target_scale)],
         disk_bytes([trial], layout.count),
         baseline(dataset),
     )
