@@ -16,13 +16,12 @@ from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
 from raydnn.errors import HungError, RaydnnError, StoreError, UserCodeError
 from raydnn.nn.users import blamed, described, is_interrupt, leave_if_copied, paths_of_users
-from raydnn.optim.pruning import prune
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.data import DataSet
 from raydnn.store.run import Run
+from raydnn.train.completing import complete
 from raydnn.train.diagnostics import Diagnostics
 from raydnn.train.early_stopping import has_converged, should_stop
-from raydnn.train.evaluation import evaluate
 from raydnn.train.exploit import below, exploit
 from raydnn.train.incidents import Tell, committing
 from raydnn.train.loop import flat, train
@@ -39,7 +38,6 @@ from raydnn.train.parts import cut
 from raydnn.train.process import fit_for_training
 from raydnn.train.record import Record
 from raydnn.train.stack import Stack
-from raydnn.train.statistics import set_exact_statistics
 from raydnn.train.verdict import Judge, Verdict
 from raydnn.train.watchdog import Watchdog
 from raydnn.train.workers import Workers
@@ -243,7 +241,7 @@ class _Session:
             ended = [p for p, member in enumerate(part.members) if member.has_weights]
             if ended:
                 with self.watchdog.expecting():
-                    self.complete(part, dataset, ended)
+                    complete(part, dataset, ended, self.record.save_member)
             part.keep([p for p, member in enumerate(part.members) if member.running])
         if exploits or not all(member.running for member in members):
             self.commit_trials()
@@ -265,26 +263,6 @@ class _Session:
             member.end("COMPLETED", "early_stopping")
         elif stopping is not None and has_converged(stopping, member.grad_norm):
             member.end("COMPLETED", "min_grad_norm")
-
-    def complete(self, stack: Stack, dataset: Dataset, positions: Sequence[int]) -> None:
-        """Restore the best weights of the members at `positions`, test them, and keep their weights."""
-        kept = [position for position in positions if stack.members[position].spec.train.keeps_best]
-        stack.restore_best([position for position in kept if stack.members[position].ranked is not None])
-        for position in positions:
-            row = stack.parameters[position : position + 1]
-            prune([stack.members[position].spec.regularization], stack.layout.views(row))
-        set_exact_statistics(stack, dataset.train, positions)
-        loss, accuracy = evaluate(stack, dataset.test) if dataset.test is not None else (None, None)
-        for position in positions:
-            member = stack.members[position]
-            if loss is not None:
-                member.test["loss"] = loss[position].item() * stack.loss_unit
-            if accuracy is not None:
-                member.test["accuracy"] = accuracy[position].item()
-            tensors = stack.member_parameters(position)
-            tensors |= {f"scaling.{name}": t for name, t in dataset.scaling.tensors().items()}
-            facts = {"features": list(dataset.features), "outputs": stack.outputs, **dataset.facts()}
-            self.record.save_member(member, tensors, facts)
 
     def commit_trials(self) -> None:
         self.record.commit_trials(self.members, self.parameters, self.strategy)

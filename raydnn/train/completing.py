@@ -1,0 +1,51 @@
+"""What is done with members that have come to an end: their best weights are restored, tested and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from raydnn.data.dataset import Dataset
+from raydnn.optim.pruning import prune
+from raydnn.train.evaluation import evaluate
+from raydnn.train.member import Member
+from raydnn.train.stack import Stack
+from raydnn.train.statistics import set_exact_statistics
+
+
+def complete(
+    stack: Stack,
+    dataset: Dataset,
+    positions: Sequence[int],
+    save: Callable[[Member, dict[str, Tensor], dict[str, Any]], None],
+) -> None:
+    """Restore the best weights of members, test them, and keep them.
+
+    The best ones are those of the epoch by whose value the trial is ranked, unless `restore_best` is off.
+
+    Args:
+        stack: Their stack.
+        dataset: The data, flat and on its device.
+        positions: The members that have ended, with weights of use.
+        save: Keeps a member's weights, and what is needed to use them.
+    """
+    kept = [position for position in positions if stack.members[position].spec.train.keeps_best]
+    stack.restore_best([position for position in kept if stack.members[position].ranked is not None])
+    for position in positions:
+        row = stack.parameters[position : position + 1]
+        prune([stack.members[position].spec.regularization], stack.layout.views(row))
+    set_exact_statistics(stack, dataset.train, positions)
+    loss, accuracy = evaluate(stack, dataset.test) if dataset.test is not None else (None, None)
+    for position in positions:
+        member = stack.members[position]
+        if loss is not None:
+            member.test["loss"] = loss[position].item() * stack.loss_unit
+        if accuracy is not None:
+            member.test["accuracy"] = accuracy[position].item()
+        tensors = stack.member_parameters(position)
+        tensors |= {f"scaling.{name}": t for name, t in dataset.scaling.tensors().items()}
+        save(
+            member, tensors, {"features": list(dataset.features), "outputs": stack.outputs, **dataset.facts()}
+        )
