@@ -348,3 +348,30 @@ def test_a_searched_job_file_reports_the_line_of_the_key(tmp_path: Path) -> None
     first, second = map(str, caught.value.problems)
     assert "job.yaml:8: search.space.optimizer.sgd.momentum: uniform(0.5, 2) reaches 2" in first
     assert second.startswith("command line: search.space.optimizer.*.lr: loguniform(0, 1) begins at 0")
+
+
+@pytest.mark.parametrize(
+    ("stopping", "expected"),
+    [({"patience": 3}, "validation_accuracy"), ({"monitor": "train_loss"}, "train_loss"), (None, None)],
+)
+def test_early_stopping_watches_what_ranks_trials_unless_it_is_told_otherwise(
+    stopping: dict[str, Any] | None, expected: str | None
+) -> None:
+    fields = {
+        "name": "watched",
+        "data": "digits",
+        "optimizer": "sgd",
+        "train": {"early_stopping": stopping},
+        "search": {
+            "metric": "validation_accuracy",
+            "space": {"optimizer.lr": "uniform(0.1, 0.2)"},
+            "trials": 1,
+        },
+    }
+    found = make_trial(Job.model_validate(fields), {"optimizer.lr": 0.1}).train.early_stopping
+    assert (found.monitor if found else None) == expected
+    searched = make_trial(
+        Job.model_validate(fields), {"train.early_stopping.patience": 2}
+    ).train.early_stopping
+    assert searched is not None
+    assert searched.monitor == (expected or "validation_accuracy")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -172,23 +174,109 @@ def test_early_stopping_ends_with_the_weights_of_the_best_epoch(
     assert (row["best_epoch"], row["best_value"]) == (best, losses[best - 1])
 
 
-def test_the_best_weights_are_restored_when_the_epochs_run_out_too(
-    make_trial: MakeTrial, new_run: NewRun
+OVERFITS = {"optimizer": {"name": "adam", "lr": 0.5}, "seed": 3}
+
+
+@pytest.mark.parametrize(
+    "stopping",
+    [None, {"patience": 30}, {"monitor": "train_loss", "patience": 30}],
+    ids=["none", "same", "other"],
+)
+@pytest.mark.parametrize(("metric", "mode"), [("validation_loss", "min"), ("validation_accuracy", "max")])
+def test_the_weights_are_those_of_the_epoch_by_which_a_trial_is_ranked(
+    make_trial: MakeTrial, new_run: NewRun, stopping: Any, metric: str, mode: str
 ) -> None:
+    """Whatever stops it, and whoever is trained beside it."""
+    run = new_run(metric=metric, mode=mode)
+    trials = [
+        make_trial(train={"epochs": 9, "early_stopping": stopping}, **OVERFITS),
+        make_trial(train={"epochs": 9}),
+    ]
+    members = _run(run, trials)
+    for number, trial in enumerate(trials):
+        row = _trials(run)[number]
+        column = [each[metric] for each in _epochs(run, number)]
+        assert row["best_value"] == (min if mode == "min" else max)(column)
+        assert row["best_epoch"] == column.index(row["best_value"]) + 1
+        until = trial.model_copy(
+            update={"train": trial.train.model_copy(update={"epochs": row["best_epoch"]})}
+        )
+        apart = new_run(f"alone-{number}", metric=metric, mode=mode)
+        (alone,) = _run(apart, [until])
+        assert alone.test == pytest.approx(members[number].test, rel=1e-4)
+        tensors, _ = load_checkpoint(run.location / row["checkpoint"])
+        expected, _ = load_checkpoint(apart.location / "checkpoints" / "t00000")
+        for name, tensor in expected.items():
+            torch.testing.assert_close(tensors[name], tensor, rtol=1e-4, atol=1e-5)
+    assert _trials(run)[0]["best_epoch"] < 9
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_after_a_kill_the_best_weights_are_the_same(
+    make_trial: MakeTrial, new_run: NewRun, every: int
+) -> None:
+    trials = [make_trial(train={"epochs": 9, "checkpoint_every_epochs": every}, **OVERFITS), make_trial()]
+    whole, killed = new_run("whole"), new_run("killed")
+    _run(whole, trials)
+    with pytest.raises(SystemExit):
+        _run(killed, trials, _exit_at(8))
+    _run(killed, trials)
+    rows = [_trials(run)[0] for run in (whole, killed)]
+    assert rows[0]["best_epoch"] < 8
+    assert rows[0]["m_test_loss"] == rows[1]["m_test_loss"]
+    tensors = [load_checkpoint(run.location / "checkpoints" / "t00000")[0] for run in (whole, killed)]
+    assert all(torch.equal(tensors[1][name], tensor) for name, tensor in tensors[0].items())
+
+
+def test_what_diverges_later_keeps_its_best_weights(make_trial: MakeTrial, new_run: NewRun) -> None:
+    schedule = {"name": "piecewise", "boundaries_epochs": [2], "factors": [1e30]}
     run = new_run()
-    stopping = {"monitor": "train_loss", "patience": 30}
-    spec = make_trial(
-        optimizer={"name": "adam", "lr": 0.5}, train={"epochs": 9, "early_stopping": stopping}, seed=3
-    )
-    (member,) = _run(run, [spec])
-    assert (member.state, member.stop_reason) == ("COMPLETED", "epochs")
-    best = member.best("train_loss", "min")
-    assert best is not None
-    assert best[1] < 9
-    (alone,) = _run(
-        new_run("two"), [spec.model_copy(update={"train": spec.train.model_copy(update={"epochs": best[1]})})]
-    )
-    assert alone.test == member.test
+    _run(run, [make_trial(loss="mse", schedule=schedule, train={"epochs": 5}), make_trial(loss="mse")])
+    row = _trials(run)[0]
+    assert (row["state"], row["epochs"], row["best_epoch"]) == ("DIVERGED", 3, 2)
+    (alone,) = _run(new_run("alone"), [make_trial(loss="mse", train={"epochs": 2})])
+    assert row["m_test_loss"] == pytest.approx(alone.test["loss"], rel=1e-4)
+    assert row["checkpoint"] is not None
+
+
+def test_a_regressions_losses_are_in_the_targets_unit(
+    make_trial: MakeTrial, new_run: NewRun, tmp_path: Path
+) -> None:
+    """The same training on the same targets, once as they are and once in thousands with a shift."""
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(90, 4)).astype(np.float32)
+    targets = inputs[:, 0] + 0.3 * rng.normal(size=90)
+    targets = (targets - targets[30:].mean()) / targets[30:].std()
+    for name, values in {"ones": targets, "thousands": 1000 * targets + 50_000}.items():
+        np.savez(
+            tmp_path / f"{name}.npz", inputs=inputs, targets=values, test_inputs=inputs, test_targets=values
+        )
+    for loss, unit in {"mse": 1e6, "mae": 1e3, "huber": 1e6, "log_cosh": 1.0}.items():
+        found = []
+        for name in ("ones", "thousands"):
+            data = {
+                "name": "npz",
+                "path": str(tmp_path / f"{name}.npz"),
+                "validation": 30,
+                "kind": "regression",
+            }
+            run = new_run(f"{loss}-{name}")
+            _run(run, [make_trial(data=data, loss=loss)])
+            found.append(
+                (
+                    _epochs(run, 0),
+                    _trials(run)[0],
+                    load_checkpoint(run.location / "checkpoints" / "t00000")[1],
+                )
+            )
+        (plain, plain_trial, plain_facts), (scaled, scaled_trial, facts) = found
+        for column in ("train_loss", "validation_loss"):
+            expected = [unit * row[column] for row in plain]
+            assert [row[column] for row in scaled] == pytest.approx(expected, rel=1e-4)
+        assert scaled_trial["m_test_loss"] == pytest.approx(unit * plain_trial["m_test_loss"], rel=1e-4)
+        assert scaled_trial["best_value"] == min(row["validation_loss"] for row in scaled)
+        assert facts["target_scale"] == {"mean": pytest.approx([50_000]), "deviation": pytest.approx([1000])}
+        assert "target_scale" not in plain_facts
 
 
 def test_verdicts_stop_members_and_give_rungs(make_trial: MakeTrial, new_run: NewRun) -> None:
