@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,11 @@ from pydantic import ValidationError
 from raydnn.errors import JobError, Problem
 from raydnn.spec.checks import cross_field_problems, salvage
 from raydnn.spec.job import Job
-from raydnn.spec.merge import apply_overrides, merge
+from raydnn.spec.merge import apply_overrides, dropped, merge
 from raydnn.spec.paths import Moved, with_absolute_paths
 from raydnn.spec.places import Places, places, plain
 from raydnn.spec.presets import over_preset
-from raydnn.spec.problems import broken_fields, validation_problems
+from raydnn.spec.problems import broken_fields, show, validation_problems
 from raydnn.spec.source import Node, Source, read_source, read_value
 
 __all__ = ["LoadedJob", "Places", "job_over", "load_job", "require_sweep", "require_training"]
@@ -52,7 +53,15 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> LoadedJob:
         root = over_preset(root, _preset_of(overrides) or preset)
     except JobError as error:
         problems += error.problems
+    written = root
     root, override_problems = apply_overrides(root, [o for o in overrides if not _of_preset(o)])
+    if lost := dropped(written, root):
+        named = ", ".join(f"{name}: {show(value)}" for name, value in lost.items())
+        warnings.warn(
+            f"the command line names another component, which drops {named} of {path}; give them again where they "
+            "are meant",
+            stacklevel=2,
+        )
     root, moved = with_absolute_paths(root)
     return LoadedJob(_checked(root, problems + override_problems), source.text, places(root), moved)
 

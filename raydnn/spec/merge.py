@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from raydnn.errors import JobError, Problem
 from raydnn.spec.base import Component, Spec
 from raydnn.spec.fields import component_classes, component_name, nested_spec, type_name
 from raydnn.spec.job import Job
+from raydnn.spec.places import plain
 from raydnn.spec.source import COMMAND_LINE, Node, read_value
 
 RELATIVE = ("search.trials", "train.epochs", "search.scheduler.max_epochs")
@@ -55,6 +56,31 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> tuple[Node, list[Pr
         except JobError as error:
             problems += error.problems
     return root, problems
+
+
+def dropped(before: Node, after: Node) -> dict[str, Any]:
+    """What a job said and overrides have dropped, because they name another component: values by dotted path."""
+    kept = {path: node.value for path, node in _written(after, "")}
+    return {
+        path: plain(node)
+        for path, node in _written(before, "")
+        if path not in kept
+        and not isinstance(node.value, dict)
+        and all(kept.get(above, "") is not None for above in _above(path))
+    }
+
+
+def _written(node: Node, path: str) -> Iterator[tuple[str, Node]]:
+    """Every field of a job but names, by its dotted path."""
+    yield path, node
+    for key, child in node.value.items() if isinstance(node.value, dict) else ():
+        if key != "name":
+            yield from _written(child, f"{path}.{key}" if path else key)
+
+
+def _above(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _override(root: Node, override: str) -> Node:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from raydnn.errors import Problem, one_of
+from raydnn.errors import Problem, nearest, one_of
 from raydnn.spec.base import Component, Spec
-from raydnn.spec.fields import allowed, component_classes, component_name, members, nested_spec
+from raydnn.spec.fields import allowed, component_classes, component_name, leaves, members, nested_spec
 from raydnn.spec.job import Job
 from raydnn.spec.places import Places
 
@@ -93,7 +94,31 @@ def _unknown_field(spot: _Spot) -> str:
     if spot.owner is Job:
         fields += ["extends", "preset"]
     of = f" of {component_name(spot.owner)}" if issubclass(spot.owner, Component) else ""
-    return f"unknown field{of}; {one_of(spot.path[-1], fields)}"
+    hint = _meant(spot.path, fields)
+    return f"unknown field{of}; allowed: {', '.join(fields) or 'none'}{'.' if hint else ''}{hint}"
+
+
+def _meant(written: Sequence[str | int], fields: Sequence[str]) -> str:
+    """Which field was probably meant: one of this name elsewhere in a job, a near one here, a near one elsewhere."""
+    given, known = str(written[-1]), [path for path, _ in leaves(Job)]
+    if ".".join(map(str, written)) in known:  # of another component
+        return nearest(given, fields)
+    elsewhere: dict[str, list[str]] = {}
+    for path, field in leaves(Job):
+        above, _, name = path.rpartition(".")
+        meaning = (field.description or "").replace(" ", "_")  # `learning_rate` is what lr means
+        for each, called in ((path, name), (path, meaning), (above, above.rpartition(".")[2])):
+            found = elsewhere.setdefault(called, [])
+            if "." in each and name != "name" and each not in found:
+                found.append(each)
+    exact = elsewhere.get(given, [])
+    near = get_close_matches(given, fields, n=1, cutoff=0.85 if exact else 0.6)
+    if not exact and not near:
+        exact = [
+            path for name in get_close_matches(given, elsewhere, n=1, cutoff=0.75) for path in elsewhere[name]
+        ]
+    meant = [*exact, *near][:3]
+    return f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
 
 
 def _wrong_component(given: Any, kind: str, classes: Mapping[str, type[Component]], spot: _Spot) -> str:

@@ -181,3 +181,48 @@ def test_the_budget_of_a_scheduler_bounds_the_warm_up() -> None:
     assert load(asha, "search.scheduler={name: asha, max_epochs: 27}").job.train.epochs == 7
     with pytest.raises(JobError, match="warmup_epochs: 8 leaves nothing of the 7 epochs"):
         load(asha)
+
+
+def test_what_another_component_of_the_command_line_drops_is_said() -> None:
+    text = BASE.replace("validation: 100", "validation: 100, scaling: unit")
+    lost = "drops data.validation: 100, optimizer.lr: 0.5, optimizer.momentum: 0.9 of job.yaml"
+    with pytest.warns(UserWarning, match=lost):
+        load(text, "data.name=mnist", "data.scaling=unit", "optimizer=adam")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimizer.lr=1", "data.validation=3"],
+        ["optimizer=sgd"],
+        ["train.early_stopping=null"],
+        ["search=null"],
+    ],
+)
+def test_nothing_is_said_where_nothing_is_dropped(
+    overrides: list[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    load(BASE + SEARCH, *overrides)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("lr=0.1", "'optimizer.lr'"),
+        ("learning_rate=0.1", "'optimizer.lr'"),
+        ("epochs=3", "'train.epochs'"),
+        ("batchsize=3", "'train.batch_size'"),
+        ("trials=3", "'search.trials'"),
+        ("scheduler=cosine", "'search.scheduler' or 'schedule'"),
+        ("optimizer.epochs=3", "'train.epochs'"),
+        ("optimzer.lr=3", "'optimizer'"),
+    ],
+)
+def test_an_unknown_key_is_led_to_the_nearest_field(override: str, meant: str) -> None:
+    with pytest.raises(JobError, match=f"Did you mean {meant}\\?$"):
+        load(BASE, override)
+    key, _, value = override.partition("=")
+    if "." not in key:
+        with pytest.raises(JobError, match=rf"job.yaml:6: {key}: unknown field; .* Did you mean {meant}\?$"):
+            load(f"{BASE}{key}: {value}\n")
