@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,6 +13,12 @@ from raydnn.store.read import read
 from raydnn.store.run import Run
 
 POLL_SECONDS = 0.5
+WRECKED = ("FAILED", "DIVERGED")
+"""States of trials that came to no end."""
+LAST_EPOCHS = 3
+"""Of a trial that diverged so many are told."""
+_WRECK = ("trial_id", "state", "stop_reason", "error_type", "error", "traceback_path")
+_COURSE = ("trial_id", "epoch", "train_loss", "validation_loss", "lr", "grad_norm")
 
 
 def read_lines(logs: Location, trial_id: str | None = None) -> Iterator[str]:
@@ -48,17 +54,32 @@ def follow_lines(logs: Location, running: Callable[[], bool], trial_id: str | No
 
 
 def errors(run: Run, trial_id: str | None = None) -> Iterator[str]:
-    """Yield what went wrong in a run: a line for each failed trial, then its traceback where one was kept.
+    """Yield what went wrong in a run: a line for each trial that failed or diverged, then what is known of it.
+
+    That is the traceback where one was kept, and of a trial that diverged its last epochs.
 
     Args:
         run: The run.
         trial_id: Only this trial.
     """
-    for row in read(run.location, "trials").to_pylist():
-        if (row["error_type"] or row["error"]) and trial_id in (None, row["trial_id"]):
-            said = [text for text in (row["error_type"], row["error"]) if text]
-            yield f"{row['trial_id']} {row['state']}: {': '.join(said)}"
+    for row in wrecked(run):
+        if trial_id in (None, row["trial_id"]):
+            yield f"{row['trial_id']} {row['state']}: {reason(row)}"
             yield from _traceback(run, row)
+            if row["state"] == "DIVERGED":
+                yield from _last_epochs(run, row["trial_id"])
+
+
+def wrecked(run: Run) -> list[dict[str, Any]]:
+    """Those rows of `trials`, a few columns of them, that failed or diverged or tell of an error."""
+    rows: list[dict[str, Any]] = read(run.location, "trials", _WRECK).to_pylist()
+    return [row for row in rows if row["state"] in WRECKED or row["error_type"] or row["error"]]
+
+
+def reason(row: Mapping[str, Any]) -> str:
+    """Why a trial ended as it did, in one line."""
+    said = [text for text in (row["error_type"], row["error"]) if text]
+    return ": ".join(said) or row["stop_reason"] or "no reason is known"
 
 
 def _new_lines(log: Location, offsets: dict[str, int], whole: bool) -> list[str]:
@@ -78,3 +99,10 @@ def _traceback(run: Run, row: dict[str, Any]) -> list[str]:
         return str(files.read_bytes(run.location / str(path)), "utf-8", "replace").splitlines()
     except FileNotFoundError:
         return []
+
+
+def _last_epochs(run: Run, trial_id: str) -> Iterator[str]:
+    rows = [row for row in read(run.location, "epochs", _COURSE).to_pylist() if row["trial_id"] == trial_id]
+    for row in rows[-LAST_EPOCHS:]:
+        numbers = (f"{name} {row[name]:.4g}" for name in _COURSE[2:] if row[name] is not None)
+        yield f"  epoch {row['epoch']}: {', '.join(numbers)}"

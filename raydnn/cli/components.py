@@ -11,6 +11,7 @@ from raydnn.cli.options import output_option
 from raydnn.cli.output import print_json, print_table
 from raydnn.cli.terminal import tell
 from raydnn.errors import UsageError, one_of
+from raydnn.shell import command
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -64,7 +65,7 @@ def _unknown_kind(kind: str) -> UsageError:
 
     for other in KINDS:
         if kind in components_of(other):
-            return UsageError(f"'{kind}' is no kind but a component: `raydnn components {other} {kind}`")
+            return UsageError(f"'{kind}' is no kind but a component: `{command('components', other, kind)}`")
     kinds = [*KINDS, *_groups()]
     return UsageError(f"unknown kind '{kind}'; {one_of(kind, kinds)}")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
 
 from raydnn.cli.terminal import tell
 from raydnn.errors import StoreError, UsageError
+from raydnn.shell import command
 
 SCHEMA_FILE = "raydnn.schema.json"
 
@@ -76,5 +78,6 @@ def init(folder: Path) -> None:
         raise StoreError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
     for path in files:
         tell(f"wrote {path}", err=True)
-    change = "" if folder == Path() else f"cd {folder} && "
-    tell(f"next: {change}raydnn train job.yaml    or: {change}raydnn sweep sweep.yaml", err=True)
+    change = "" if folder == Path() else f"{shlex.join(['cd', str(folder.resolve())])} && "
+    tell(f"next: {change}{command('train', 'job.yaml')}", err=True)
+    tell(f"      {change}{command('sweep', 'sweep.yaml')}", err=True)

@@ -9,6 +9,7 @@ import click
 
 from raydnn.cli.options import output_option, run_argument, run_place, storage_option
 from raydnn.cli.terminal import tell
+from raydnn.shell import command
 
 if TYPE_CHECKING:
     from raydnn.launch.whereabouts import Whereabouts
@@ -76,7 +77,6 @@ def logs(
       raydnn logs latest --errors
       raydnn logs digits-20260101-120000-1a2b -f
     """
-    from raydnn.analysis.logs import errors
     from raydnn.errors import UsageError
     from raydnn.launch import whereabouts
 
@@ -91,9 +91,11 @@ def logs(
             raise UsageError(
                 f"run '{run_id}' is not in {folder}; --trial and --errors read it: give --storage"
             )
-        lines = errors(where.run, trial) if only_errors else _folder_lines(where.run, trial, follow)
-        for line in lines:
-            tell(line)
+        if only_errors:
+            _print_errors(where.run, trial)
+        else:
+            for line in _folder_lines(where.run, trial, follow):
+                tell(line)
     else:
         _print_job_log(where, follow)
 
@@ -121,8 +123,23 @@ def stop(run: str, address: str | None, storage: str) -> None:
     else:
         driver = where.driver()
         asked = driver is not None and where.run is not None and ask_to_stop(where.run, driver)
-    message = f"asked {run_id} to stop; next: raydnn status {run_id}" if asked else f"{run_id} is not running"
-    tell(message, err=True)
+    if asked:
+        tell(f"asked {run_id} to stop\nnext: {command('status', *where.words)}", err=True)
+    else:
+        tell(f"{run_id} is not running", err=True)
+
+
+def _print_errors(run: Run, trial: str | None) -> None:
+    from raydnn.analysis.logs import errors
+
+    lines = list(errors(run, trial))
+    for line in lines:
+        tell(line)
+    if not lines:
+        tell(
+            f"no trial of {run.run_id} failed or diverged" if trial is None else f"{trial} did not fail",
+            err=True,
+        )
 
 
 def _folder_lines(run: Run, trial: str | None, follow: bool) -> Iterator[str]:

@@ -137,12 +137,14 @@ def begun_or_resumed(
         require(loaded)
     if launch.retry_failed and launch.resume is None:
         raise UsageError(
-            f"raydnn {command}: {RETRY_FAILED} needs --resume RUN, the run with the failed trials"
+            f"{shell.command(command)}: {RETRY_FAILED} needs --resume RUN, the run with the failed trials"
         )
     if launch.resume is None:
         if loaded is None:
             or_extend = " or --extend RUN" if command == "sweep" else ""
-            raise UsageError(f"raydnn {command}: JOB is missing; give a job file, or --resume RUN{or_extend}")
+            raise UsageError(
+                f"{shell.command(command)}: JOB is missing; give a job file, or --resume RUN{or_extend}"
+            )
         return Given(loaded.job, loaded.text, loaded, loaded.places), None
     run = find_run(launch.resume, launch.storage or (loaded.job.storage if loaded else STORAGE))
     check_resumable(run)
@@ -209,18 +211,21 @@ def job_of(run: Run, command: str) -> Job:
     """
     own = run.resolved().get("command")
     if own is not None and own != command:
-        raise UsageError(f"run {run.run_id} is a {own}; go on with `raydnn {own}`")
+        go_on = shell.command(own, "--resume", run.uri)
+        raise UsageError(f"run {run.run_id} is a {own}; go on with `{go_on}`")
     return run.job()
 
 
 @contextmanager
-def resumable(kind: str, run: Run) -> Iterator[None]:
+def resumable(kind: str, run: Run, address: str | None) -> Iterator[None]:
     """Say how to go on with a run that ended early, or where its failure is told.
 
     Args:
         kind: `train` or `sweep`.
         run: The run.
+        address: The Ray cluster it runs on; None: an embedded Ray.
     """
+    resume = ["--resume", run.uri, *(["--address", address] if address else [])]
     try:
         yield
     except UsageError:  # another process drives it
@@ -229,9 +234,9 @@ def resumable(kind: str, run: Run) -> Iterator[None]:
         mine = not isinstance(error, InterruptedRunError | ClusterError | HungError | StoreError)
         if mine and _has_ended(run):
             tell(f"what failed, and where: {shell.command('logs', run.uri, '--errors')}", err=True)
-            tell(f"once that is mended: {shell.command(kind, '--resume', run.uri, RETRY_FAILED)}", err=True)
+            tell(f"once that is mended: {shell.command(kind, *resume, RETRY_FAILED)}", err=True)
         else:
-            tell(f"resume with: {shell.command(kind, '--resume', run.uri)}", err=True)
+            tell(f"resume with: {shell.command(kind, *resume)}", err=True)
         raise
 
 

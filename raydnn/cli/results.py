@@ -170,12 +170,14 @@ def _scheduler(name: str, eta: float | None, min_epochs: int | None) -> Componen
 @results.command("sql")
 @click.argument("run", metavar="RUN|-")
 @click.argument("query")
+@click.option("--files", is_flag=True, help="Let QUERY read and write files, too: copy, read_csv, attach ...")
 @storage_option
 @output_option
-def sql_command(run: str, query: str, storage: str, output: str) -> None:
+def sql_command(run: str, query: str, files: bool, storage: str, output: str) -> None:
     """Ask RUN, or `-` for all runs, a question in SQL.
 
     The tables are trials, epochs, events and layers; every row occurs once, also while the run is going.
+    QUERY only reads them; nothing else is read, and nothing written, unless --files is given.
 
     \b
     Example:
@@ -184,4 +186,4 @@ def sql_command(run: str, query: str, storage: str, output: str) -> None:
     """
     from raydnn.analysis.sql import sql
 
-    print_arrow(sql(storage if run == "-" else find_run(run, storage), query), output)
+    print_arrow(sql(storage if run == "-" else find_run(run, storage), query, files=files), output)

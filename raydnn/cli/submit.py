@@ -8,6 +8,7 @@ import click
 
 from raydnn.cli.options import job_argument, overrides_argument
 from raydnn.cli.terminal import outlast_the_terminal, tell
+from raydnn.shell import command
 
 
 @click.command()
@@ -50,7 +51,7 @@ def submit(
     tell(run_id)  # the first of all lines, also where a script reads both streams as one
     for line in sent:
         tell(line, err=True)
-    tell(f"submitted to {cluster.url}; {_next_commands(run_id)}", err=True)
+    tell(f"submitted to {cluster.url}\n{_next_commands(run_id)}", err=True)
     if no_wait:
         return
 
@@ -59,7 +60,7 @@ def submit(
     try:
         state = follow_logs(cluster, run_id, lambda line: tell(line, end="", err=True))
     except KeyboardInterrupt:
-        tell(f"\nno longer watching; the run goes on. {_next_commands(run_id)}", err=True)
+        tell(f"\nno longer watching; the run goes on\n{_next_commands(run_id)}", err=True)
         context.exit(130)
     reason = f": {state.message}" if state.message and state.exit_code else ""
     tell(f"{run_id} {state.status}{reason}", err=True)
@@ -67,4 +68,8 @@ def submit(
 
 
 def _next_commands(run_id: str) -> str:
-    return f"next: raydnn status {run_id} | raydnn logs {run_id} -f | raydnn stop {run_id}"
+    return (
+        f"next: {command('logs', run_id, '-f')}\n"
+        f"      {command('status', run_id)}\n"
+        f"to end it: {command('stop', run_id)}"
+    )

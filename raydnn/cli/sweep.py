@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from raydnn import shell
 from raydnn.cli.extending import extension
 from raydnn.cli.launching import (
-    RETRY_FAILED,
     Launch,
     begun_or_resumed,
     launch_options,
@@ -25,6 +23,7 @@ from raydnn.cli.launching import (
 from raydnn.cli.options import find_run
 from raydnn.cli.resuming import id_of_new
 from raydnn.cli.terminal import tell
+from raydnn.shell import command
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -64,6 +63,7 @@ def sweep(launch: Launch) -> None:
     from raydnn.analysis.tables import top
     from raydnn.cli.course import print_course
     from raydnn.cli.trials import print_top
+    from raydnn.cli.wrecks import what_went_wrong
     from raydnn.errors import RaydnnError
     from raydnn.launch.address import variable_named
     from raydnn.launch.local import check_place
@@ -76,16 +76,15 @@ def sweep(launch: Launch) -> None:
     with placed(places), _ray_ahead(launch, job) as ahead:
         run, epochs, without = _search(launch, run, segments, text, ahead)
     best = top(run, 10)
-    print_top(best, "table")
     if best.num_rows == 0:
-        raise RaydnnError(
-            f"no trial of {run.run_id} came to an end; `{shell.command('logs', run.uri, '--errors')}` shows why; "
-            f"once that is mended: {shell.command('sweep', '--resume', run.uri, RETRY_FAILED)}"
-        )
+        raise RaydnnError(f"no trial of {run.run_id} came to an end\n{what_went_wrong(run).rstrip()}")
+    print_top(best, "table")
     print_course(run, epochs, without)
+    tell(what_went_wrong(run), err=True, end="")
+    by_optimizer = f"select p_optimizer_name, {run.mode}(best_value) from trials group by 1"
     tell(
-        f"next: raydnn results show {run.uri} {best['trial_id'][0]}\n"
-        f'      raydnn results sql {run.uri} "select p_optimizer_name, min(best_value) from trials group by 1"',
+        f"next: {command('results', 'show', run.uri, best['trial_id'][0])}\n"
+        f"      {command('results', 'sql', run.uri, by_optimizer)}",
         err=True,
     )
 
@@ -155,7 +154,7 @@ def _search(
     epochs = _most_epochs(trials, stacks.expected, segments)
     line = SweepLine(stacks.expected, epochs)
     jobs = [segment.job for segment in segments]
-    with resumable("sweep", run), following(run, line), driving(run, stacks.plans):
+    with resumable("sweep", run, launch.address), following(run, line), driving(run, stacks.plans):
         if launch.retry_failed:
             all_ended(run, stacks)  # proposes again what has failed
             retry(run, stacks.generations)

@@ -14,6 +14,7 @@ from raydnn.cli.launching import (
 )
 from raydnn.cli.resuming import id_of_new
 from raydnn.cli.terminal import tell
+from raydnn.shell import command
 
 
 @click.command()
@@ -73,7 +74,8 @@ def train(launch: Launch) -> None:
 
     from raydnn.launch.training import train_run
 
-    with placed(given.places), resumable("train", run), following(run, print_epochs), driving(run, plans):
+    going_on = resumable("train", run, launch.address)
+    with placed(given.places), going_on, following(run, print_epochs), driving(run, plans):
         if launch.retry_failed:
             retry(run, [plans])
         if ended_stacks(run, plans):
@@ -94,4 +96,4 @@ def train(launch: Launch) -> None:
         raise RaydnnError(
             f"the training {found['state'].lower()}: {found.get('error') or found['stop_reason']}"
         )
-    tell(f"\nnext: raydnn results show {run.uri} t00000", err=True)
+    tell(f"\nnext: {command('results', 'show', run.uri, 't00000')}", err=True)

@@ -10,6 +10,7 @@ from typing import Any
 from raydnn.errors import ClusterError
 from raydnn.launch.address import Cluster
 from raydnn.launch.job_client import JobState, job_state, open_client, requests
+from raydnn.shell import command
 
 QUIET_SECONDS = 60
 """After so long without a line the connection is made anew: a lost head looks like a quiet run."""
@@ -102,7 +103,7 @@ async def _follow(cluster: Cluster, client: Any, run_id: str, lines: _Lines) -> 
         if finished and (failure is None or failures > RECONNECTS):
             return
         if failures > RECONNECTS:
-            advice = f"the run may go on: raydnn logs {run_id} -f"
+            advice = f"the run may go on: {command('logs', run_id, '-f')}"
             raise ClusterError(f"{cluster.url} stopped sending the log ({failure}); {advice}")
         await asyncio.sleep(RECONNECT_SECONDS)
 

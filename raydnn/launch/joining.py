@@ -59,7 +59,7 @@ def _head(address: str) -> str:
     if "://" in address or not host or not port.isdigit():
         raise UsageError(
             f"address '{address}' cannot be joined; allowed: HOST:PORT of the head (as `ray start` prints it) or "
-            "auto; a dashboard's http:// address is for `raydnn submit`"
+            f"auto; a dashboard's http:// address is for `{command('submit')}`"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONTACT_SECONDS).close()
@@ -106,7 +106,7 @@ def _ask(head: str, method: str, request: bytes, token: str | None) -> bytes | N
             said = f"is silent for {CONTACT_SECONDS:g} s" if silent else "does not answer as a head does"
     raise ClusterError(
         f"what listens at {head} {said}; is it the port of `ray start --head` (6379), and is the head well? "
-        f"A dashboard's (http://HOST:{DASHBOARD_PORT}) is for `raydnn submit`"
+        f"A dashboard's (http://HOST:{DASHBOARD_PORT}) is for `{command('submit')}`"
     )
 
 

@@ -11,6 +11,7 @@ from raydnn.launch.address import Cluster, connect
 from raydnn.launch.driver import Driver, find_driver
 from raydnn.launch.lease import seems_alive
 from raydnn.launch.submissions import recall, recall_all
+from raydnn.shell import command
 from raydnn.store.run import Run, open_run
 
 
@@ -21,6 +22,14 @@ class Whereabouts:
     run_id: str
     run: Run | None
     address: str | None
+
+    @property
+    def words(self) -> list[str]:
+        """What a printed command needs to find the run from any folder: where it is, and its cluster if need be."""
+        submission = recall(self.run_id)
+        known = self.address is None or (submission is not None and submission.address == self.address)
+        name = self.run.uri if self.run else self.run_id
+        return [name] if known else [name, "--address", str(self.address)]
 
     def connect(self) -> Cluster:
         """The run's cluster; nothing is sent to it that an open one could misuse."""
@@ -123,19 +132,22 @@ def local_state(stored: dict[str, Any], where: Whereabouts) -> str:
 def advice(where: Whereabouts, fields: dict[str, Any]) -> list[str]:
     """What the user can do about a run in this state, a line each."""
     lines = []
-    run_id, state = where.run_id, fields["state"]
-    name = where.run.uri if where.run else run_id
+    state = fields["state"]
     if state == "RUNNING" or (state == "PENDING" and where.address):
-        return [f"next: raydnn logs {run_id} -f | raydnn stop {run_id}"]
+        return [
+            f"next: {command('logs', *where.words, '-f')}",
+            f"to end it: {command('stop', *where.words)}",
+        ]
     driver = where.driver()
     if state == "KILLED" and driver:
         lines.append(f"the process that drove it ({driver.pid} on {driver.host}) is dead")
     if fields.get("preempted") or fields.get("running") or fields.get("pending"):
-        lines.append(f"resume with: raydnn {fields['command']} --resume {name}")
-    if fields.get("failed"):
-        lines.append(f"what failed, and why: raydnn logs {name} --errors")
+        name = where.run.uri if where.run else where.run_id
+        lines.append(f"resume with: {command(fields['command'], '--resume', name)}")
+    if fields.get("failed") or fields.get("diverged"):
+        lines.append(f"what went wrong, and why: {command('logs', *where.words, '--errors')}")
     elif not lines and fields.get("exit_code"):
-        lines.append(f"why it failed: raydnn logs {run_id}")
+        lines.append(f"why it failed: {command('logs', *where.words)}")
     return lines
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from raydnn.errors import JobError, Problem
+from raydnn.shell import command
 from raydnn.spec.checks import cross_field_problems, salvage
 from raydnn.spec.job import Job
 from raydnn.spec.merge import apply_overrides, dropped, merge
@@ -114,7 +115,8 @@ def require_training(loaded: LoadedJob) -> None:
         JobError: The job searches; the message names `raydnn sweep`.
     """
     if loaded.job.search is not None:
-        message = "this job is a sweep, and `raydnn train` runs one training; run it with `raydnn sweep`"
+        instead = _run_by("sweep", loaded)
+        message = f"this job is a sweep, and `{command('train')}` runs one training; run it with `{instead}`"
         raise JobError([Problem(loaded.places.of("search"), "search", message)])
 
 
@@ -125,8 +127,12 @@ def require_sweep(loaded: LoadedJob) -> None:
         JobError: The job searches nothing; the message names `raydnn train`.
     """
     if loaded.job.search is None:
-        message = "missing, and `raydnn sweep` needs a search; run this job with `raydnn train`"
+        message = f"missing, and `{command('sweep')}` needs a search; run this job with `{_run_by('train', loaded)}`"
         raise JobError([Problem(loaded.places.of("search"), "search", message)])
+
+
+def _run_by(name: str, loaded: LoadedJob) -> str:
+    return command(name, loaded.places.of("").rpartition(":")[0])
 
 
 def _of_preset(override: str) -> bool:

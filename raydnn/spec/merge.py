@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from raydnn.errors import JobError, Problem
+from raydnn.shell import command
 from raydnn.spec.base import Component, Spec
 from raydnn.spec.fields import component_classes, component_name, nested_spec, type_name
 from raydnn.spec.job import Job
@@ -90,7 +91,8 @@ def _override(root: Node, override: str) -> Node:
         message = f"{override!r} is not an override; allowed: field=value, such as optimizer.lr=0.1"
         raise JobError([Problem(COMMAND_LINE, "", message)])
     if is_relative(text):
-        message = f"{text} adds to what a run has; allowed with raydnn sweep --extend RUN, for {', '.join(RELATIVE)}"
+        allowed = command("sweep", "--extend", "RUN")
+        message = f"{text} adds to what a run has; allowed with {allowed}, for {', '.join(RELATIVE)}"
         raise JobError([Problem(COMMAND_LINE, path, message)])
     if path == "extends":
         message = "only a file can extend another; allowed in files: extends: other.yaml"

@@ -33,7 +33,7 @@ def _train(run: Run, stack: int, epochs: int) -> None:
     commit_trials(run, stack, 1, [trial_row(run, trial_id, stack, SPEC, state="COMPLETED")])
 
 
-@pytest.mark.parametrize("looks", [(0,), (0, 2), (0, 1, 2, 3), (3,)])
+@pytest.mark.parametrize("looks", [(0,), (1,), (0, 2), (0, 1, 2, 3), (3,)])
 def test_every_epoch_is_told_once(run: Run, looks: tuple[int, ...]) -> None:
     """Looks at the run between its steps: begun, one stack trained, both, compacted; and once at its end."""
     steps: list[Callable[[], None]] = [

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,6 +125,64 @@ def test_a_bad_query_is_one_readable_line(run: Run, query: str) -> None:
     with pytest.raises(UsageError):
         sql(run, "select * from rows")
     assert rows == [1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "copy (select 1) to '{}/new.csv'",
+        "select 1; copy trials to '{}/new.parquet' (format parquet)",
+        "explain analyze copy (select 1) to '{}/new.csv'",
+        "copy trials from '{}/secret.csv'",
+        "select * from read_csv('{}/secret.csv')",
+        "select * from read_text('{}/secret.csv')",
+        "from '{}/secret.csv'",
+        "from glob('{}/*')",
+        "select * from query('from read_csv(''{}/secret.csv'')')",
+        "attach '{}/new.db'",
+        "export database '{}/new'",
+        "set temp_directory = '{}/new'",
+        "set enable_external_access = true; from '{}/secret.csv'",
+        "call enable_logging(storage = 'file', storage_path = '{}/new')",
+        "pragma enable_profiling",
+        "install httpfs",
+        "load httpfs",
+        "insert into trials select * from trials",
+        "create table t as select 1",
+        "drop view trials",
+        "",
+        "-- nothing",
+    ],
+)
+def test_a_query_reads_the_tables_and_touches_nothing_else(run: Run, tmp_path: Path, query: str) -> None:
+    (tmp_path / "secret.csv").write_text("word\nmellon\n")
+    with pytest.raises(UsageError, match=r"^query: ") as caught:
+        sql(run, query.format(*[tmp_path] * query.count("{}")))
+    assert "\n" not in str(caught.value)
+    assert "mellon" not in str(caught.value)
+    assert not list(tmp_path.glob("new*"))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select 1; select count(*) from trials",
+        "with x as (select 1) from x",
+        "describe trials",
+        "summarize trials",
+        "pivot trials on state using count(*)",
+        "explain select * from trials",
+        "values (1)",
+    ],
+)
+def test_what_only_reads_is_answered(run: Run, query: str) -> None:
+    assert sql(run, query).num_rows > 0
+
+
+def test_files_are_read_and_written_where_that_is_asked_for(run: Run, tmp_path: Path) -> None:
+    sql(run, f"copy (select count(*) as n from trials) to '{tmp_path}/new.csv'", files=True)
+    assert (tmp_path / "new.csv").read_text().split() == ["n", "6"]
+    assert sql(run, f"from '{tmp_path}/new.csv'", files=True).to_pylist() == [{"n": 6}]
 
 
 def test_reading_needs_neither_torch_nor_ray(run: Run, storage: str) -> None:

@@ -139,7 +139,8 @@ def test_an_unknown_run_and_a_training_cannot_be_extended(cli: Any, monkeypatch:
     Path("train.yaml").write_text(JOB.partition("search:")[0])
     cli("train", "train.yaml", "--run-id", "trained")
     outcome = cli("sweep", "--extend", "trained", "search.trials=+1")
-    assert (outcome.code, outcome.err) == (2, "run trained is a train; go on with `raydnn train`\n")
+    resume = f"raydnn train --resume {Path('results/trained').resolve()}"
+    assert (outcome.code, outcome.err) == (2, f"run trained is a train; go on with `{resume}`\n")
     assert cli("sweep", "--resume", "none").code == 3
 
 

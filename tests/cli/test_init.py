@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import jsonschema
@@ -55,6 +56,20 @@ def test_without_dir_the_current_folder_is_used(cli, tmp_path: Path, monkeypatch
     assert outcome.code == 0
     assert "cd " not in outcome.err
     assert (tmp_path / "job.yaml").is_file()
+
+
+def test_what_it_tells_to_paste_works_in_a_folder_with_a_space(
+    cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = cli("init", "my project").err.splitlines()
+    commands = [line[6:] for line in told if " && " in line]
+    words = [shlex.split(line) for line in commands]
+    assert [each[:3] for each in words] == [["cd", str(tmp_path / "my project"), "&&"]] * 2
+    assert [each[3:] for each in words] == [
+        ["raydnn", "train", "job.yaml"],
+        ["raydnn", "sweep", "sweep.yaml"],
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

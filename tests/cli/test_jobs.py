@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -13,11 +15,14 @@ from typing import Any
 
 import pytest
 
+from raydnn.cli.wrecks import what_went_wrong
 from raydnn.launch.submissions import Submission, remember
+from raydnn.launch.whereabouts import Whereabouts
+from raydnn.shell import command
 from raydnn.spec.data import Digits
 from raydnn.spec.optimizer import Sgd
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.commit import commit_trials
+from raydnn.store.commit import commit_epochs, commit_trials
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
 
@@ -134,9 +139,56 @@ def test_logs_of_a_trial_and_errors(cli: Cli, run: Run) -> None:
     assert cli("logs", "latest", "--errors", "--trial", "t00002").out.splitlines() == errors[2:]
 
 
+def test_errors_tell_why_trials_diverged(cli: Cli, run: Run) -> None:
+    diverged = {"state": "DIVERGED", "stop_reason": "train_loss is not finite"}
+    commit_trials(run, 1, 1, [trial_row(run, "t00003", 3, SPEC, **diverged)])
+    for epoch, loss in ((1, 0.5), (2, math.nan)):
+        row = {"trial_id": "t00003", "epoch": epoch, "train_loss": loss, "lr": 1e3}
+        commit_epochs(run, 1, 1, [row])
+    assert cli("logs", "latest", "--errors", "--trial", "t00003").out.splitlines() == [
+        "t00003 DIVERGED: train_loss is not finite",
+        "  epoch 1: train_loss 0.5, lr 1000",
+        "  epoch 2: train_loss nan, lr 1000",
+    ]
+    nothing = cli("logs", "latest", "--errors", "--trial", "t00000")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "t00000 did not fail\n")
+
+
+def test_a_sweep_tells_what_went_wrong(run: Run) -> None:
+    commit_trials(run, 1, 1, [trial_row(run, "t00003", 3, SPEC, state="DIVERGED", stop_reason="loss 1e9")])
+    assert what_went_wrong(run) == (
+        "2 failed: first t00001, ValueError: boom\n"
+        "1 diverged: t00003, loss 1e9\n"
+        f"what went wrong, and why: {command('logs', run.uri, '--errors')}\n"
+        f"once that is mended: {command('sweep', '--resume', run.uri, '--retry-failed')}\n"
+    )
+
+
+def test_printed_commands_find_the_run_from_any_folder(
+    cli: Cli, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: subprocess.Popen[bytes]
+) -> None:
+    told = cli("status", run.run_id).err.splitlines()
+    assert told == [
+        f"next: {command('logs', run.uri, '-f')}",
+        f"to end it: {command('stop', run.uri)}",
+    ]
+    monkeypatch.chdir(tmp_path)
+    for line in reversed(told):  # what is ended is followed to its end
+        words = shlex.split(line.partition(": ")[2])
+        assert cli(*words[1:]).code == 0
+    driver.wait(10)
+
+
+def test_a_cluster_that_this_machine_does_not_remember_is_named(run: Run) -> None:
+    assert Whereabouts(run.run_id, run, None).words == [run.uri]
+    assert Whereabouts("y-1", None, "http://h:1").words == ["y-1", "--address", "http://h:1"]
+    remember(Submission("y-1", "http://h:1", "sweep", "results", ""))
+    assert Whereabouts("y-1", None, "http://h:1").words == ["y-1"]
+
+
 def test_unknown_runs_and_trials_name_the_nearest(cli: Cli, run: Run) -> None:
-    for command in ("status", "logs", "stop"):
-        missed = cli(command, "x-20260101-120000-abce")
+    for name in ("status", "logs", "stop"):
+        missed = cli(name, "x-20260101-120000-abce")
         assert (missed.code, missed.out) == (3, "")
         assert f"Did you mean '{run.run_id}'?" in missed.err
     missed = cli("logs", run.run_id, "--trial", "t00009")

@@ -105,6 +105,32 @@ def test_a_mistyped_command_is_answered_on_one_line(cli) -> None:
     assert "Did you mean 'sweep'?" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["top", "latest"], "results top"),
+        (["result", "top"], "results"),
+        (["show", "latest"], "results show"),
+        (["results", "tpo"], "results top"),
+        (["results", "statsu"], "status"),
+        (["results", "lst"], "results list"),
+        (["trian"], "train"),
+    ],
+)
+def test_a_mistyped_command_leads_to_the_nearest_of_all(cli, typed: list[str], meant: str) -> None:
+    outcome = cli(*typed)
+    assert outcome.code == 2
+    assert f"Did you mean '{meant}'?" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("typed", ["stpo", "sto", "stopp", "kill", "results stop"])
+def test_no_mistyped_command_leads_to_one_that_ends_something(cli, typed: str) -> None:
+    outcome = cli(*typed.split(), "latest")
+    assert outcome.code == 2
+    assert "Did you mean 'stop'" not in outcome.err
+
+
 def test_a_mistyped_option_names_its_command(cli) -> None:
     outcome = cli("components", "--outptu", "json")
     assert outcome.code == 2

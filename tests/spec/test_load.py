@@ -158,7 +158,7 @@ def test_a_sweep_given_to_train_names_sweep() -> None:
         require_training(loaded)
     assert str(raised.value) == (
         "job.yaml:6: search: this job is a sweep, and `raydnn train` runs one training; "
-        "run it with `raydnn sweep`"
+        "run it with `raydnn sweep job.yaml`"
     )
 
 
@@ -168,7 +168,7 @@ def test_a_training_given_to_sweep_names_train() -> None:
     with pytest.raises(JobError) as raised:
         require_sweep(loaded)
     assert str(raised.value) == (
-        "job.yaml:1: search: missing, and `raydnn sweep` needs a search; run this job with `raydnn train`"
+        "job.yaml:1: search: missing, and `raydnn sweep` needs a search; run this job with `raydnn train job.yaml`"
     )
 
 
