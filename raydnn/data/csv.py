@@ -14,11 +14,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from raydnn.data.classes import Classes, csv_labels, find_classes, text_keys
+from raydnn.data.csv_arrow import read
 from raydnn.data.csv_file import Column, File
 from raydnn.data.csv_table import open_table, read_columns
 from raydnn.data.dialect import holds_numbers
 from raydnn.data.oddities import tell_oddities
-from raydnn.data.raw import Arrays, Raw, check_finite, digits_lost, example_weights, two_classes, unfit
+from raydnn.data.raw import (
+    Arrays,
+    Raw,
+    check_finite,
+    digits_lost,
+    example_weights,
+    perhaps_lost,
+    two_classes,
+    unfit,
+)
 from raydnn.errors import DataError, JobError, Problem, nearest
 from raydnn.spec.data import Csv
 
@@ -154,36 +164,46 @@ def _read(
 ) -> tuple[File, NDArray[Any], pa.ChunkedArray, pa.ChunkedArray | None]:
     """Read features as a matrix, the target and perhaps weights as columns."""
     places = {name: number for number, name in enumerate(file.dialect.names)}
-    kinds = {places[name]: _feature_kind(file, places[name]) for name in features}
+    number = pa.float64() if least == np.float64 else pa.float32()
+    kinds = {places[name]: _feature_kind(file, places[name], number) for name in features}
     kinds[places[spec.target]] = pa.float64() if spec.kind == "regression" else pa.string()
     if weights is not None:
         kinds[places[weights]] = pa.float64()
     file, columns = read_columns(file, kinds, spec)
     of_weights = columns.pop() if weights is not None else None
     target = columns.pop()
-    columns = [
-        column.cast(pa.float64()) if pa.types.is_boolean(column.type) else column for column in columns
-    ]
-    return file, _matrix(file, columns, [places[name] for name in features], least), target, of_weights
+    columns = [column.cast(number) if pa.types.is_boolean(column.type) else column for column in columns]
+    return file, _matrix(file, columns, [places[name] for name in features], number), target, of_weights
 
 
-def _feature_kind(file: File, place: int) -> pa.DataType:
+def _feature_kind(file: File, place: int, number: pa.DataType) -> pa.DataType:
     """Numbers, or booleans where the first rows hold nothing else."""
     first = {row[place].strip().lower() for row in file.dialect.first_rows if place < len(row)}
-    return pa.bool_() if first and first <= _BOOLEANS else pa.float64()
+    return pa.bool_() if first and first <= _BOOLEANS else number
 
 
 def _matrix(
-    file: File, columns: list[pa.ChunkedArray], places: Sequence[int], least: np.dtype[Any] | None
+    file: File, columns: list[pa.ChunkedArray], places: Sequence[int], number: pa.DataType
 ) -> NDArray[Any]:
-    """Put columns side by side, (n, columns); each is given up once it is copied."""
-    double = least == np.float64
+    """Put columns side by side, (n, columns); each is given up once it is copied.
+
+    They are read as float32, which takes half the memory, and those again that it may be too coarse for.
+    """
+    coarse: list[int] = []
     at_once = max(1, _GROUP_BYTES // (8 * len(columns[0])))
     for start in range(0, len(columns), at_once):
         group = np.column_stack([column.to_numpy() for column in columns[start : start + at_once]])
-        for number in np.flatnonzero(unfit(group).any(axis=0))[:1]:
-            _numbers(columns[start + number], file.where(places[start + number]))
-        double = double or bool(digits_lost(group).any())
+        for bad in np.flatnonzero(unfit(group).any(axis=0))[:1]:
+            _numbers(columns[start + bad], file.where(places[start + bad]))
+        if number == pa.float32():
+            coarse += [start + column for column in np.flatnonzero(perhaps_lost(group)).tolist()]
+    double = number == pa.float64()
+    if coarse:
+        kinds = {places[column]: pa.float64() for column in coarse}
+        again = read(file.path, file.dialect, kinds, file.decimal).slice(0, len(columns[0])).columns
+        for column, precise in zip(coarse, again, strict=True):
+            if digits_lost(precise.to_numpy()[:, None])[0]:
+                columns[column], double = precise, True
     matrix = np.empty((len(columns[0]), len(columns)), np.float64 if double else np.float32)
     while columns:
         column = columns.pop()
@@ -196,6 +216,6 @@ def _numbers(column: pa.ChunkedArray, where: Column) -> NDArray[np.float64]:
     if column.null_count:
         row = pc.index(pc.is_null(column), pa.scalar(True)).as_py()
         raise DataError(f"{where.at(row)}: the value is missing")
-    values: NDArray[np.float64] = column.to_numpy()
+    values = column.to_numpy()
     check_finite(values, where)
-    return values
+    return np.asarray(values, dtype=np.float64)

@@ -122,6 +122,15 @@ def digits_lost(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(error > _LOST * (high - low)) & (high > low)
 
 
+def perhaps_lost(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """For which features of rounded values (n, columns) `digits_lost` has to be asked of the exact ones."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    largest = np.maximum(np.abs(low), np.abs(high))
+    coarse = np.spacing(largest) / 2 > _LOST * (high.astype(np.float64) - low)
+    whole = (largest < 2**23) & (values == np.floor(values)).all(axis=0)
+    return np.asarray(coarse & (largest > 0) & ~(whole & (high > low)))
+
+
 def check_finite(values: NDArray[Any], where: Place) -> None:
     """Refuse what is no finite float32; a DataError names its row."""
     if values.dtype.kind in "iub":
