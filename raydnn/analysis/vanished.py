@@ -11,6 +11,9 @@ from raydnn.store import files
 from raydnn.store.read import read
 from raydnn.store.run import Run
 
+_DIAGNOSTICS = "p_train_diagnostics"
+_TRIALS = ["trial_id", "number", "epochs", "rung", "stage", "repeat", _DIAGNOSTICS]
+_VERDICTS = ("stopped", "promoted", "exploited")
 _TOLD = 3
 """Trials that a message names."""
 
@@ -19,18 +22,21 @@ def vanished(run: Run) -> list[str]:
     """What a run's tables lack, a sentence a table; nothing where they are whole.
 
     Trials have no gap in their numbers, a trial has each epoch up to the last one, and as many as its own row says;
-    events have no gap in their sequence. What was lost behind the last row known is not seen.
+    events have no gap in their sequence and a verdict on each trial that reached a rung; an epoch with diagnostics has
+    its layers. What was lost behind the last row known is not seen.
 
     Raises:
         StoreError: A file cannot be read.
     """
-    trials = read(run.location, "trials", ["trial_id", "number", "epochs"])
+    trials = read(run.location, "trials", _TRIALS)
     epochs = read(run.location, "epochs", ["trial_id", "epoch"])
-    events = read(run.location, "events", ["sequence"])
+    events = read(run.location, "events", ["sequence", "kind", "trial_id"])
     lacking = {
         "trials": _lacking_trials(trials, epochs),
         "epochs": lacking_epochs(trials, epochs),
         "events": (pc.max(events["sequence"]).as_py() or 0) - events.num_rows,
+        "verdicts": _lacking_verdicts(trials, events),
+        "layers": _lacking_layers(run, trials, epochs),
     }
     told = []
     if lacking["trials"]:
@@ -40,6 +46,10 @@ def vanished(run: Run) -> list[str]:
         told.append(f"{count} of its rows of `epochs` are gone, of {_names(list(lacking['epochs']))}")
     if lacking["events"]:
         told.append(f"{lacking['events']} of its `events` are gone")
+    if lacking["verdicts"]:
+        told.append(f"the `events` that tell how {_names(lacking['verdicts'])} were judged are gone")
+    if lacking["layers"]:
+        told.append(f"its `layers` of {lacking['layers']} epochs of trials are gone")
     return [f"run {run.run_id}: {each}; the files that held them are missing or damaged" for each in told]
 
 
@@ -92,6 +102,31 @@ def _lacking_trials(trials: pa.Table, epochs: pa.Table) -> list[str]:
     numbers = [number for number in trials["number"].to_pylist() if number is not None]
     gap = {f"t{number:05d}" for number in set(range(max(numbers, default=-1) + 1)) - set(numbers)}
     return sorted((gap | set(epochs["trial_id"].unique().to_pylist())) - set(trials["trial_id"].to_pylist()))
+
+
+def _lacking_verdicts(trials: pa.Table, events: pa.Table) -> list[str]:
+    """Trials that reached a rung, without a verdict; of several seeds the first one's is noted."""
+    columns = (events[name].to_pylist() for name in ("kind", "trial_id"))
+    judged = {trial_id for kind, trial_id in zip(*columns, strict=True) if kind in _VERDICTS}
+    return [
+        row["trial_id"]
+        for row in trials.select(["trial_id", "rung", "stage", "repeat"]).to_pylist()
+        if row["rung"] is not None and row["stage"] != "confirm" and not row["repeat"]
+        if row["trial_id"] not in judged
+    ]
+
+
+def _lacking_layers(run: Run, trials: pa.Table, epochs: pa.Table) -> int:
+    """How many epochs of trials with diagnostics have no rows of layers."""
+    watched = trials.filter(pc.fill_null(trials[_DIAGNOSTICS], False))["trial_id"].to_pylist()
+    if not watched:
+        return 0
+    layers = read(run.location, "layers", ["trial_id", "epoch"])
+    trained, seen = (
+        set(zip(table["trial_id"].to_pylist(), table["epoch"].to_pylist(), strict=True))
+        for table in (epochs, layers)
+    )
+    return sum(trial_id in set(watched) for trial_id, _ in trained - seen)
 
 
 def _names(trial_ids: Sequence[str]) -> str:

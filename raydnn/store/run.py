@@ -149,10 +149,10 @@ def _put_in_place(begun: Location, location: Location, storage: str) -> None:
         files.remove_folder(location)
     try:
         files.rename(begun, location)
-    except StoreError as error:
+    except (StoreError, FileNotFoundError) as error:
         if files.exists(location):
             raise StoreError(_taken(storage, location.name, location)) from error
-        raise
+        raise StoreError(f"{location} cannot be written: {files.first_line(error)}") from error
     files.sync_folder(location.parent)
 
 

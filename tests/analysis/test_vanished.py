@@ -9,7 +9,7 @@ import pytest
 from raydnn.analysis.sql import sql
 from raydnn.analysis.tables import list_summaries, show
 from raydnn.analysis.vanished import vanished, without_state
-from raydnn.store.commit import EventLog, commit_epochs, commit_trials
+from raydnn.store.commit import EventLog, commit_epochs, commit_layers, commit_trials
 from raydnn.store.run import Run, create_run
 
 
@@ -62,6 +62,21 @@ def test_what_is_gone_is_told_by_whoever_reads(run: Run, names: list[str], told:
     ):
         with pytest.warns(UserWarning, match=told):
             command()
+
+
+def test_tables_that_are_gone_as_a_whole_are_told(run: Run) -> None:
+    trial = {"trial_id": "t00000", "number": 0, "state": "STOPPED", "epochs": 4, "rung": 0}
+    commit_trials(run, 0, 2, [{**trial, "p_train_diagnostics": True}])
+    for epoch in range(1, 4):
+        layer = {"trial_id": "t00000", "epoch": epoch, "layer": "layers.0"}
+        commit_layers(run, 0, 1, [layer, {**layer, "layer": "layers.1"}])
+    log = EventLog(run)
+    log.add("stopped", trial_id="t00000")
+    log.commit()
+    (told,) = vanished(run)
+    assert "its `layers` of 1 epochs of trials are gone" in told
+    remove(run, *(f"events/events-{n:09d}-{n:09d}.parquet" for n in (1, 2, 3, 4)))
+    assert "the `events` that tell how t00000 were judged are gone" in vanished(run)[0]
 
 
 def test_a_lost_checkpoint_is_told_of_trials_that_go_on(run: Run) -> None:

@@ -36,7 +36,7 @@ JOB = {
     "data": {"name": "digits", "validation_fraction": 0.2, "scaling": "unit"},
     "model": {"widths": [4]},
     "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9},
-    "train": {"epochs": EPOCHS, "batch_size": 256},
+    "train": {"epochs": EPOCHS, "batch_size": 256, "diagnostics": True},
 }
 MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr", "step")
 Rows = Mapping[tuple[str, int], tuple[Any, ...]]

@@ -11,7 +11,7 @@ import torch
 
 from raydnn.data.load import load_dataset
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.footprint import fitting, footprint
+from raydnn.train.footprint import disk_bytes, fitting, footprint
 from raydnn.train.loop import flat
 
 MEASURE = """
@@ -65,3 +65,11 @@ def test_a_stack_is_cut_to_the_memory_it_may_take(make_trial: Callable[..., Tria
         assert footprint([trial] * most, dataset) <= 0.25 * 2**30 < footprint([trial] * 2 * most, dataset)
     assert fitting(0.25, dataset)([small, large]) == fitting(0.25, dataset)([large])
     assert fitting(1e-9, dataset)([large]) == 1
+
+
+def test_what_a_stack_takes_of_a_disk(make_trial: Callable[..., TrialSpec]) -> None:
+    """Adam keeps two numbers a parameter; a state is there twice while the next one is written."""
+    trial = make_trial(optimizer="adam", train={"epochs": 10})
+    assert disk_bytes([trial], 1000) == 2 * (4000 + 8000) + 4000 + 10 * 8192
+    without = make_trial(optimizer="adam", train={"epochs": 10, "checkpoint_every_epochs": 0})
+    assert disk_bytes([without], 1000) == 4000 + 10 * 8192
