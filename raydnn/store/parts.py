@@ -26,6 +26,8 @@ TABLE = b"raydnn.table"
 _STACK_PART = re.compile(r"(?:^|\.)stack-(\d+)\.a(\d+)\.")
 _TRIES = 5
 _READERS = 8
+_FEW = 3
+"""So few files, as of a run that ended, are read before threads have started."""
 
 
 class DamagedFileWarning(UserWarning):
@@ -94,8 +96,7 @@ def read_parts(run: Location, table: str, columns: Sequence[str] | None = None) 
     """
     for _ in range(_TRIES):
         before = part_entries(run, table)
-        with ThreadPoolExecutor(_READERS) as readers:
-            contents = list(readers.map(lambda entry: _content(run / table / entry.name), before))
+        contents = _contents([run / table / entry.name for entry in before])
         # Files only vanish after a file that holds their rows has appeared, so one look that
         # sees neither must be followed by another.
         if None not in contents and _compacted(before) == _compacted(part_entries(run, table)):
@@ -103,6 +104,13 @@ def read_parts(run: Location, table: str, columns: Sequence[str] | None = None) 
             parts = [_part(run, table, wanted, *pair) for pair in zip(before, contents, strict=True)]
             return _of_one_run(run, table, [part for part in parts if part is not None])
     raise StoreError(f"{run / table} is compacted again and again while it is read")
+
+
+def _contents(locations: list[Location]) -> list[bytes | ValueError | None]:
+    if len(locations) < _FEW:
+        return [_content(location) for location in locations]
+    with ThreadPoolExecutor(_READERS) as readers:
+        return list(readers.map(_content, locations))
 
 
 def _content(location: Location) -> bytes | ValueError | None:

@@ -139,9 +139,10 @@ def _hold(results: Iterator[tuple[str, str]]) -> None:
     wrong = []
     for verdict, done in results:
         counts[verdict] += 1
+        print(f"\r{dict(counts)}", end="", flush=True)
         if verdict not in ("over", "named", "harmless"):
             wrong.append(f"{verdict}: {done}")
-    print(dict(counts))
+    print()
     assert counts["named"] + counts["harmless"] > counts["over"]
     assert not wrong, f"{dict(counts)}\n" + "\n\n".join(wrong[:5])
 

@@ -145,9 +145,10 @@ def _hold(results: Iterator[tuple[str, str]]) -> None:
     wrong = []
     for verdict, done in results:
         counts[verdict] += 1
+        print(f"\r{dict(counts)}", end="", flush=True)
         if verdict not in GOOD:
             wrong.append(f"{verdict}: {done}")
-    print(dict(counts))
+    print()
     assert not wrong, f"{dict(counts)}\n" + "\n\n".join(wrong[:5])
 
 
