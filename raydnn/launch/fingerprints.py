@@ -22,6 +22,8 @@ WHOLE_BYTES = 256 * 2**20
 """Files up to this size are read whole; of larger ones blocks spread evenly from the first to the last."""
 _BLOCKS = 64
 _BLOCK_BYTES = 2**20
+_ALONE = re.compile(r"(?:(.*)/)?([A-Za-z_][\w.]*):[A-Za-z_]\w*")
+"""An import path: package.module:name, perhaps after a folder."""
 _CODE = re.compile(r"(?:([^\s\"'(),\[\]]*)/)?([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
 
@@ -125,9 +127,11 @@ def _data_files(data: Any) -> Iterator[str]:
 def _code_files(values: Any) -> Iterator[str]:
     """The files of the modules that a job names, and of those beside them that they import."""
     for _, text in _strings(values):
-        for match in _CODE.finditer(text):
+        alone = _ALONE.fullmatch(text)
+        for match in [alone] if alone else _CODE.finditer(text):
             folder = os.path.expanduser(match[1]) if match[1] else None
-            yield from _module_files(match[2], [folder] if folder else [os.getcwd(), *sys.path], set())
+            places = [*([folder] if folder else []), os.getcwd(), *sys.path]
+            yield from _module_files(match[2], places, set())
 
 
 def _module_files(module: str, places: list[str], seen: set[str]) -> Iterator[str]:
@@ -136,7 +140,9 @@ def _module_files(module: str, places: list[str], seen: set[str]) -> Iterator[st
     if found is None or found.origin is None or not found.origin.endswith(".py"):
         return
     origin = Path(found.origin).resolve()
-    files = sorted(origin.parent.rglob("*.py")) if found.submodule_search_locations else [origin]
+    # What is installed has a version, and may be large.
+    whole = bool(found.submodule_search_locations) and "site-packages" not in origin.parts
+    files = sorted(origin.parent.rglob("*.py")) if whole else [origin]
     beside = [str(origin.parent.parent if found.submodule_search_locations else origin.parent)]
     for file in files:
         if str(file) in seen:

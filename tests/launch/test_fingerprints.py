@@ -80,6 +80,17 @@ def test_large_files_are_sampled_from_the_first_block_to_the_last(monkeypatch: p
     assert changes(run) == []
 
 
+def test_a_module_after_its_folder_and_one_that_is_installed(tmp_path: Path) -> None:
+    Path("my code").mkdir()
+    Path("mycode.py").rename("my code/mycode.py")
+    loss = {"name": "function", "path": f"{tmp_path}/my code/mycode:loss"}
+    marks = fingerprints(Job.model_validate({**TRAINING, "loss": loss}))
+    assert [os.path.relpath(path) for path in marks["code"]] == ["my code/mycode.py"]
+    installed = {"name": "function", "path": "torch.nn.functional:mse_loss"}
+    marks = fingerprints(Job.model_validate({**TRAINING, "loss": installed}))
+    assert [Path(path).name for path in marks["code"]] == ["__init__.py"]
+
+
 def test_searched_modules_folders_and_addresses() -> None:
     Path("mnist").mkdir()
     Path("mnist/images").write_bytes(b"x")
