@@ -186,11 +186,12 @@ def _check_unchanged(command: str, run: Run, job: Job, overrides: Sequence[str])
     if not changed:
         return
     if command == "sweep":
-        more = "with more trials or epochs it is extended: raydnn sweep --extend RUN search.trials=+N"
+        extend = shell.command("sweep", "--extend", run.uri, "search.trials=+N")
+        more = f"with more trials or epochs it is extended: {extend}"
     else:
         more = (
             "a training with more epochs is a new run, since schedules depend on their number: "
-            "raydnn train JOB train.epochs=N"
+            f"{shell.command('train', 'JOB', 'train.epochs=N')}"
         )
     message = f"--resume goes on with the run's own job and changes nothing of it; {more}"
     raise JobError(Problem(COMMAND_LINE, each.partition("=")[0], message) for each in changed)
