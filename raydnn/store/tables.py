@@ -79,8 +79,8 @@ PARAMETERS = _parameter_columns()
 METRICS = (
     *(Column(f"m_final_{metric}", FLOAT64, f"{metric} of the last epoch") for metric in MODES),
     *(Column(f"m_best_{metric}", FLOAT64, f"best {metric} of all epochs") for metric in MODES),
-    Column("m_test_loss", FLOAT64, "loss on the test set at the end"),
-    Column("m_test_accuracy", FLOAT64, "accuracy on the test set at the end"),
+    Column("m_test_loss", FLOAT64, "loss of the kept weights on the test set"),
+    Column("m_test_accuracy", FLOAT64, "accuracy of the kept weights on the test set"),
 )
 
 TRIALS = (
@@ -128,7 +128,7 @@ TRIALS = (
     Column("error_type", STRING, "class of the error that ended it"),
     Column("error", STRING, "message of that error"),
     Column("traceback_path", STRING, "file with its traceback, inside the run"),
-    Column("checkpoint", STRING, "its last checkpoint, inside the run"),
+    Column("checkpoint", STRING, "its kept weights, inside the run"),
 )
 
 EPOCHS = (
