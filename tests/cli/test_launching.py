@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from raydnn.cli.launching import print_trial_warnings
 from raydnn.errors import RaydnnError
+from raydnn.spec.job import Job
+from raydnn.spec.trial import trial_of_job
 
 JOB = """\
 name: demo
@@ -146,3 +149,25 @@ def test_overrides_without_a_job_are_no_file(cli: Any) -> None:
         2,
         "raydnn train: JOB is missing; give a job file, or --resume RUN\n",
     )
+
+
+def test_what_trials_ask_for_in_vain_is_said_once_with_its_share(capsys: pytest.CaptureFixture[str]) -> None:
+    """Batch norm meets a batch of one in the last batch of 33 examples, and in every batch of size 1."""
+    trials = [
+        trial_of_job(
+            Job.model_validate(
+                {
+                    "name": "alone",
+                    "data": "digits",
+                    "optimizer": "adam",
+                    "normalization": normalization,
+                    "train": {"batch_size": size},
+                }
+            )
+        )
+        for normalization, size in (("batch_norm", 1), ("batch_norm", 32), ("batch_norm", 5), ("none", 1))
+    ]
+    print_trial_warnings(trials, 33)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: normalization: batch_norm with a train.batch_size of 1: ")
+    assert line.endswith(" (2 of 4 trials)")

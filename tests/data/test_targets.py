@@ -13,6 +13,9 @@ from raydnn.data.load import load_dataset
 from raydnn.data.targets import TargetScale, fit_targets
 from raydnn.launch.prepared import prepare
 from raydnn.spec.data import Csv, Npz
+from raydnn.spec.job import Job
+from raydnn.spec.trial import trial_of_job
+from raydnn.train.summary import summarize
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,17 @@ def test_every_part_is_scaled_as_the_training_part_says(houses: Path, source: st
     handed = prepare(spec, found)
     assert handed is not None
     assert handed.dataset().target_scale == found.target_scale
+
+
+def test_a_scaled_target_is_told_with_its_mean_and_deviation(houses: Path) -> None:
+    spec = Csv(path=str(houses), target="price", kind="regression")
+    job = {"name": "houses", "data": spec.model_dump(mode="json"), "optimizer": "adam"}
+    summary = summarize(trial_of_job(Job.model_validate(job)))
+    (line,) = summary.told
+    scale = summary.facts["target_scale"]
+    assert line.startswith("target: standardized")
+    assert f"{scale['mean'][0]:,.6g}" in line
+    assert f"{scale['deviation'][0]:,.6g}" in line
 
 
 def test_classes_are_not_scaled(houses: Path) -> None:
