@@ -125,11 +125,12 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
 
 
 def _names(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """What the data call the columns, and the classes with their numbers."""
-    columns, classes = resolved.get("columns"), resolved.get("classes")
+    """What the data call the columns, and the classes with their numbers; and what is reached without a network."""
+    columns, classes, baseline = resolved.get("columns"), resolved.get("classes"), resolved.get("baseline")
     return {
         **({"columns": columns} if columns else {}),
         **({"classes": [{"number": n, "name": name} for n, name in enumerate(classes)]} if classes else {}),
+        **({"baseline": baseline} if baseline else {}),
     }
 
 

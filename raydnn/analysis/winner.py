@@ -12,7 +12,6 @@ from raydnn.store.run import Run
 
 TEST = "m_test_accuracy"
 """Column with the accuracy of a trial on examples by which nothing was chosen."""
-VALIDATION = "m_best_validation_accuracy"
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,6 @@ class Winner:
     """Lower end of the 95 % interval of the mean over all seeds, measured on the same examples; None for one seed."""
     high: float | None
     """Its upper end."""
-    validation_accuracy: float | None = None
-    """Best accuracy of its first trial; None where there is none."""
     test_accuracy: float | None = None
     """Of its first trial; None without test examples."""
     test_low: float | None = None
@@ -53,14 +50,13 @@ class Winner:
 
 def winner(run: Run) -> Winner | None:
     """The winner of a sweep; None where nothing came to an end."""
-    rows = read(run.location, "trials", [*COLUMNS, TEST, VALIDATION]).to_pylist()
+    rows = read(run.location, "trials", [*COLUMNS, TEST]).to_pylist()
     order = ranked(rows, run.mode)
     if not order:
         return None
     best, *others = [one for one in order if one.stage == order[0].stage]
     low, high = _over_seeds(best, others, run.mode) or (None, None)
-    first = next(row for row in rows if row["number"] == best.number)
-    accuracy = first[TEST]
+    accuracy = next(row[TEST] for row in rows if row["number"] == best.number)
     counted = run.resolved().get("examples", {})
     tested = counted.get("test") if accuracy is not None else None
     test_low, test_high = wilson(accuracy, tested) if tested else (None, None)
@@ -74,7 +70,6 @@ def winner(run: Run) -> Winner | None:
         examples=counted.get(run.metric.partition("_")[0]),
         low=low,
         high=high,
-        validation_accuracy=first[VALIDATION],
         test_accuracy=accuracy,
         test_low=test_low,
         test_high=test_high,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from raydnn.cli.summaries import against_baseline
 from raydnn.cli.terminal import tell
 
 if TYPE_CHECKING:
@@ -17,14 +16,14 @@ POINTS = 24
 """Bars of a sparkline."""
 
 
-def print_course(run: Run, epochs_possible: int, baseline: Mapping[str, Any]) -> None:
+def print_course(run: Run, epochs_possible: int) -> None:
     """Print how a sweep went: its trials, rungs, epochs, the best value over time, and where the tables are.
 
     Args:
         run: The run.
         epochs_possible: Epochs that all trials together could have been trained.
-        baseline: What is reached without a network, as `raydnn.data.baseline` has it.
     """
+    from raydnn.analysis.baseline import beside_baseline
     from raydnn.analysis.course import best_at, course
     from raydnn.analysis.winner import winner
 
@@ -51,7 +50,7 @@ def print_course(run: Run, epochs_possible: int, baseline: Mapping[str, Any]) ->
     if best is not None:
         lines.append(f"winner: {best.trial_id}, {run.metric} {best.value:.4g}{chosen(best)}")
         lines += certainty(best, can_confirm=not found.exploits)
-        lines += against_baseline(baseline, best.validation_accuracy)
+        lines += beside_baseline(run, best.trial_id)
     lines.append(f"Parquet: {run.uri}/trials/*.parquet, epochs, events")
     tell("\n" + "\n".join(lines), err=True)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from raydnn.cli.output import print_record, print_table
 from raydnn.cli.terminal import tell
-from raydnn.spec.problems import show
 
 COUNTS = ("pending", "running", "completed", "stopped", "diverged", "failed", "preempted")
 SHORT = ("run_id", "state", "command", "trials", "epochs", "best", "metric", "started_at", "took", "cluster")
@@ -111,23 +110,6 @@ def _best(row: Mapping[str, Any]) -> str | None:
             f"95 % interval {winner['test_low']:.4g} to {winner['test_high']:.4g}"
         )
     return told
-
-
-def against_baseline(baseline: Mapping[str, Any], accuracy: float | None) -> list[str]:
-    """What always answering the most frequent class reaches, and whether a network is no better, a line each.
-
-    Args:
-        baseline: As `raydnn.data.baseline` has it.
-        accuracy: The network's best accuracy on the validation examples; None where there is none.
-    """
-    if not baseline or accuracy is None:
-        return []
-    reached = baseline["validation_accuracy"]
-    answer = f"always answering {show(baseline['class'])}, the most frequent class"
-    lines = [f"baseline: validation_accuracy {reached:.4g}, {answer}"]
-    if accuracy <= reached:
-        lines.append(f"warning: {accuracy:.4g} is no better than {answer}")
-    return lines
 
 
 def _duration(begun: datetime, ended: datetime) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -74,12 +74,12 @@ def sweep(launch: Launch) -> None:
     with variable_named(launch.address_variable):
         check_place(launch.address, job.resources)
     with placed(places), _ray_ahead(launch, job) as ahead:
-        run, epochs, without = _search(launch, run, segments, text, ahead)
+        run, epochs = _search(launch, run, segments, text, ahead)
     best = top(run, 10)
     if best.num_rows == 0:
         raise RaydnnError(f"no trial of {run.run_id} came to an end\n{what_went_wrong(run).rstrip()}")
     print_top(best, "table")
-    print_course(run, epochs, without)
+    print_course(run, epochs)
     tell(what_went_wrong(run), err=True, end="")
     by_optimizer = f"select p_optimizer_name, {run.mode}(best_value) from trials group by 1"
     tell(
@@ -91,7 +91,7 @@ def sweep(launch: Launch) -> None:
 
 def _search(
     launch: Launch, run: Run | None, segments: Sequence[Segment], text: str, ahead: Future[None] | None
-) -> tuple[Run, int, dict[str, Any]]:
+) -> tuple[Run, int]:
     """Propose, pack and train.
 
     Args:
@@ -102,13 +102,12 @@ def _search(
         ahead: The start of Ray, where it was begun.
 
     Returns:
-        The run, how many epochs its trials could be trained together, and what is reached without a network.
+        The run, and how many epochs its trials could be trained together.
     """
     from raydnn.launch.importing import collector_resting
 
     with collector_resting():
         from raydnn.cli.progress import SweepLine, following
-        from raydnn.data.baseline import baseline
         from raydnn.data.load import load_dataset
         from raydnn.launch.prepared import prepare
         from raydnn.launch.runs import begin, driving
@@ -159,7 +158,7 @@ def _search(
             all_ended(run, stacks)  # proposes again what has failed
             retry(run, stacks.generations)
         sweep_run(run, jobs, stacks, prepared, launch.address, launch.verbose, ahead)
-    return run, epochs, baseline(dataset)
+    return run, epochs
 
 
 def _ray_ahead(launch: Launch, job: Job) -> AbstractContextManager[Future[None] | None]:

@@ -32,7 +32,6 @@ def train(launch: Launch) -> None:
     """
     from raydnn.cli.output import print_record
     from raydnn.cli.progress import following, print_epochs
-    from raydnn.cli.summaries import against_baseline
     from raydnn.errors import RaydnnError
     from raydnn.launch.address import variable_named
     from raydnn.launch.local import check_place
@@ -83,6 +82,7 @@ def train(launch: Launch) -> None:
         else:
             train_run(run, trial, given.job.resources, launch.address, launch.verbose)
 
+    from raydnn.analysis.baseline import beside_baseline
     from raydnn.analysis.tables import show
 
     found = show(run, "t00000")
@@ -90,7 +90,7 @@ def train(launch: Launch) -> None:
     print_record(
         {"run": run.run_id, **{name: found.get(name) for name in wanted}, **found["metrics"]}, "table"
     )
-    for line in against_baseline(summary.baseline, found["metrics"].get("best_validation_accuracy")):
+    for line in beside_baseline(run, "t00000"):
         tell(line, err=True)
     if found["state"] not in ("COMPLETED", "STOPPED"):
         raise RaydnnError(

@@ -13,13 +13,21 @@ from raydnn.spec.problems import show
 
 
 def baseline(dataset: Dataset) -> dict[str, Any]:
-    """The accuracy of always answering the class that is most frequent in training.
+    """What one and the same answer to all inputs reaches.
 
     Returns:
-        `class`, its name (its number where it has none), and `train_accuracy`, `validation_accuracy` and, with a
-        test part, `test_accuracy`; empty where the targets are no classes.
+        Of classes: `class`, the name (or number) of the one that is most frequent in training, and how often it is
+        right: `train_accuracy`, `validation_accuracy` and, with a test part, `test_accuracy`. Of numbers: the mean
+        squared errors of their training means, `train_mse` and so on, in the unit of the losses. Else nothing.
     """
     counts = _counts(dataset)
+    if dataset.task == "regression":
+        unit = 1.0 if dataset.target_scale is None else dataset.target_scale.unit(2)
+        mean = dataset.train.targets.double().mean(dim=0)
+        return {
+            f"{name}_mse": float((part.targets.double() - mean).square().mean()) * unit
+            for name, part in dataset.parts.items()
+        }
     if not counts:
         return {}
     most = int(counts["train"].argmax())
@@ -56,11 +64,10 @@ def tell_lacking_classes(dataset: Dataset) -> None:
 
 def _counts(dataset: Dataset) -> dict[str, Tensor]:
     """Part → examples of each class (classes,); empty where the targets are no classes."""
-    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     return {
         name: torch.bincount(part.targets, minlength=dataset.classes)
-        for name, part in parts.items()
-        if part is not None and dataset.classes
+        for name, part in dataset.parts.items()
+        if dataset.classes
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -54,6 +54,8 @@ class Dataset:
     """What the data call the features; None: they have no names."""
     target_scale: TargetScale | None = None
     """What a regression's targets went through; None: they are as they were."""
+    baseline: dict[str, Any] = field(default_factory=dict)
+    """What is reached without a network: `raydnn.data.baseline`."""
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -66,10 +68,15 @@ class Dataset:
         return self.classes or self.train.targets.shape[1]
 
     @property
+    def parts(self) -> dict[str, Split]:
+        """The parts by name; `test` only where there is one."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
     def examples(self) -> dict[str, int]:
         """Number of examples of each part."""
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: len(part) for name, part in parts.items() if part is not None}
+        return {name: len(part) for name, part in self.parts.items()}
 
     @property
     def class_counts(self) -> torch.Tensor | None:
@@ -79,14 +86,16 @@ class Dataset:
     def facts(self) -> dict[str, Any]:
         """Return what a run and its checkpoints keep of the data, as JSON values.
 
-        The names of `classes`, in the order of their numbers, and of `columns`, and the `target_scale`. Without
-        names, or with more than MOST_NAMES, there is no entry, and neither is there without a scale.
+        The names of `classes`, in the order of their numbers, and of `columns`, the `target_scale`, and the
+        `baseline`. What there is not, or of which there are more than MOST_NAMES names, has no entry.
         """
         named = {"classes": self.class_names, "columns": self.feature_names}
         found: dict[str, Any] = {
             what: list(names) for what, names in named.items() if names and len(names) <= MOST_NAMES
         }
-        return found if self.target_scale is None else {**found, "target_scale": self.target_scale.to_json()}
+        if self.target_scale is not None:
+            found["target_scale"] = self.target_scale.to_json()
+        return {**found, "baseline": self.baseline} if self.baseline else found
 
     def to(self, device: torch.device | str) -> Dataset:
         """Return the same data set on a device."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from raydnn.data.baseline import tell_lacking_classes
+from raydnn.data.baseline import baseline, tell_lacking_classes
 from raydnn.data.dataset import Dataset, Split
 from raydnn.data.drawing import draw
 from raydnn.data.raw import Arrays, Raw, digits_lost
@@ -69,7 +70,7 @@ def load_dataset(spec: DataSet) -> Dataset:
         target_scale=target_scale,
     )
     tell_lacking_classes(dataset)
-    return dataset
+    return replace(dataset, baseline=baseline(dataset))
 
 
 def _of_field(spec: DataSet, error: DataError) -> DataError:

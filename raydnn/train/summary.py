@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from raydnn.data.augment import check_images
-from raydnn.data.baseline import baseline
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
 from raydnn.errors import RaydnnError, UserCodeError
@@ -45,8 +44,6 @@ class Summary:
     """What a user should know of how it is trained, a line each."""
     disk_bytes: int
     """What its files take while it is trained."""
-    baseline: dict[str, Any]
-    """What is reached without a network: `raydnn.data.baseline`."""
 
 
 def summarize(trial: TrialSpec) -> Summary:
@@ -74,7 +71,6 @@ def summarize(trial: TrialSpec) -> Summary:
         dataset.facts(),
         [] if dataset.target_scale is None else [str(dataset.target_scale)],
         disk_bytes([trial], layout.count),
-        baseline(dataset),
     )
 
 

@@ -59,7 +59,7 @@ def test_the_line_counts_states_rungs_and_epochs(run: Run, capsys: pytest.Captur
 
 
 def test_the_summary_tells_how_the_sweep_went(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    print_course(run, 8, {})
+    print_course(run, 8)
     told = capsys.readouterr().err
     assert "trials: 4: 1 pending, 1 running, 1 completed, 1 stopped" in told
     assert "rungs: went on 2 of 3 after epoch 1" in told
@@ -78,7 +78,7 @@ def test_exploits_are_told_and_their_winner_has_nothing_to_confirm(
     spec = TrialSpec.from_training(Training.model_validate({"data": "digits", "optimizer": "sgd"}))
     row = trial_row(run, "t00000", 0, spec, state="COMPLETED", best_value=0.25, stage="search", repeat=0)
     commit_trials(run, 9, 9, [row])
-    print_course(run, 8, {})
+    print_course(run, 8)
     told = capsys.readouterr().err
     assert "exploits: 2 after epoch 2, 1 after epoch 4" in told
     assert "winner: t00000, validation_loss 0.25\n" in told
@@ -92,7 +92,7 @@ def test_the_winner_is_told_with_what_is_known_of_other_seeds(
         ended = {"state": "COMPLETED", "best_value": value, "stage": "search", "repeat": number}
         row = trial_row(run, f"t{number:05d}", number, spec.with_seed(number), **ended)
         commit_trials(run, 9 + number, 9, [row])
-        print_course(run, 8, {})
+        print_course(run, 8)
         told = capsys.readouterr().err
         if number == 0:
             assert "winner: t00000, validation_loss 0.25\n" in told
@@ -109,7 +109,7 @@ def test_a_value_that_chose_the_winner_has_no_interval() -> None:
 
 
 def test_test_examples_give_one() -> None:
-    best = Winner("t00003", "search", 0.95, None, 1, 48, 200, None, None, 0.95, 0.9, 0.8256, 0.9448, 100)
+    best = Winner("t00003", "search", 0.95, None, 1, 48, 200, None, None, 0.9, 0.8256, 0.9448, 100)
     assert certainty(best)[-1] == (
         "test: accuracy 0.9, 95 % interval 0.8256 to 0.9448 over 100 test examples, by which nothing was chosen"
     )
@@ -118,18 +118,3 @@ def test_test_examples_give_one() -> None:
 def test_a_sparkline_is_as_high_as_its_values() -> None:
     assert sparkline([3.0, 1.0, 2.0]) == "█▁▅"
     assert sparkline([2.0, 2.0]) == "▁▁"
-
-
-def test_a_winner_is_held_against_the_most_frequent_class(
-    run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spec = TrialSpec.from_training(Training.model_validate({"data": "digits", "optimizer": "sgd"}))
-    ended = {"state": "COMPLETED", "best_value": 0.1, "m_best_validation_accuracy": 0.99}
-    commit_trials(run, 9, 9, [trial_row(run, "t00000", 0, spec, **ended)])
-    for share, warned in ((0.99, True), (0.9, False)):
-        print_course(run, 8, {"class": "no", "validation_accuracy": share})
-        told = capsys.readouterr().err
-        assert (
-            f"baseline: validation_accuracy {share}, always answering 'no', the most frequent class" in told
-        )
-        assert ("warning: 0.99 is no better" in told) == warned

@@ -25,12 +25,22 @@ def test_the_most_frequent_class_of_training_is_the_answer(tmp_path: Path) -> No
     assert found == {"class": "no", "train_accuracy": 0.75, "validation_accuracy": 0.25}
 
 
-def test_numbers_have_no_most_frequent_class_and_nothing_is_told(tmp_path: Path) -> None:
+def test_of_numbers_the_mean_is_the_answer(tmp_path: Path) -> None:
     path = write(tmp_path, [f"{n}.5" for n in range(8)])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dataset = load_dataset(Csv(path=path, target="y", kind="regression", validation=4))
-    assert baseline(dataset) == {}
+    # Training has 4.5 to 7.5, whose mean is 6 and whose variance is 1.25; validation has 0.5 to 3.5, mean 2.
+    found = baseline(dataset)
+    assert found == {"train_mse": pytest.approx(1.25), "validation_mse": pytest.approx(1.25 + 16)}
+    assert dataset.facts()["baseline"] == found
+
+
+def test_errors_of_the_mean_are_in_the_targets_own_unit(tmp_path: Path) -> None:
+    path = write(tmp_path, [f"{1000 * n + 500}" for n in range(8)])
+    dataset = load_dataset(Csv(path=path, target="y", kind="regression", validation=4))
+    assert dataset.target_scale is not None
+    assert baseline(dataset)["validation_mse"] == pytest.approx(17.25e6, rel=1e-5)
 
 
 def test_a_part_of_one_class_is_told(tmp_path: Path) -> None:
