@@ -30,23 +30,26 @@ def train(launch: Launch) -> None:
       raydnn train jobs/digits.yaml optimizer.lr=0.05 train.epochs=20
       raydnn train --resume digits-20260101-120000-1a2b
     """
+    from raydnn.launch.address import variable_named
+    from raydnn.launch.local import check_place
+    from raydnn.spec.load import require_training
+
+    given, run = begun_or_resumed("train", launch, require_training)
+    with variable_named(launch.address_variable):
+        check_place(launch.address, given.job.resources)
+
+    # After the check, for these import torch.
     from raydnn.cli.output import print_record
     from raydnn.cli.progress import following, print_epochs
     from raydnn.errors import RaydnnError
-    from raydnn.launch.address import variable_named
-    from raydnn.launch.local import check_place
     from raydnn.launch.runs import begin, driving, ended_stacks
     from raydnn.search.packing import Stack
-    from raydnn.spec.load import require_training
     from raydnn.spec.placing import placed
     from raydnn.spec.trial import trial_of_job
     from raydnn.store.disk import check_space
     from raydnn.store.files import locate
     from raydnn.train.summary import summarize
 
-    given, run = begun_or_resumed("train", launch, require_training)
-    with variable_named(launch.address_variable):
-        check_place(launch.address, given.job.resources)
     trial = trial_of_job(given.job)
     with placed(given.places):
         summary = summarize(trial)

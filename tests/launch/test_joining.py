@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -168,6 +170,14 @@ def test_silent_absent_and_babbling_heads_fail_within_ten_seconds() -> None:
         thread.submit(babble)
         with pytest.raises(ClusterError, match=r"does not answer as a head does.*raydnn submit"):
             joined_nodes(f"{HERE}:{babbling.getsockname()[1]}")
+
+
+def test_a_refusal_waits_for_no_import_of_torch() -> None:
+    code = (
+        "import sys, raydnn.cli.train, raydnn.launch.local, raydnn.spec.load; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize("given", ["http://head:8265", "ray://head:10001", "head", "head:x", ":6379"])
