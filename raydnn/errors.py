@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+MOST_SHOWN = 20
+"""Problems of a job that a message names; it says how many more there are."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -53,7 +56,9 @@ class JobError(RaydnnError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        more = len(self.problems) - MOST_SHOWN
+        super().__init__("\n".join([*lines, *([f"... and {more:,} more problems"] if more > 0 else [])]))
 
     def __reduce__(self) -> tuple[type[JobError], tuple[tuple[Problem, ...]]]:
         """Travel between processes with the problems, from which the text is made again."""

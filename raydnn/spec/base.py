@@ -67,7 +67,15 @@ NameOrMapping = BeforeValidator(_name_as_mapping)
 
 ListOrTuple = BeforeValidator(_list_as_tuple)
 
-Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1), ListOrTuple]
+MOST_LAYERS = 1_000
+MOST_UNITS = 1_000_000
+"""What a network may declare of each: far more than can be trained, and little enough to be laid out and counted."""
+
+Widths = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=MOST_UNITS)], ...],
+    Field(min_length=1, max_length=MOST_LAYERS),
+    ListOrTuple,
+]
 """Units of each hidden layer, from input to output."""
 
 

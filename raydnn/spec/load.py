@@ -24,6 +24,9 @@ from raydnn.spec.source import Node, Source, read_source, read_value
 
 __all__ = ["LoadedJob", "Places", "job_over", "load_job", "require_sweep", "require_training"]
 
+MOST_FILES = 32
+"""Files in a chain that extend one another."""
+
 
 @dataclass(frozen=True)
 class LoadedJob:
@@ -160,12 +163,19 @@ def _extended(source: Source, chain: tuple[Path, ...]) -> tuple[Node, list[Probl
     if extends is None:
         return root, problems
     if not isinstance(extends.value, str) or not extends.value or not extends.value.isprintable():
-        problem = Problem(extends.place, "extends", f"{plain(extends)!r}; allowed: the path of a job file")
+        problem = Problem(
+            extends.place, "extends", f"{show(plain(extends))}; allowed: the path of a job file"
+        )
         raise JobError([*problems, problem])
     path = Path(os.path.normpath(source.path.parent / extends.value))
     if path.resolve() in {file.resolve() for file in chain}:
         names = " -> ".join(file.name for file in (*chain, path))
         message = f"the files extend one another in a circle: {names}; allowed: a chain that ends"
+        raise JobError([*problems, Problem(extends.place, "extends", message)])
+    if len(chain) == MOST_FILES:
+        message = (
+            f"the {MOST_FILES} files before it extend one another; allowed: up to {MOST_FILES} in a chain"
+        )
         raise JobError([*problems, Problem(extends.place, "extends", message)])
     parent = read_source(path, named_at=extends.place)
     parent_root, parent_problems = _extended(parent, (*chain, path))

@@ -8,7 +8,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from raydnn.spec.base import Component, ImportPath, NameOrMapping, Widths, parameter
+from raydnn.spec.base import (
+    MOST_LAYERS,
+    MOST_UNITS,
+    Component,
+    ImportPath,
+    NameOrMapping,
+    Widths,
+    parameter,
+)
 
 
 class Network(Component):
@@ -55,16 +63,17 @@ class Mlp(Network):
         (64, 64), "units of each hidden layer; null where layers and width are given"
     )
     layers: int | None = parameter(
-        None, "number of hidden layers, in place of widths", ge=1, search="randint(1, 5)"
+        None, "number of hidden layers, in place of widths", ge=1, le=MOST_LAYERS, search="randint(1, 5)"
     )
     width: int | None = parameter(
         None,
         "units of each hidden layer, or of a funnel's first",
         ge=1,
+        le=MOST_UNITS,
         search="choice(32, 64, 128, 256, 512)",
     )
     last_width: int | None = parameter(
-        None, "units of a funnel's last hidden layer; null: as many as width", ge=1
+        None, "units of a funnel's last hidden layer; null: as many as width", ge=1, le=MOST_UNITS
     )
 
     @model_validator(mode="before")
@@ -108,8 +117,10 @@ class ResidualMlp(Network):
     )
 
     name: Literal["residual_mlp"] = "residual_mlp"
-    blocks: int = parameter(2, "number of blocks of two layers", ge=1, search="randint(1, 5)")
-    width: int = parameter(64, "units of every hidden layer", ge=1, search="choice(32, 64, 128, 256, 512)")
+    blocks: int = parameter(2, "number of blocks of two layers", ge=1, le=MOST_LAYERS, search="randint(1, 5)")
+    width: int = parameter(
+        64, "units of every hidden layer", ge=1, le=MOST_UNITS, search="choice(32, 64, 128, 256, 512)"
+    )
     zero_init_last_norm: bool = parameter(
         False, "begin with γ = 0 in each block's last normalization, so that blocks begin as identities"
     )

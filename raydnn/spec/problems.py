@@ -77,6 +77,8 @@ def _message(details: ErrorDetails, spot: _Spot) -> str:
         return _unknown_component(given, [name], spot.path[-2])
     if kind == "too_short":
         return f"{show(given)}; allowed: {allowed(spot.field)}, one or more"
+    if kind == "too_long":
+        return f"{details['ctx']['actual_length']} values; allowed: at most {details['ctx']['max_length']}"
     if kind == "finite_number":
         return f"{show(given)}; allowed: {allowed(spot.field)}, finite"
     if kind == "literal_error":

@@ -251,15 +251,15 @@ CASES: dict[str, Bad] = {
     ),
     "no layers": bad(
         GOOD + "model: {widths: []}\n",
-        "job.yaml:4: model.widths: []; allowed: list of int or null, each at least 1, one or more",
+        "job.yaml:4: model.widths: []; allowed: list of int or null, each at least 1, each at most 1000000, one or more",
     ),
     "a width of 0": bad(
         GOOD + "model:\n  widths:\n    - 64\n    - 0\n",
-        "job.yaml:7: model.widths: 0; allowed: list of int or null, each at least 1",
+        "job.yaml:7: model.widths: 0; allowed: list of int or null, each at least 1, each at most 1000000",
     ),
     "widths that are a number": bad(
         GOOD + "model: {widths: 64}\n",
-        "job.yaml:4: model.widths: 64 (int); allowed: list of int or null, each at least 1",
+        "job.yaml:4: model.widths: 64 (int); allowed: list of int or null, each at least 1, each at most 1000000",
     ),
     "a mapping that is a number": bad(
         GOOD + "train: 10\n",

@@ -226,3 +226,47 @@ def test_an_unknown_key_is_led_to_the_nearest_field(override: str, meant: str) -
     if "." not in key:
         with pytest.raises(JobError, match=rf"job.yaml:6: {key}: unknown field; .* Did you mean {meant}\?$"):
             load(f"{BASE}{key}: {value}\n")
+
+
+def test_a_chain_of_files_has_an_end() -> None:
+    files = {f"f{n}": f"extends: f{n + 1}.yaml\n" for n in range(40)} | {"f40": BASE}
+    with pytest.raises(JobError) as raised:
+        load("extends: f0.yaml\n", **files)
+    assert str(raised.value) == (
+        "f30.yaml:1: extends: the 32 files before it extend one another; allowed: up to 32 in a chain"
+    )
+    assert load("extends: f11.yaml\n", **files).job.seed == 1
+
+
+def test_twenty_problems_are_shown_and_the_others_counted() -> None:
+    with pytest.raises(JobError) as raised:
+        load(BASE + "".join(f"unknown{n}: 1\n" for n in range(1234)))
+    lines = str(raised.value).splitlines()
+    assert (len(raised.value.problems), len(lines)) == (1234, 21)
+    assert lines[0].startswith("job.yaml:6: unknown0: unknown field")
+    assert lines[-1] == "... and 1,214 more problems"
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (
+            "{layers: 1000000000, width: 8}",
+            "model.layers: 1000000000; allowed: int or null, at least 1, at most 1000",
+        ),
+        (
+            "{layers: 2, width: 100000000000}",
+            "model.width: 100000000000; allowed: int or null, at least 1, at most 1000000",
+        ),
+        ("{widths: [8, 100000000000]}", "model.widths: 100000000000; allowed: "),
+        (f"{{widths: {[8] * 1001}}}", "model.widths: 1001 values; allowed: at most 1000"),
+        (
+            "{name: residual_mlp, blocks: 1000000}",
+            "model.blocks: 1000000; allowed: int, at least 1, at most 1000",
+        ),
+    ],
+)
+def test_a_network_that_no_machine_could_hold_is_refused(model: str, told: str) -> None:
+    with pytest.raises(JobError) as raised:
+        load(f"{BASE}model: {model}\n")
+    assert str(raised.value).startswith(f"job.yaml:6: {told}")
