@@ -33,6 +33,7 @@ from raydnn.spec.catalogue import KINDS
 from raydnn.spec.catalogue import components as components_of
 from raydnn.spec.fields import component_classes, nested_spec, type_name
 from raydnn.spec.job import Job
+from raydnn.spec.presets import PRESETS
 from raydnn.store.tables import PARAMETERS, TABLES
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +81,10 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
 
 def fields() -> str:
     """Every field of a job by its dotted path."""
-    rows = [("`extends`", "path", "", "a job file whose fields hold where this one gives none")]
+    rows = [
+        ("`extends`", "path", "", "a job file whose fields hold where this one gives none"),
+        ("`preset`", " | ".join(PRESETS), "", "a combination whose fields hold where the job gives none"),
+    ]
     first = ("name", "seed")
     ordered = [*first, *(name for name in Job.model_fields if name not in first)]
     rows += [row for name in ordered for row in _field_rows(Job, name, "")]

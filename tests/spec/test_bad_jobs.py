@@ -251,7 +251,8 @@ CASES: dict[str, Bad] = {
     ),
     "no layers": bad(
         GOOD + "model: {widths: []}\n",
-        "job.yaml:4: model.widths: []; allowed: list of int or null, each at least 1, each at most 1000000, one or more",
+        "job.yaml:4: model.widths: []; "
+        "allowed: list of int or null, each at least 1, each at most 1000000, one or more",
     ),
     "a width of 0": bad(
         GOOD + "model:\n  widths:\n    - 64\n    - 0\n",
