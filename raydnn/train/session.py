@@ -6,6 +6,7 @@ An epoch's rows are committed before anyone is told of them: the store is the re
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from math import inf, isfinite
@@ -111,8 +112,10 @@ def run_stack(
 
 @lru_cache(maxsize=2)
 def flat_dataset(spec: DataSet, device: torch.device) -> Dataset:
-    """A data set, read once a process however many stacks it trains."""
-    return flat(load_dataset(spec), device)
+    """A data set, read once a process however many stacks it trains; who drives it has told what is odd in it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return flat(load_dataset(spec), device)
 
 
 class _Session:
