@@ -183,7 +183,7 @@ def test_relative_paths_beyond_loopback_are_refused_all_at_once(
     loaded = load_job("job.yaml", ["data={name: mnist, path: data/mnist}"])
     with pytest.raises(JobError) as refused:
         submitting.submit_job("job.yaml", [], loaded, None, "r-1", True, print)
-    storage, data = str(refused.value).splitlines()
+    data, storage = str(refused.value).splitlines()
     assert ": storage: 'results' is relative" in storage
     assert data.startswith("command line: data.path: 'data/mnist' is relative")
     assert not (folder.parent / "state").exists()
@@ -210,3 +210,19 @@ def _wait_until_finished(cluster: Cluster, run_id: str) -> None:
     while not job_state(cluster, run_id).finished:
         assert time.monotonic() < deadline
         time.sleep(0.3)
+
+
+def test_data_and_runs_are_named_by_absolute_paths_and_code_by_the_job_file(folder: Path) -> None:
+    (folder / "jobs").mkdir()
+    text = (
+        (folder / "job.yaml").read_text().replace("data: digits", "data: {name: csv, path: a.csv, target: y}")
+    )
+    code = "model: {name: module, path: 'net:Net'}\n"
+    (folder / "jobs/job.yaml").write_text(text + code)
+    loaded = load_job("jobs/job.yaml")
+    settled = submitting._settled_paths(loaded, Cluster("http://127.0.0.1:8265"), folder)
+    assert settled == [f'data.path="{folder}/jobs/a.csv"', f'storage="{folder}/results"']
+    assert submitting._local_paths(loaded) == [folder / "results", folder / "jobs/a.csv"]
+    (folder / "jobs/job.yaml").write_text(text + code.replace("net:", "../../net:"))
+    with pytest.raises(UsageError, match="outside the current folder"):
+        submitting._settled_paths(load_job("jobs/job.yaml"), Cluster("http://127.0.0.1:8265"), folder)
