@@ -28,6 +28,8 @@ _QUIET = {
     # One report per poll: the default of 2 s would hold a short epoch back.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    # A worker whose process answers nothing for so long was stopped or lost, however long its steps may take.
+    "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "45",
 }
 PRELOADED = ("raydnn.launch.preloaded",)
 """What a process that trains stacks imports while it waits for the first."""
