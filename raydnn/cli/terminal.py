@@ -20,6 +20,7 @@ from threading import RLock
 from typing import TextIO
 
 from raydnn.errors import StoreError
+from raydnn.secrets import hidden
 
 STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 without tab and line end
@@ -36,8 +37,8 @@ _ERRORS = "raydnn_plain"
 
 
 def harmless(text: str) -> str:
-    """The text with every character that would steer a terminal written as an escape: `\\x1b`."""
-    return STEERING.sub(lambda found: _escape(found[0]), text)
+    """The text without secrets, every character that would steer a terminal written as an escape: `\\x1b`."""
+    return STEERING.sub(lambda found: _escape(found[0]), hidden(text))
 
 
 def tell(text: object = "", *, err: bool = False, end: str = "\n", exact: bool = False) -> None:

@@ -18,6 +18,7 @@ from raydnn.data.scaling import ScalingState, fit
 from raydnn.data.sources import SOURCES
 from raydnn.data.targets import TargetScale, fit_targets
 from raydnn.errors import DataError, JobError, Problem
+from raydnn.secrets import hide, is_secret, revealed
 from raydnn.spec.data import Csv, DataSet, Digits, Npz
 from raydnn.spec.problems import show
 
@@ -33,8 +34,19 @@ def load_dataset(spec: DataSet) -> Dataset:
 
     Raises:
         DataError: The data is missing or damaged.
-        JobError: The splits that the spec asks for cannot be made from this data.
+        JobError: The splits that the spec asks for cannot be made from this data, or a secret of it is not there.
     """
+    secrets = {name: value for name, value in spec if is_secret(value)}
+    try:
+        return _load(
+            spec.model_copy(update={k: revealed(value, f"data.{k}") for k, value in secrets.items()})
+        )
+    except Exception as error:
+        hide(error)
+        raise
+
+
+def _load(spec: DataSet) -> Dataset:
     try:
         raw = SOURCES[spec.name](spec)
     except DataError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from raydnn.errors import ClusterError, DataError, RaydnnError, StoreError
 from raydnn.launch.failures import innermost, our_error
+from raydnn.secrets import is_secret
 from raydnn.spec.data import DataSet
 from raydnn.store import files
 from raydnn.store.files import first_line, locate
@@ -127,7 +128,7 @@ def data_paths(specs: Iterable[DataSet]) -> dict[str, str]:
     for spec in specs:
         for name in ("path", "test_path"):
             path = getattr(spec, name, None)
-            if path and "://" not in path:
+            if path and "://" not in path and not is_secret(path):
                 found[f"data.{name}"] = os.path.abspath(path)
     return found
 

@@ -23,6 +23,7 @@ from raydnn.nn.imported import imported
 from raydnn.nn.layout import Layout
 from raydnn.nn.noise import Noise
 from raydnn.nn.users import described, is_interrupt, leave_if_copied, line_of, line_of_code
+from raydnn.secrets import revealed
 from raydnn.spec.model import UserModule
 from raydnn.spec.trial import TrialSpec
 
@@ -237,9 +238,10 @@ def _build(spec: UserModule, inputs: int, outputs: int, seed: int) -> nn.Module:
     written = ", ".join(
         [str(inputs), str(outputs), *(f"{name}={value!r}" for name, value in arguments.items())]
     )
+    revealing = {name: revealed(value, f"model.arguments.{name}") for name, value in arguments.items()}
     with drawing_from(generator("init", seed)):
         try:
-            module: nn.Module = users(inputs, outputs, **arguments).float().train(False)
+            module: nn.Module = users(inputs, outputs, **revealing).float().train(False)
             with torch.no_grad():
                 found = module(torch.zeros(2, inputs))
         except BaseException as error:

@@ -12,6 +12,7 @@ from threading import current_thread, main_thread
 from traceback import walk_tb
 
 from raydnn.errors import UserCodeError
+from raydnn.secrets import hidden
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.loss import Function
 from raydnn.spec.model import UserModule
@@ -90,7 +91,7 @@ def paths_of_users(trial: TrialSpec) -> list[str]:
 
 def described(error: BaseException) -> str:
     """`RuntimeError: no luck`, on one line, whatever the error's text is."""
-    name, line = type(error).__name__, first_line(error)
+    name, line = type(error).__name__, hidden(first_line(error))
     return name if line == name else f"{name}: {line}"
 
 

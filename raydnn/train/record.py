@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from raydnn.secrets import hidden
 from raydnn.spec.metrics import MODES
 from raydnn.store import files
 from raydnn.store.commit import commit_epochs, commit_layers, commit_trials, next_attempt
@@ -154,11 +155,11 @@ class Record:
         """
         of_rank = "" if self._writes else f".rank{self._workers.rank}"
         path = f"logs/{self._name}.a{self.attempt:03d}{of_rank}.traceback.log"
-        content = "".join(formatted(error)).encode(errors="backslashreplace")
+        content = hidden("".join(formatted(error))).encode(errors="backslashreplace")
         files.write_bytes(self._run.location / path, content, scratch=self._run.scratch, private=True)
         self._failure = {
             "error_type": getattr(told, "error_type", type(error).__name__),
-            "error": files.first_line(told),
+            "error": hidden(files.first_line(told)),
             "traceback_path": path,
         }
 

@@ -18,6 +18,7 @@ from raydnn.data.load import load_dataset
 from raydnn.errors import HungError, RaydnnError, StoreError, UserCodeError
 from raydnn.nn.users import blamed, described, is_interrupt, leave_if_copied, paths_of_users
 from raydnn.search.packing import Stack as Plan
+from raydnn.secrets import hide
 from raydnn.spec.data import DataSet
 from raydnn.store.run import Run
 from raydnn.train.completing import complete
@@ -300,6 +301,7 @@ class _Session:
 
     def left_by(self, error: BaseException) -> BaseException:
         """Note what ended the training; returns the error as the user is to be told of it."""
+        hide(error)
         if self.watchdog.fired:
             return HungError(
                 f"the training did no step for {self.timeout_seconds:g} s (resources.timeout_seconds); "
