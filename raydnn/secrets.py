@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from raydnn.errors import JobError, Problem
+from raydnn.errors import DataError, JobError, Problem
 
 LEAST_HIDDEN = 4
 """Shorter values are words and numbers that stand everywhere; they hide nothing."""
@@ -63,6 +63,8 @@ def hide(error: BaseException) -> None:
     while each is not None and id(each) not in seen:
         seen.add(id(each))
         each.args = tuple(hidden(part) if isinstance(part, str) else part for part in each.args)
+        if isinstance(each, DataError):
+            each.path = hidden(each.path)
         if isinstance(each, JobError):
             each.problems = tuple(Problem(p.place, p.field, hidden(p.message)) for p in each.problems)
         each = each.__cause__ or each.__context__

@@ -16,6 +16,7 @@ from raydnn.errors import DataError, JobError, RaydnnError
 from raydnn.search.packing import Stack as Plan
 from raydnn.spec.data import Csv
 from raydnn.spec.job import Training
+from raydnn.spec.load import load_job
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.run import create_run
 from raydnn.train.session import run_stack
@@ -53,6 +54,15 @@ def test_what_a_variable_and_a_file_hold(monkeypatch: pytest.MonkeyPatch, tmp_pa
     found = {"a": SECRET, "b": ["of a file\r\n", 3, "environment"], "c": "file:///data/x.csv"}
     assert secrets.revealed(given, "model.arguments") == found
     assert secrets.hidden(f"at {SECRET}, {SECRET}!") == "at env:TOKEN, env:TOKEN!"
+
+
+def test_they_stay_as_written_when_a_job_is_read(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(
+        "name: x\ndata: {name: csv, path: env:TABLE, test_path: 'file:table.txt', target: y}\noptimizer: sgd\n"
+    )
+    data = load_job(tmp_path / "job.yaml", ()).job.data
+    assert isinstance(data, Csv)
+    assert (data.path, data.test_path) == ("env:TABLE", f"file:{tmp_path}/table.txt")
 
 
 def test_a_short_value_hides_nothing_of_a_text(monkeypatch: pytest.MonkeyPatch) -> None:

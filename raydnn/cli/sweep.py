@@ -129,7 +129,7 @@ def _search(
     stacks = Stacks(chained(segments), search.stack, fits)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     for trial in {trial.loss: trial for trial in trials}.values():
-        check_loss(trial, dataset)
+        check_loss(trial)
     prepared = prepare(job.data, dataset)
     needed = most_disk_bytes(([trial for _, trial in plan.trials] for plan in stacks.plans), dataset)
     check_space(locate(job.storage) if run is None else run.location, needed)

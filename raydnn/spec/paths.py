@@ -16,6 +16,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from raydnn.errors import JobError
+from raydnn.secrets import is_secret
 from raydnn.spec.base import Component, PathOf, Spec
 from raydnn.spec.fields import component_classes, nested_spec, path_of
 from raydnn.spec.job import Job, Training
@@ -131,7 +132,9 @@ def _absolute(node: Node, kind: PathOf) -> Node:
 
 
 def _joined(folder: str, path: str) -> str:
-    if not path or is_address(path) or os.path.isabs(path):
+    if path.startswith("file:") and is_secret(path):
+        return f"file:{_joined(folder, path.removeprefix('file:'))}"
+    if not path or is_address(path) or is_secret(path) or os.path.isabs(path):
         return path
     return os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
 

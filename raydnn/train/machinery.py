@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from raydnn.store.files import first_line
+
 _SAID = re.compile(
     r"gloo|NCCL|Connection (closed|reset) by|Broken pipe|CUDA error|CUDA driver|ECC error", re.I
 )
@@ -18,5 +20,7 @@ def is_of_machinery(error: BaseException) -> bool:
 
     if isinstance(error, distributed.DistError | ConnectionError):
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and bool(_SAID.search(text)) and not _NOT_SAID.search(text)
+    if not isinstance(error, RuntimeError):
+        return False
+    text = first_line(error)
+    return bool(_SAID.search(text)) and not _NOT_SAID.search(text)

@@ -14,6 +14,7 @@ import torch
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.model import UserModule
 from raydnn.spec.trial import TrialSpec
+from raydnn.store.files import first_line
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train.incidents import detail_of
@@ -29,7 +30,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory could not be had, of a device or of this machine."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(part in str(error) for part in _SAYS_SO)
+    return isinstance(error, RuntimeError) and any(part in first_line(error) for part in _SAYS_SO)
 
 
 def pieces_of(run: Run, stack: int, attempt: int) -> int:

@@ -6,24 +6,17 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any
 
-import torch
-
 from raydnn.data.augment import check_images
-from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.errors import RaydnnError, UserCodeError
+from raydnn.nn.imported import imported
 from raydnn.nn.module import told_strategy
-from raydnn.nn.objective import Objective, class_weights
-from raydnn.nn.users import blamed, described, is_interrupt, leave_if_copied
+from raydnn.nn.objective import class_weights
 from raydnn.spec.fitting import loss_of
 from raydnn.spec.loss import Function
 from raydnn.spec.model import UserModule
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.footprint import disk_bytes
 from raydnn.train.stack import layout_of
-
-TRIED = 32
-"""Examples on which a loss of the user's own is tried."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ def summarize(trial: TrialSpec) -> Summary:
     check_images(trial.train.augmentation, dataset.features)
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
     inputs = prod(dataset.features)
-    check_loss(trial, dataset)
+    check_loss(trial)
     layout = layout_of(trial, dataset)
     strategy = told_strategy(trial.model, inputs, outputs) if isinstance(trial.model, UserModule) else ""
     if dataset.class_counts is not None:
@@ -74,28 +67,16 @@ def summarize(trial: TrialSpec) -> Summary:
     )
 
 
-def check_loss(trial: TrialSpec, dataset: Dataset) -> None:
-    """Try a loss of the user's own on some examples, before anything is written.
+def check_loss(trial: TrialSpec) -> None:
+    """Find a loss of the user's own, before anything is written; what it does when it is called is the run's affair.
 
     Args:
-        trial: The trial; with a loss of another kind there is nothing to try.
-        dataset: Its data.
+        trial: The trial; with a loss of another kind there is nothing to find.
 
     Raises:
         JobError: There is no such function.
-        UserCodeError: It fails, or does not give one loss an example.
+        UserCodeError: Its module fails while it is imported.
     """
     loss = loss_of(trial)
-    if not isinstance(loss, Function):
-        return
-    targets = dataset.train.targets[:TRIED]
-    outputs = torch.zeros(1, len(targets), loss.units(dataset.task, dataset.outputs), requires_grad=True)
-    try:
-        Objective([trial], None, outputs.device).evaluation(outputs, targets)
-    except BaseException as error:
-        leave_if_copied()
-        if is_interrupt(error) or isinstance(error, RaydnnError):
-            raise
-        raise blamed(error) or UserCodeError(
-            f"{loss.path}: {described(error)}", type(error).__name__
-        ) from error
+    if isinstance(loss, Function):
+        imported(loss.path, "loss.path", "function")
