@@ -39,13 +39,16 @@ def plan(job: Path, overrides: tuple[str, ...], slots: int | None, output: str) 
       raydnn plan jobs/digits-asha.yaml
       raydnn plan jobs/digits-asha.yaml search.trials=1000 --slots 16
     """
-    from raydnn.launch.local import slots_here
     from raydnn.launch.segments import begun
     from raydnn.spec.load import load_job
     from raydnn.spec.placing import placed
 
     loaded = load_job(job, overrides)
     first = begun(loaded, lambda name: find_run(name, loaded.job.storage)) if loaded.job.search else None
+    tell(f"preparing {job} ...", err=True)  # what follows takes seconds
+
+    from raydnn.launch.local import slots_here
+
     at_once = slots or slots_here(loaded.job.resources)
     import_seconds = _import_torch()
 

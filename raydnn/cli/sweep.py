@@ -60,6 +60,9 @@ def sweep(launch: Launch) -> None:
       raydnn sweep --resume digits-asha-20260101-120000-1a2b
       raydnn sweep --extend digits-asha-20260101-120000-1a2b search.trials=+64
     """
+    run, segments, text, places = _asked_for(launch)
+    tell(f"preparing {launch.job if run is None else run.run_id} ...", err=True)  # what follows takes seconds
+
     from raydnn.analysis.tables import top
     from raydnn.cli.course import print_course
     from raydnn.cli.trials import print_top
@@ -69,7 +72,6 @@ def sweep(launch: Launch) -> None:
     from raydnn.launch.local import check_place
     from raydnn.spec.placing import placed
 
-    run, segments, text, places = _asked_for(launch)
     job = segments[-1].job
     with variable_named(launch.address_variable):
         check_place(launch.address, job.resources)

@@ -30,11 +30,14 @@ def train(launch: Launch) -> None:
       raydnn train jobs/digits.yaml optimizer.lr=0.05 train.epochs=20
       raydnn train --resume digits-20260101-120000-1a2b
     """
-    from raydnn.launch.address import variable_named
-    from raydnn.launch.local import check_place
     from raydnn.spec.load import require_training
 
     given, run = begun_or_resumed("train", launch, require_training)
+    tell(f"preparing {launch.job if run is None else run.run_id} ...", err=True)  # what follows takes seconds
+
+    from raydnn.launch.address import variable_named
+    from raydnn.launch.local import check_place
+
     with variable_named(launch.address_variable):
         check_place(launch.address, given.job.resources)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -180,3 +181,26 @@ def test_what_trials_ask_for_in_vain_is_said_once_with_its_share(capsys: pytest.
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: normalization: batch_norm with a train.batch_size of 1: ")
     assert line.endswith(" (2 of 4 trials)")
+
+
+@pytest.mark.parametrize(("command", "text"), [("train", ""), ("sweep", SEARCH), ("plan", "")])
+def test_something_is_said_before_what_takes_long_is_imported(
+    command: str, text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "new.yaml"
+    path.write_text(JOB.replace("DATA_SCALING", "unit") + text)
+    code = (
+        "import sys\n"
+        "import raydnn.cli.terminal as terminal\n"
+        "write = terminal.Outlet.write\n"
+        "def first(self, text):\n"
+        "    write(self, text + str({'torch', 'ray'} & set(sys.modules)))\n"
+        "    import os; os._exit(0)\n"
+        "terminal.Outlet.write = first\n"
+        "from raydnn.cli.main import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == f"preparing {path} ...\nset()"
