@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from raydnn.errors import ClusterError
 from raydnn.launch.embedded import few_processes
@@ -16,6 +17,7 @@ from raydnn.launch.failures import described
 from raydnn.launch.joining import joined_nodes
 from raydnn.launch.session_folder import session_folder, token_in
 from raydnn.launch.signals import handlers_kept
+from raydnn.launch.watching import watched
 from raydnn.spec.resources import Resources
 
 _QUIET = {
@@ -79,6 +81,8 @@ def ray_running(
                 stack.enter_context(_embedded(verbose, cpus, preloaded))
             else:
                 stack.enter_context(_joined(address, verbose))
+        if address is None:
+            stack.enter_context(watched(_processes()))
         yield
 
 
@@ -135,6 +139,14 @@ def _embedded(verbose: bool, cpus: int | None, preloaded: Sequence[str]) -> Iter
             yield
         finally:
             ray.shutdown()
+
+
+def _processes() -> dict[str, list[Any]]:
+    """The processes of the embedded Ray, by kind."""
+    from ray._private import worker
+
+    processes: dict[str, list[Any]] = worker._global_node.all_processes
+    return processes
 
 
 @contextmanager

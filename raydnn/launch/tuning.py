@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from raydnn.launch.budget import FailureBudget
 from raydnn.launch.embedded import idle_processes_used
 from raydnn.launch.failures import our_error
 from raydnn.launch.handing import hand_out, take_back
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from raydnn.launch.prepared import Prepared
 
 MAX_FAILURES = 3
-"""How often a stack whose process died is taken up again from its checkpoint."""
+"""How often a stack whose process died is taken up again from its checkpoint before it has trained an epoch more."""
 MOST_AT_ONCE = 100_000
 """More stacks than any cluster trains at once."""
 
@@ -174,7 +175,12 @@ def search_on_ray(
             saved or None,
         )
     hand_out(run.run_id, todo)
-    with idle_processes_used() if embedded else nullcontext():
+    from raydnn.launch.controller import stack_controller
+
+    with (
+        idle_processes_used() if embedded else nullcontext(),
+        stack_controller(FailureBudget(run, plans).renewed),
+    ):
         _tune(run, job, turns, scheduler, events, prepared)
     events.commit()
     forget(run.run_id)
