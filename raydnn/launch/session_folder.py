@@ -125,6 +125,13 @@ def _remove(folder: Path) -> None:
     """Remove a Ray's folder, and end what still works there."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if os.fsencode(folder) in (process / "cmdline").read_bytes() and process.name != str(os.getpid()):
+            if process.name != str(os.getpid()) and _works_in(process, folder):
                 os.kill(int(process.name), signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _works_in(process: Path, folder: Path) -> bool:
+    """Whether a process was started for a folder, or has files of it open: Ray's agents change their titles."""
+    if os.fsencode(folder) in (process / "cmdline").read_bytes():
+        return True
+    return any(os.readlink(link).startswith(f"{folder}/") for link in (process / "fd").iterdir())

@@ -91,7 +91,7 @@ KILLED = """
 import os, signal, subprocess, sys
 from raydnn.launch.session_folder import session_folder
 with session_folder() as folder:
-    command = ["sh", "-c", "sleep 60; true", str(folder)]
+    command = ["sh", "-c", "exec sleep 60 3> " + str(folder / "log")]
     left = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     print(folder, left.pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
