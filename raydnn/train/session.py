@@ -15,7 +15,7 @@ import torch
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.errors import HungError, RaydnnError, StoreError, UserCodeError
+from raydnn.errors import HungError, StoreError
 from raydnn.nn.users import blamed, described, is_interrupt, leave_if_copied, paths_of_users
 from raydnn.search.packing import Stack as Plan
 from raydnn.secrets import hide
@@ -25,6 +25,7 @@ from raydnn.train.completing import complete
 from raydnn.train.diagnostics import Diagnostics
 from raydnn.train.early_stopping import has_converged, should_stop
 from raydnn.train.exploit import below, exploit
+from raydnn.train.faults import in_words
 from raydnn.train.incidents import Tell, committing
 from raydnn.train.loop import flat, train
 from raydnn.train.machinery import is_of_machinery
@@ -313,33 +314,13 @@ class _Session:
         if isinstance(error, StoreError) or (is_of_machinery(error) and blamed(error) is None):
             # Not the training's fault: it goes on from its last checkpoint once the store can be written.
             return error
-        told = self.told(error)
+        paths = paths_of_users(self.members[0].spec) if self.workers.count == 1 else []
+        told = in_words(error, self.pieces, paths)
         if told is None:
             return error
         self.record.note_failure(error, told)
         self.abandon("FAILED", "error")
         return told
-
-    def told(self, error: BaseException) -> BaseException | None:
-        """An error in the user's words; None where the process is to end without a trial's fault."""
-        if is_out_of_memory(error):
-            if self.pieces < 1 << MOST_HALVINGS:
-                return None
-            return RaydnnError(
-                f"memory ran out, even with each batch in {self.pieces} pieces: {described(error)}; "
-                "a smaller network, stack (search.stack) or train.batch_size needs less"
-            )
-        if isinstance(error, RaydnnError):
-            return error
-        if (of_users := blamed(error)) is not None:
-            return of_users
-        if not isinstance(error, Exception):
-            return None
-        paths = paths_of_users(self.members[0].spec)
-        if paths and self.workers.count == 1:
-            # Autograd, say, refuses what they have computed only when they have returned.
-            return UserCodeError(f"{' or '.join(paths)}: {described(error)}", type(error).__name__)
-        return error
 
     def abandon(self, state: State, reason: str) -> None:
         """Note that the members still running were left; their checkpoint stays."""
