@@ -40,7 +40,7 @@ _CHECKS: dict[Task, Callable[[NDArray[np.float32], Place], NDArray[np.float32]]]
 def load_npz(spec: Npz) -> Raw:
     """Return the arrays `inputs` (n, *features) and `targets`, and perhaps `test_inputs` and `test_targets`.
 
-    Targets are classes, (n,) integers or booleans; or numbers, labels (0 or 1) or probabilities of
+    Targets are classes, (n,) whole numbers or booleans; or numbers, labels (0 or 1) or probabilities of
     shape (n, outputs), for regression also (n,). Nothing in the archive is ever unpickled.
 
     Raises:
@@ -116,6 +116,9 @@ def _check_shape(array: NDArray[Any], where: Array, least_dimensions: int, wante
 
 
 def _integers(targets: NDArray[Any], where: Array) -> NDArray[Any]:
+    """Class labels (n,) as integers or booleans: 2.0 is 2."""
+    if targets.dtype.kind == "f" and targets.size and bool((targets % 1 == 0).all()):
+        targets = targets.astype(np.int64)
     if targets.dtype.kind not in "iub" or targets.ndim != 1 or targets.size == 0:
         hint = "; data.kind: regression learns numbers" if targets.dtype.kind == "f" else ""
         raise DataError(

@@ -41,6 +41,12 @@ def test_regression_targets_have_an_axis_of_outputs(tmp_path: Path, shape: tuple
     assert raw.classes == 0
 
 
+def test_whole_numbers_are_classes_however_they_are_stored(tmp_path: Path) -> None:
+    raw = load_npz(Npz(path=written(tmp_path, inputs=INPUTS, targets=LABELS + 3.0)))
+    assert raw.train.targets.tolist() == LABELS.tolist()
+    assert (raw.classes, raw.class_names) == (3, (3, 4, 5))
+
+
 def test_binary_classes_labels_and_probabilities(tmp_path: Path) -> None:
     two = np.array([0, 1, 1, 0])
     raw = load_npz(Npz(path=written(tmp_path, inputs=INPUTS, targets=two), kind="binary"))
@@ -91,7 +97,7 @@ BAD: list[tuple[Task, dict[str, Any], str]] = [
     ("classification", {"inputs": NAN, "targets": LABELS}, "'inputs', row 3: nan is given"),
     ("classification", {"inputs": INPUTS * 1e40, "targets": LABELS}, r"'inputs', row 1: 1e\+40 is given"),
     ("classification", {"inputs": INPUTS.astype(str), "targets": LABELS}, "'inputs': holds <U21; numbers"),
-    ("classification", {"inputs": INPUTS, "targets": LABELS * 1.0}, "'targets': holds float64 of shape"),
+    ("classification", {"inputs": INPUTS, "targets": LABELS * 1.5}, "'targets': holds float64 of shape"),
     (
         "classification",
         {"inputs": INPUTS, "targets": LABELS + 1, "test_inputs": INPUTS, "test_targets": LABELS},
