@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ENDED = ("COMPLETED", "STOPPED", "DIVERGED", "FAILED")
 """States of a trial that goes on no more."""
 POLL_SECONDS = 0.3
+_LARGE = 1e4
+"""A loss of this size has no decimals to tell."""
 PLAIN_LINE_SECONDS = 2.0
 """Without a terminal a line is printed at most this often."""
 
@@ -57,7 +59,8 @@ def epoch_line(row: Mapping[str, Any]) -> str:
     values = [f"epoch {row['epoch']}"]
     for split in ("train", "validation"):
         accuracy = row[f"{split}_accuracy"]
-        values.append(f"{split} loss {row[f'{split}_loss']:.4f}")
+        loss = row[f"{split}_loss"]
+        values.append(f"{split} loss {loss:.4f}" if abs(loss) < _LARGE else f"{split} loss {loss:.5g}")
         if accuracy is not None:
             values[-1] += f" accuracy {accuracy:.4f}"
     values.append(f"lr {row['lr']:.3g}")
