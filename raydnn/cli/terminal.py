@@ -13,7 +13,6 @@ import io
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
@@ -73,10 +72,9 @@ def width(text: str) -> int:
     """Columns that a text takes on a terminal: two for a wide character, none for one that combines."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def fitted(text: str, columns: int) -> str:

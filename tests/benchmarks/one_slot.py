@@ -63,14 +63,16 @@ def sweep(
     def publish(stack: int, epoch: int, verdicts: Mapping[int, Verdict]) -> None:
         answers[stack, epoch] = verdicts
 
-    turns = Turns([plan.number for plan in stacks.plans], 1, follow, lambda: stacks.over, give_way, publish)
+    turns = Turns(
+        [plan.number for plan in stacks.plans], lambda: 1, follow, lambda: stacks.over, give_way, publish
+    )
     epochs = stacks.plans[0].trials[0][1].train.epochs
     scheduler = ray_scheduler(search, epochs, loaded.job.seed)
     if scheduler is not None:
         turns.judging = Judging(scheduler, EventLog(run), set(), turns.answer)
         turns.judging.expect(stacks.plans)
     while (stack := turns.next()) is not None:
-        turns.resumes(stack)
+        turns.started(stack)
 
         def judge(epoch: int, members: Sequence[Member], stack: int = stack) -> Mapping[int, Verdict] | None:
             see(members)

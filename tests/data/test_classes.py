@@ -161,10 +161,12 @@ def test_a_class_of_one_example_among_many_is_trained_on(tmp_path: Path) -> None
 def test_names_are_small_enough_to_keep(tmp_path: Path) -> None:
     load(tmp_path, ["x", "z"] * 5)
     dataset = load_dataset(Csv(path=str(tmp_path / "train.csv"), target="y"))
-    assert dataset.facts() == {"classes": ["x", "z"], "columns": ["a"]}
+    named = {name: dataset.facts().get(name) for name in ("classes", "columns")}
+    assert named == {"classes": ["x", "z"], "columns": ["a"]}
     assert dataset.to("cpu").facts() == dataset.facts()
     names = ",".join(f"c{n}" for n in range(10_001))
     (tmp_path / "wide.csv").write_text(
         f"{names},y\n" + "".join(f"{'1,' * 10_001}{n % 2}\n" for n in range(10))
     )
-    assert load_dataset(Csv(path=str(tmp_path / "wide.csv"), target="y")).facts() == {}
+    wide = load_dataset(Csv(path=str(tmp_path / "wide.csv"), target="y"))
+    assert wide.facts().keys() == {"baseline"}

@@ -195,9 +195,11 @@ def _write(storage: str, run_id: str, stack: int, commits: int) -> None:
         commit_trials(run, stack, 1, [{"trial_id": f"t{stack:05d}", "number": stack, "epochs": number}])
 
 
-def test_eight_processes_commit_to_one_storage(storage: str) -> None:
+def test_eight_processes_commit_to_one_storage(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from raydnn.store.read import load
 
+    # What they run is found again by its name, whatever other tests have done to the path.
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
     Path(storage).mkdir()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["raydnn.store.commit"])

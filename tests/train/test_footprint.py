@@ -68,8 +68,8 @@ def test_a_stack_is_cut_to_the_memory_it_may_take(make_trial: Callable[..., Tria
 
 
 def test_what_a_stack_takes_of_a_disk(make_trial: Callable[..., TrialSpec]) -> None:
-    """Adam keeps two numbers a parameter; a state is there twice while the next one is written."""
+    """Adam keeps two numbers a parameter, and the best ones; a state is there twice while the next is written."""
     trial = make_trial(optimizer="adam", train={"epochs": 10})
-    assert disk_bytes([trial], 1000) == 2 * (4000 + 8000) + 4000 + 10 * 8192
+    assert disk_bytes([trial], 1000) == 2 * (4000 + 8000 + 4000) + 4000 + 10 * 8192
     without = make_trial(optimizer="adam", train={"epochs": 10, "checkpoint_every_epochs": 0})
     assert disk_bytes([without], 1000) == 4000 + 10 * 8192
