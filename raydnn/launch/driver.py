@@ -47,7 +47,7 @@ def note_driver(logs: Location) -> Driver:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     note = f"driver-{secrets.token_hex(4)}.json"
     driver = Driver(
-        os.getpid(), socket.gethostname(), now, start_ticks(os.getpid()) or 0, _this_machine(), note
+        os.getpid(), socket.gethostname(), now, start_ticks(os.getpid()) or 0, this_machine(), note
     )
     files.make_folder(logs, private=True)
     renew_note(logs, driver)
@@ -79,7 +79,7 @@ def find_driver(logs: Location) -> Driver | None:
 
 def is_alive(driver: Driver) -> bool | None:
     """Whether the driver still runs; None when it runs, or ran, on another machine."""
-    if (driver.machine or driver.host) not in (_this_machine(), socket.gethostname()):
+    if (driver.machine or driver.host) not in (this_machine(), socket.gethostname()):
         return None
     return driver.pid > 1 and start_ticks(driver.pid) == driver.start_ticks and _is_raydnn(driver.pid)
 
@@ -107,7 +107,7 @@ def _read(note: Location) -> Driver | None:
         return None
 
 
-def _this_machine() -> str:
+def this_machine() -> str:
     """What is the same for all processes that see one another's ids, and for no others."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from raydnn.errors import ClusterError
-from raydnn.launch.driver import start_ticks
+from raydnn.launch.driver import start_ticks, this_machine
 
 VARIABLES = ("RAY_TMPDIR", "TMPDIR")
 """They say where the folder is, the first one before the second."""
@@ -23,7 +23,7 @@ NEEDED_BYTES = 32 * 2**20
 TOKEN = "auth_token"
 _PREFIX = "rdnn-"
 _OWNER = "owner"
-"""File with the id of the process whose Ray it is, and its start since boot in clock ticks."""
+"""File with the id of the process whose Ray it is, its start since boot in clock ticks, and where the id counts."""
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def session_folder() -> Iterator[Path]:
     remove_left_over(parent)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     try:
-        (folder / _OWNER).write_text(f"{os.getpid()} {start_ticks(os.getpid())}")
+        (folder / _OWNER).write_text(f"{os.getpid()} {start_ticks(os.getpid())} {this_machine()}")
         yield folder
     finally:
         _remove(folder)
@@ -116,8 +116,9 @@ def remove_left_over(parent: Path) -> None:
     """End the processes of Rays whose own process was killed, and remove their folders."""
     for owner in parent.glob(f"{_PREFIX}*/{_OWNER}"):
         with suppress(OSError, ValueError):
-            pid, ticks = map(int, owner.read_text().split())
-            if owner.stat().st_uid == os.getuid() and start_ticks(pid) != ticks:
+            pid, ticks, machine = owner.read_text().split(maxsplit=2)
+            mine = owner.stat().st_uid == os.getuid() and machine == this_machine()
+            if mine and start_ticks(int(pid)) != int(ticks):
                 _remove(owner.parent)
 
 

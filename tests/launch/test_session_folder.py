@@ -111,3 +111,14 @@ def test_what_a_killed_process_has_left_is_ended_by_the_next(
         assert not Path(folder).exists()
         # Killed, and perhaps not buried yet.
         assert not Path(f"/proc/{pid}").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_what_a_process_elsewhere_uses_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers may share a folder for temporary files, and cannot see one another's processes."""
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    monkeypatch.setattr(module, "this_machine", lambda: "another")
+    monkeypatch.setattr(module, "start_ticks", lambda _pid: 1)
+    with session_folder() as theirs:
+        monkeypatch.undo()
+        with session_folder():
+            assert theirs.is_dir()
