@@ -85,7 +85,7 @@ def test_the_code_of_a_failed_run_is_passed_on(
     missing = "data={name: npz, path: /nowhere/data.npz}"
     code, run_id, told = _call(capsys, "submit", "job.yaml", missing, "--address", head)
     assert code == 5
-    assert "\n/nowhere/data.npz: there is no such file\n" in told
+    assert "data.path: /nowhere/data.npz: there is no such file" in told
     assert f"{run_id} FAILED" in told
     assert not (folder / "results").exists()
     assert "/nowhere/data.npz: there is no such file" in _call(capsys, "logs", run_id)[1]
