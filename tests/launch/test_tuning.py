@@ -148,7 +148,7 @@ def test_nothing_is_left_of_rays_own_files(undisturbed: Path) -> None:
     assert not (undisturbed / ".tmp").exists()
     finished = {row["trial_id"] for row in rows(undisturbed, "trials") if row["state"] == "COMPLETED"}
     assert {path.name for path in (undisturbed / "checkpoints").iterdir()} == finished
-    assert [path.name for path in (undisturbed / "logs").iterdir()] == ["driver.json"]
+    assert [path.name for path in (undisturbed / "logs").iterdir()] == []
 
 
 @pytest.mark.parametrize(
