@@ -17,7 +17,7 @@ import click
 from raydnn.cli.groups import Group
 from raydnn.cli.options import Settings
 from raydnn.cli.terminal import ReaderGoneError, guarded_streams, open_missing_streams, tell
-from raydnn.errors import RaydnnError
+from raydnn.errors import RaydnnError, UsageError
 from raydnn.shell import command
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -97,6 +97,10 @@ def raydnn(ctx: click.Context, debug: bool, verbose: bool) -> None:
     settings = ctx.ensure_object(Settings)
     settings.debug = debug
     settings.verbose = verbose
+    try:
+        os.getcwd()
+    except OSError:
+        raise UsageError("the folder that this shell is in has been removed; change to another one") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

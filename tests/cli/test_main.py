@@ -213,6 +213,15 @@ def test_a_closed_pipe_ends_without_a_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_folder_that_was_removed_is_told(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    outcome = cli("results", "list")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "has been removed" in outcome.err
+
+
 def test_a_warning_is_one_line_on_stderr(cli, monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     def warning() -> None:
