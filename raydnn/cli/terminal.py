@@ -13,8 +13,11 @@ import io
 import os
 import re
 import sys
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from threading import RLock
 from typing import TextIO
 
@@ -70,20 +73,21 @@ def can_erase() -> bool:
 
 def width(text: str) -> int:
     """Columns that a text takes on a terminal: two for a wide character, none for one that combines."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
+    return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def fitted(text: str, columns: int) -> str:
     """The text cut to at most so many columns, with `…` where something is missing."""
     if width(text) <= columns:
         return text
-    from rich.cells import chop_cells
+    taken = list(accumulate(map(_columns, text)))
+    return f"{text[: bisect_right(taken, columns - 1)]}…"
 
-    return f"{chop_cells(text, columns - 1)[0]}…"
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 class ReaderGoneError(Exception):
