@@ -128,8 +128,8 @@ def write_bytes(
     """
     with _store_errors(location, "written"):
         _replace(location, data, scratch or location.parent / ".tmp", 0o600 if private else 0o666)
-        if location.local:
-            sync_folder(location.parent)
+    if location.local:
+        sync_folder(location.parent)
 
 
 def write_together(folder: Location, contents: Mapping[str, bytes]) -> None:
@@ -144,8 +144,7 @@ def write_together(folder: Location, contents: Mapping[str, bytes]) -> None:
         with _store_errors(folder / name, "written"):
             _replace(folder / name, data, folder / ".tmp", 0o666)
     if folder.local:
-        with _store_errors(folder, "written"):
-            sync_folder(folder)
+        sync_folder(folder)
 
 
 def _replace(location: Location, data: bytes, scratch: Location, mode: int) -> None:
@@ -187,12 +186,17 @@ def make_folder(location: Location, *, private: bool = False, exist_ok: bool = T
 
 
 def sync_folder(location: Location) -> None:
-    """Make the entries of a local folder durable: without it a rename may be undone by a power cut."""
-    descriptor = os.open(location.path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make the entries of a local folder durable: without it a rename may be undone by a power cut.
+
+    Raises:
+        StoreError: The disk does not take them.
+    """
+    with _store_errors(location, "written"):
+        descriptor = os.open(location.path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def remove(location: Location) -> None:

@@ -128,3 +128,14 @@ def test_an_object_store_takes_one_upload_under_the_final_name(tmp_path: Path) -
     files.remove(bucket / "f")
     files.remove(bucket / "f")
     assert files.list_files(bucket) == []
+
+
+def test_a_folder_that_the_disk_does_not_take_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreError, match=f"{tmp_path} cannot be written: Input/output error"):
+        files.sync_folder(locate(tmp_path))
