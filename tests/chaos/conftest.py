@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,22 @@ def seed() -> int:
 def campaign_count() -> int:
     """How much a campaign of full size tries."""
     return int(os.environ.get("CHAOS_COUNT", "400"))
+
+
+@pytest.fixture
+def hold() -> Callable[[Iterable[tuple[str, str]], Collection[str]], Counter[str]]:
+    """Counts the verdicts of a campaign, each with what was done and said, and demands that all are good."""
+
+    def count(results: Iterable[tuple[str, str]], good: Collection[str]) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        wrong = []
+        for verdict, done in results:
+            counts[verdict] += 1
+            print(f"\r{dict(counts)}", end="", flush=True)
+            if verdict not in good:
+                wrong.append(f"{verdict}: {done}")
+        print()
+        assert not wrong, f"{dict(counts)}\n" + "\n\n".join(wrong[:5])
+        return counts
+
+    return count
