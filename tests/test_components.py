@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from raydnn.data.scaling import FITS
-from raydnn.data.sources import SOURCES
-from raydnn.launch.judging import SCHEDULERS
+from raydnn.data.sources.registry import SOURCES
+from raydnn.launch.sweep.judging import SCHEDULERS
 from raydnn.nn.activations import ACTIVATIONS
 from raydnn.nn.initializers import INITIALIZERS
+from raydnn.nn.layers.normalization import NORMALIZATIONS
 from raydnn.nn.losses import LOSSES
-from raydnn.nn.models import MODELS
-from raydnn.nn.normalization import NORMALIZATIONS
+from raydnn.nn.models.registry import MODELS
 from raydnn.optim.clipping import CLIPS
-from raydnn.optim.optimizers import OPTIMIZERS
+from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.optim.schedules import SCHEDULES
-from raydnn.search.algorithms import ALGORITHMS
-from raydnn.spec.catalogue import KINDS, components
+from raydnn.search.algorithms.registry import ALGORITHMS
+from raydnn.spec.catalogue.kinds import KINDS, components
 
 IMPLEMENTATIONS: dict[str, Mapping[str, Any]] = {
     "optimizer": OPTIMIZERS,

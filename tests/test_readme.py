@@ -29,11 +29,11 @@ import pytest
 from raydnn import errors
 from raydnn.cli.main import COMMANDS, raydnn
 from raydnn.spec.base import Component, Spec
-from raydnn.spec.catalogue import KINDS
-from raydnn.spec.catalogue import components as components_of
-from raydnn.spec.fields import component_classes, nested_spec, type_name
+from raydnn.spec.catalogue.fields import component_classes, nested_spec, type_name
+from raydnn.spec.catalogue.kinds import KINDS
+from raydnn.spec.catalogue.kinds import components as components_of
 from raydnn.spec.job import Job
-from raydnn.spec.presets import PRESETS
+from raydnn.spec.reading.presets import PRESETS
 from raydnn.store.tables import PARAMETERS, TABLES
 
 ROOT = Path(__file__).parents[1]

@@ -13,10 +13,10 @@ import torch
 from raydnn import secrets
 from raydnn.data.load import load_dataset
 from raydnn.errors import DataError, JobError, RaydnnError
-from raydnn.search.packing import Stack as Plan
+from raydnn.search.packing import StackPlan
 from raydnn.spec.data import Csv
 from raydnn.spec.job import Training
-from raydnn.spec.load import load_job
+from raydnn.spec.reading.load import load_job
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.run import create_run
 from raydnn.train.session import run_stack
@@ -136,7 +136,7 @@ def test_no_file_of_a_run_holds_a_secret(
     said = ""
     train: Callable[[], Any] = lambda: run_stack(  # noqa: E731
         run,
-        Plan(0, ((0, trial),)),
+        StackPlan(0, ((0, trial),)),
         scheduler="none",
         judge=lambda *_: {},
         workers=Workers(),

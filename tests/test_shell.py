@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydnn.cli.init import JOB, SWEEP
+from raydnn.cli.commands.init import JOB, SWEEP
 from raydnn.cli.main import COMMANDS
 from raydnn.shell import command
 

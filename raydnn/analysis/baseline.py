@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raydnn.spec.problems import show
+from raydnn.spec.reading.problems import show
 from raydnn.store.read import read
 from raydnn.store.run import Run
 

@@ -9,7 +9,7 @@ from math import isfinite
 from statistics import fmean
 
 from raydnn.errors import UsageError
-from raydnn.search.algorithms import UP_FRONT
+from raydnn.search.algorithms.registry import UP_FRONT
 from raydnn.search.packing import pack
 from raydnn.search.stopping import RULES
 from raydnn.spec.base import Component
@@ -17,7 +17,7 @@ from raydnn.spec.job import Job
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.member import MUST_BE_FINITE, trial_id
+from raydnn.train.stack.member import MUST_BE_FINITE, trial_id
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ def extension(launch: Launch, run_name: str) -> tuple[Run, list[Segment]]:
         JobError: The extension changes what must stay, adds nothing, or is wrong.
         NotFoundError: There is no such run.
     """
-    from raydnn.launch.lease import check_not_driven
-    from raydnn.launch.segments import configurations, extended, kept
-    from raydnn.spec.extend import extended_job
+    from raydnn.launch.runs.lease import check_not_driven
+    from raydnn.launch.runs.segments import configurations, extended, kept
+    from raydnn.spec.reading.extend import extended_job
 
     if launch.resume is not None:
         raise UsageError(

@@ -22,8 +22,8 @@ from raydnn.cli.options import (
     overrides_of,
     pass_settings,
 )
+from raydnn.cli.printing.terminal import outlast_the_terminal, tell
 from raydnn.cli.resuming import check_resumable
-from raydnn.cli.terminal import outlast_the_terminal, tell
 from raydnn.errors import (
     ClusterError,
     HungError,
@@ -35,9 +35,9 @@ from raydnn.errors import (
 )
 
 if TYPE_CHECKING:
-    from raydnn.search.packing import Stack
+    from raydnn.search.packing import StackPlan
     from raydnn.spec.job import Job
-    from raydnn.spec.load import LoadedJob, Places
+    from raydnn.spec.reading.load import LoadedJob, Positions
     from raydnn.spec.trial import TrialSpec
     from raydnn.store.run import Run
 
@@ -106,7 +106,7 @@ class Given:
     text: str
     loaded: LoadedJob | None
     """There where the job was read from a file just now."""
-    places: Places
+    positions: Positions
     """Where its fields stand: in the file, or in the run's resolved.json."""
 
 
@@ -129,7 +129,7 @@ def begun_or_resumed(
         NotFoundError: There is no such run.
     """
     from raydnn.spec.job import Job
-    from raydnn.spec.load import load_job
+    from raydnn.spec.reading.load import load_job
 
     loaded = None
     if launch.job is not None:
@@ -145,7 +145,7 @@ def begun_or_resumed(
             raise UsageError(
                 f"{shell.command(command)}: JOB is missing; give a job file, or --resume RUN{or_extend}"
             )
-        return Given(loaded.job, loaded.text, loaded, loaded.places), None
+        return Given(loaded.job, loaded.text, loaded, loaded.positions), None
     run = find_run(launch.resume, launch.storage or (loaded.job.storage if loaded else STORAGE))
     check_resumable(run)
     job = job_of(run, command)
@@ -157,7 +157,7 @@ def begun_or_resumed(
             f"--resume {run.run_id}: {launch.job} differs from the run's own job in {', '.join(fields)}; "
             "leave the job file away, or start a new run"
         )
-    return Given(job, "", loaded, places_of(run)), run
+    return Given(job, "", loaded, positions_of(run)), run
 
 
 def _storage_override(launch: Launch) -> list[str]:
@@ -179,8 +179,8 @@ def _check_unchanged(command: str, run: Run, job: Job, overrides: Sequence[str])
     Raises:
         JobError: They do, or they are wrong.
     """
-    from raydnn.spec.load import job_over
-    from raydnn.spec.source import COMMAND_LINE
+    from raydnn.spec.reading.load import job_over
+    from raydnn.spec.reading.source import COMMAND_LINE
 
     changed = [each for each in overrides if job_over(job, [each], f"run {run.run_id}").job != job]
     if not changed:
@@ -197,11 +197,11 @@ def _check_unchanged(command: str, run: Run, job: Job, overrides: Sequence[str])
     raise JobError(Problem(COMMAND_LINE, each.partition("=")[0], message) for each in changed)
 
 
-def places_of(run: Run) -> Places:
+def positions_of(run: Run) -> Positions:
     """The place of every field of a run's job: the file that holds it."""
-    from raydnn.spec.load import Places
+    from raydnn.spec.reading.load import Positions
 
-    return Places({"": f"{run.uri}/resolved.json"})
+    return Positions({"": f"{run.uri}/resolved.json"})
 
 
 def job_of(run: Run, command: str) -> Job:
@@ -241,16 +241,16 @@ def resumable(kind: str, run: Run, address: str | None) -> Iterator[None]:
         raise
 
 
-def retry(run: Run, generations: Sequence[Sequence[Stack]]) -> None:
+def retry(run: Run, generations: Sequence[Sequence[StackPlan]]) -> None:
     """Let the failed trials of a run be trained again, and say how many there are."""
-    from raydnn.launch.reopening import reopen
+    from raydnn.launch.runs.reopening import reopen
 
     tell(f"trains {reopen(run, generations)} failed trial(s) again", err=True)
 
 
 def _has_ended(run: Run) -> bool:
     """Whether every trial of a run has ended, as far as its store can tell."""
-    from raydnn.launch.runs import ENDED
+    from raydnn.launch.runs.runs import ENDED
     from raydnn.store.read import read
 
     try:
@@ -266,8 +266,8 @@ def print_trial_warnings(trials: Sequence[TrialSpec], examples: int) -> None:
         trials: The trials.
         examples: Number of training examples.
     """
-    from raydnn.spec.lone import lone_example_warnings
-    from raydnn.spec.selu import selu_warnings
+    from raydnn.spec.checks.lone import lone_example_warnings
+    from raydnn.spec.checks.selu import selu_warnings
 
     broken: dict[str, list[str]] = {}
     for trial in trials:

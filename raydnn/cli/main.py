@@ -16,30 +16,36 @@ import click
 
 from raydnn.cli.groups import Group
 from raydnn.cli.options import Settings
-from raydnn.cli.terminal import ReaderGoneError, guarded_streams, open_missing_streams, tell
+from raydnn.cli.printing.terminal import ReaderGoneError, guarded_streams, open_missing_streams, tell
 from raydnn.errors import RaydnnError, UsageError
 from raydnn.shell import command
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("raydnn.cli.init:init", "Write a starter job, a sweep over it, and their JSON Schema."),
+    "init": ("raydnn.cli.commands.init:init", "Write a starter job, a sweep over it, and their JSON Schema."),
     "doctor": (
-        "raydnn.cli.doctor:doctor",
+        "raydnn.cli.commands.doctor:doctor",
         "Show what works here: packages, devices, storage, cluster.",
     ),
-    "train": ("raydnn.cli.train:train", "Train one network, with one or more data-parallel workers."),
-    "sweep": ("raydnn.cli.sweep:sweep", "Search: train many trials and rank them."),
-    "submit": ("raydnn.cli.submit:submit", "Run the same job on a cluster, as a Ray job."),
-    "plan": ("raydnn.cli.plan:plan", "Say what a job would take: trials, steps, time, memory, disk."),
-    "status": ("raydnn.cli.jobs:status", "Show the state of runs."),
-    "logs": ("raydnn.cli.jobs:logs", "Print or follow the logs of a run."),
-    "stop": ("raydnn.cli.jobs:stop", "Stop a run; what it committed stays."),
-    "results": ("raydnn.cli.results:results", "Read results: list, top, show, replay, sql."),
+    "train": (
+        "raydnn.cli.commands.train:train",
+        "Train one network, with one or more data-parallel workers.",
+    ),
+    "sweep": ("raydnn.cli.commands.sweep:sweep", "Search: train many trials and rank them."),
+    "submit": ("raydnn.cli.commands.submit:submit", "Run the same job on a cluster, as a Ray job."),
+    "plan": (
+        "raydnn.cli.commands.plan:plan",
+        "Say what a job would take: trials, steps, time, memory, disk.",
+    ),
+    "status": ("raydnn.cli.commands.jobs:status", "Show the state of runs."),
+    "logs": ("raydnn.cli.commands.jobs:logs", "Print or follow the logs of a run."),
+    "stop": ("raydnn.cli.commands.jobs:stop", "Stop a run; what it committed stays."),
+    "results": ("raydnn.cli.commands.results:results", "Read results: list, top, show, replay, sql."),
     "components": (
-        "raydnn.cli.components:components",
+        "raydnn.cli.commands.components:components",
         "List optimizers, schedules, activations ... and their pages.",
     ),
-    "space": ("raydnn.cli.space:space", "Show the search space a job spans, with its conditions."),
-    "schema": ("raydnn.cli.schema:schema", "Print the JSON Schema of job files."),
+    "space": ("raydnn.cli.commands.space:space", "Show the search space a job spans, with its conditions."),
+    "schema": ("raydnn.cli.commands.schema:schema", "Print the JSON Schema of job files."),
 }
 """Command → where it is and its line in the help; a command's module is imported only when it runs."""
 

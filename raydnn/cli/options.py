@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from raydnn.cli.output import FORMATS
+from raydnn.cli.printing.output import FORMATS
 from raydnn.errors import NotFoundError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ def check_resumable(run: Run) -> None:
         StoreError: The run's resolved.json is damaged, or a file cannot be read.
     """
     from raydnn.analysis.vanished import vanished, without_state
-    from raydnn.launch.fingerprints import changes
+    from raydnn.launch.runs.fingerprints import changes
 
     _check_no_copy(run)
     for each in (*changes(run), *vanished(run), *without_state(run)):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from raydnn.data.dataset import Dataset
-from raydnn.spec.problems import show
+from raydnn.spec.reading.problems import show
 
 
 def baseline(dataset: Dataset) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from raydnn.data.random import generator
+from raydnn.stacking.random import generator
 
 
 def order(seed: int, epoch: int, n: int) -> torch.Tensor:

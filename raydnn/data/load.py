@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from raydnn.data.baseline import baseline, tell_lacking_classes
 from raydnn.data.dataset import Dataset, Split
 from raydnn.data.drawing import draw
-from raydnn.data.raw import Arrays, Raw, digits_lost
 from raydnn.data.scaling import ScalingState, fit
-from raydnn.data.sources import SOURCES
+from raydnn.data.sources.raw import Arrays, Raw, digits_lost
+from raydnn.data.sources.registry import SOURCES
 from raydnn.data.targets import TargetScale, fit_targets
 from raydnn.errors import DataError, JobError, Problem
 from raydnn.secrets import hide, is_secret, revealed
 from raydnn.spec.data import Csv, DataSet, Digits, Npz
-from raydnn.spec.problems import show
+from raydnn.spec.reading.problems import show
 
 _FEW_LONE = 0.01
 """Share of the examples that may be the only ones of their class."""

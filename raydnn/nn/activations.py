@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from raydnn.nn.noise import Noise
-from raydnn.optim.runs import Run, parts_of
+from raydnn.stacking.groups import MemberGroup, parts_of
+from raydnn.stacking.noise import Noise
 
 _aten = torch.ops.aten
 
@@ -83,11 +83,11 @@ ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "silu": functional.silu,
     "mish": functional.mish,
 }
-"""Name → implementation; the names are those of raydnn.spec.activation."""
+"""Name → implementation; the names are those of raydnn.spec.axes.activation."""
 
 
 def activate(
-    runs: Sequence[Run],
+    runs: Sequence[MemberGroup],
     z: Tensor,
     noise: Noise | None = None,
     batch_size: int = 0,
@@ -176,7 +176,7 @@ BY_HAND: dict[str, ByHand] = {
 """Those whose derivative is written out; the others are left to autograd."""
 
 
-def activate_by_hand(runs: Sequence[Run], z: Tensor) -> tuple[Tensor, list[Tensor]]:
+def activate_by_hand(runs: Sequence[MemberGroup], z: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Apply each run's activation in place, and keep what `pull_back` needs.
 
     Args:
@@ -197,7 +197,7 @@ def activate_by_hand(runs: Sequence[Run], z: Tensor) -> tuple[Tensor, list[Tenso
     return z, kept
 
 
-def pull_back(runs: Sequence[Run], dh: Tensor, kept: Sequence[Tensor]) -> Tensor:
+def pull_back(runs: Sequence[MemberGroup], dh: Tensor, kept: Sequence[Tensor]) -> Tensor:
     """The gradient of pre-activations from that of the activations, in its memory; `kept`: of `activate_by_hand`."""
     for run, of_run, own in zip(runs, parts_of(runs, dh), kept, strict=True):
         BY_HAND[run.name].pull(of_run, own, **run.columns(dh, ones=False))

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from raydnn.errors import JobError, Problem, UserCodeError, nearest
-from raydnn.nn.users import described, is_interrupt, leave_if_copied, line_of, note_module
+from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_of, note_module
 
 
 @cache

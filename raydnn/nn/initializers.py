@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from raydnn.spec.init import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, VarianceScaling
+from raydnn.spec.axes.init import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, VarianceScaling
 
 CUT_STD = 0.8796256610342398
 """Standard deviation of a standard normal variable cut at ±2."""
@@ -123,4 +123,4 @@ INITIALIZERS: dict[str, Initializer] = {
     "constant": constant,
     "torch_default": torch_default,
 }
-"""Name → implementation; the names are those of raydnn.spec.init without `auto`."""
+"""Name → implementation; the names are those of raydnn.spec.axes.init without `auto`."""

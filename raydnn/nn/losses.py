@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from raydnn.errors import UserCodeError
 from raydnn.nn.imported import imported
-from raydnn.nn.users import leave_if_copied, line_of_code
+from raydnn.nn.user_code import leave_if_copied, line_of_code
 
 BLOCK = 256
 """Examples whose distances to as many others are held at once: 256 kB a member."""
@@ -281,7 +281,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "wasserstein": wasserstein,
     "function": function,
 }
-"""Name → implementation; the names are those of raydnn.spec.loss without `auto`."""
+"""Name → implementation; the names are those of raydnn.spec.axes.loss without `auto`."""
 
 OF_SETS: dict[str, Callable[..., Tensor]] = {"triplet": triplet_of_set}
 """Loss that compares examples with one another → what it is of a whole set: (outputs, targets, rows, ...)."""

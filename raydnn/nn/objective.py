@@ -10,10 +10,10 @@ from torch import Tensor
 from raydnn.errors import JobError, Problem
 from raydnn.nn.activations import activate
 from raydnn.nn.losses import GRADIENTS, LOSSES, OF_SETS, has_own
-from raydnn.optim.runs import find_runs
-from raydnn.spec.class_weights import Balanced, GivenWeights
-from raydnn.spec.fitting import loss_of
+from raydnn.spec.axes.class_weights import Balanced, GivenWeights
+from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.groups import member_groups
 
 
 class Objective:
@@ -30,8 +30,8 @@ class Objective:
             device: Where the outputs are.
         """
         losses = [loss_of(trial) for trial in trials]
-        self._losses = find_runs(losses, device)
-        self._outputs = find_runs([trial.output for trial in trials], device)
+        self._losses = member_groups(losses, device)
+        self._outputs = member_groups([trial.output for trial in trials], device)
         self._activates = losses[0].takes_values and any(
             trial.output.name not in ("auto", "linear") for trial in trials
         )

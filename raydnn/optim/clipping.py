@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from raydnn.optim.runs import Run
-from raydnn.optim.shapes import Shapes, layers
+from raydnn.stacking.groups import MemberGroup
+from raydnn.stacking.shapes import Shapes, layers
 
 Columns = Mapping[str, Tensor]
 
@@ -50,10 +50,10 @@ CLIPS: dict[str, Callable[[Tensor, Columns, Shapes], None]] = {
     "norm": norm,
     "per_layer": per_layer,
 }
-"""Name → implementation; the names are those of raydnn.spec.clip."""
+"""Name → implementation; the names are those of raydnn.spec.axes.clip."""
 
 
-def clip_gradients(runs: Sequence[Run], gradients: Tensor, shapes: Shapes) -> None:
+def clip_gradients(runs: Sequence[MemberGroup], gradients: Tensor, shapes: Shapes) -> None:
     """Clip the gradients (N, P) of a stack, each run of members in its own way."""
     for run in runs:
         columns = {name: vector.unsqueeze(1) for name, vector in run.vectors.items()}

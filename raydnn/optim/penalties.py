@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from raydnn.errors import JobError, Problem, one_of
-from raydnn.optim.shapes import Shapes, places, row_size
-from raydnn.spec.regularization import Regularization
+from raydnn.spec.axes.regularization import Regularization
+from raydnn.stacking.shapes import Shapes, row_size, spans
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def penalties(specs: Sequence[Regularization], shapes: Shapes, device: torch.dev
     Raises:
         JobError: A member names a layer that its network does not have.
     """
-    weights = {name: place for name, place in places(shapes).items() if len(shapes[name]) == 2}
+    weights = {name: place for name, place in spans(shapes).items() if len(shapes[name]) == 2}
     l1 = torch.zeros(len(specs), row_size(shapes))
     l2 = torch.zeros_like(l1)
     limits = {name: torch.full((len(specs), 1, 1), inf) for name in weights}

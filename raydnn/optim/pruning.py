@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from raydnn.optim.penalties import chosen
-from raydnn.spec.regularization import Regularization
+from raydnn.spec.axes.regularization import Regularization
 
 
 @torch.no_grad()

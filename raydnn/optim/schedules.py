@@ -14,10 +14,8 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from raydnn.spec.base import Component
-from raydnn.spec.metrics import MODES
-from raydnn.spec.optimizer import momentum_field
-from raydnn.spec.schedule import (
+from raydnn.spec.axes.optimizer import momentum_field
+from raydnn.spec.axes.schedule import (
     Annealing,
     Constant,
     Cosine,
@@ -31,12 +29,14 @@ from raydnn.spec.schedule import (
     WarmedUp,
     Wsd,
 )
+from raydnn.spec.base import Component
+from raydnn.spec.metrics import MODES
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingTime:
     """What a schedule may know of the training."""
 
     lr: float
@@ -48,18 +48,18 @@ class Progress:
     """Metric → its value after each finished epoch, or after each that the warm-up leaves of them."""
 
 
-def constant(_spec: Constant, steps: Array, progress: Progress) -> Array:
+def constant(_spec: Constant, steps: Array, progress: TrainingTime) -> Array:
     """η = η₀."""
     return np.full_like(steps, progress.lr)
 
 
-def annealing(spec: Annealing, steps: Array, progress: Progress) -> Array:
+def annealing(spec: Annealing, steps: Array, progress: TrainingTime) -> Array:
     """η = η₀(1−β)^k after k epochs (or steps)."""
     count = steps if spec.per == "step" else np.floor(steps / progress.steps_per_epoch)
     return progress.lr * (1 - spec.beta) ** count
 
 
-def piecewise(spec: Piecewise, steps: Array, progress: Progress) -> Array:
+def piecewise(spec: Piecewise, steps: Array, progress: TrainingTime) -> Array:
     """η = η₀ · factorᵢ from boundaryᵢ on, η₀ before the first.
 
     Keras' PiecewiseConstantDecay changes one step later, after its boundary; torch's MultiStepLR is the same.
@@ -69,26 +69,26 @@ def piecewise(spec: Piecewise, steps: Array, progress: Progress) -> Array:
     return progress.lr * np.array((1.0, *spec.factors))[passed]
 
 
-def exponential(spec: Exponential, steps: Array, progress: Progress) -> Array:
+def exponential(spec: Exponential, steps: Array, progress: TrainingTime) -> Array:
     """η = η₀ γ^(t/s); with `staircase` the exponent is rounded down."""
     exponent = steps / (spec.decay_epochs * progress.steps_per_epoch)
     return progress.lr * spec.gamma ** (np.floor(exponent) if spec.staircase else exponent)
 
 
-def power(spec: Power, steps: Array, progress: Progress) -> Array:
+def power(spec: Power, steps: Array, progress: TrainingTime) -> Array:
     """η = η₀/(1 + γt/s)^p."""
     times = steps / (spec.decay_epochs * progress.steps_per_epoch)
     return progress.lr / (1 + spec.gamma * times) ** spec.exponent
 
 
-def polynomial(spec: Polynomial, steps: Array, progress: Progress) -> Array:
+def polynomial(spec: Polynomial, steps: Array, progress: TrainingTime) -> Array:
     """η = η₀[(1−α)(1 − min(t, s)/s)^p + α]; with `cycle` s is the next multiple of s that t has not passed."""
     share = steps / _decay_steps(spec.decay_epochs, progress)
     share = share / np.maximum(np.ceil(share), 1.0) if spec.cycle else np.minimum(share, 1.0)
     return progress.lr * ((1 - spec.alpha) * (1 - share) ** spec.exponent + spec.alpha)
 
 
-def performance(spec: Performance, steps: Array, progress: Progress) -> Array:
+def performance(spec: Performance, steps: Array, progress: TrainingTime) -> Array:
     """η₀ · factor^k after k reductions, never below min_lr; constant within an epoch.
 
     An epoch without improvement is needed for a reduction, so that a patience of 0 is one of 1, as in Keras.
@@ -110,13 +110,13 @@ def performance(spec: Performance, steps: Array, progress: Progress) -> Array:
     return np.full_like(steps, lr)
 
 
-def cosine(spec: Cosine, steps: Array, progress: Progress) -> Array:
+def cosine(spec: Cosine, steps: Array, progress: TrainingTime) -> Array:
     """η = η₀[(1−α)(1 + cos(π min(t, s)/s))/2 + α]."""
     share = np.minimum(steps / _decay_steps(spec.decay_epochs, progress), 1.0)
     return progress.lr * ((1 - spec.alpha) * (1 + np.cos(np.pi * share)) / 2 + spec.alpha)
 
 
-def cosine_restarts(spec: CosineRestarts, steps: Array, progress: Progress) -> Array:
+def cosine_restarts(spec: CosineRestarts, steps: Array, progress: TrainingTime) -> Array:
     """η = η₀[(1−α) mⁱ(1 + cos πf)/2 + α], f the share of cycle i that has passed; its length is s·t_mulⁱ."""
     length = max(spec.cycle_epochs * progress.steps_per_epoch, 1.0)
     starts = [0.0]
@@ -132,18 +132,18 @@ def cosine_restarts(spec: CosineRestarts, steps: Array, progress: Progress) -> A
     return progress.lr * height
 
 
-def one_cycle(spec: OneCycle, steps: Array, progress: Progress) -> Array:
+def one_cycle(spec: OneCycle, steps: Array, progress: TrainingTime) -> Array:
     """η from low·η₀ to η₀ in the first share r of the training, back in r, and down to final·η₀ in the rest."""
     return progress.lr * _three_ways((spec.low, 1.0, spec.low, spec.final), spec, steps, progress)
 
 
-def one_cycle_momentum(spec: OneCycle, steps: Array, progress: Progress) -> Array:
+def one_cycle_momentum(spec: OneCycle, steps: Array, progress: TrainingTime) -> Array:
     """The momentum from high to low while η rises, back to high while it falls, and then high."""
     high, low = spec.momentum_high, spec.momentum_low
     return _three_ways((high, low, high, high), spec, steps, progress)
 
 
-def wsd(spec: Wsd, steps: Array, progress: Progress) -> Array:
+def wsd(spec: Wsd, steps: Array, progress: TrainingTime) -> Array:
     """η = η₀ until the last share d of the training, then η₀[(1−α)(1 − h(f)) + α], f the share of it passed."""
     length = spec.decay_share * progress.total_steps
     share = np.clip((steps - progress.total_steps + length) / max(length, 1.0), 0.0, 1.0)
@@ -158,14 +158,14 @@ ANNEALS: dict[str, Callable[[Array], Array]] = {
 """Shape → how far a way has been gone at a share of its time, both from 0 to 1."""
 
 
-def _decay_steps(decay_epochs: float | None, progress: Progress) -> float:
+def _decay_steps(decay_epochs: float | None, progress: TrainingTime) -> float:
     """s, at least 1."""
     steps = progress.total_steps if decay_epochs is None else decay_epochs * progress.steps_per_epoch
     return max(steps, 1.0)
 
 
 def _three_ways(
-    values: tuple[float, float, float, float], spec: OneCycle, steps: Array, progress: Progress
+    values: tuple[float, float, float, float], spec: OneCycle, steps: Array, progress: TrainingTime
 ) -> Array:
     """Go from the first value to the second, the third and the fourth; the phases end where torch's do."""
     rise = spec.rise * progress.total_steps
@@ -177,7 +177,7 @@ def _three_ways(
     return points[way] + (points[way + 1] - points[way]) * gone
 
 
-SCHEDULES: dict[str, Callable[[Any, Array, Progress], Array]] = {
+SCHEDULES: dict[str, Callable[[Any, Array, TrainingTime], Array]] = {
     "constant": constant,
     "annealing": annealing,
     "piecewise": piecewise,
@@ -190,10 +190,10 @@ SCHEDULES: dict[str, Callable[[Any, Array, Progress], Array]] = {
     "one_cycle": one_cycle,
     "wsd": wsd,
 }
-"""Name → implementation; the names are those of raydnn.spec.schedule."""
+"""Name → implementation; the names are those of raydnn.spec.axes.schedule."""
 
 
-def learning_rates(spec: WarmedUp, steps: Array, progress: Progress) -> Array:
+def learning_rates(spec: WarmedUp, steps: Array, progress: TrainingTime) -> Array:
     """Learning rates at absolute steps: a linear warm-up over w steps, η(0)(t+1)/w, to the schedule's own step 0.
 
     Args:
@@ -212,7 +212,7 @@ def learning_rates(spec: WarmedUp, steps: Array, progress: Progress) -> Array:
     return np.where(steps < warmup_steps, scheduled * (steps + 1) / warmup_steps, scheduled)
 
 
-def momenta(spec: WarmedUp, steps: Array, progress: Progress) -> Array | None:
+def momenta(spec: WarmedUp, steps: Array, progress: TrainingTime) -> Array | None:
     """Momenta (or the Adam family's β₁) at absolute steps, shape (k,); None where the optimizer keeps its own.
 
     Args:
@@ -238,7 +238,7 @@ def _cycles_momentum(spec: WarmedUp) -> TypeGuard[OneCycle]:
     return isinstance(spec, OneCycle) and spec.cycle_momentum
 
 
-def _after_warm_up(spec: WarmedUp, steps: Array, progress: Progress) -> tuple[int, Array, Progress]:
+def _after_warm_up(spec: WarmedUp, steps: Array, progress: TrainingTime) -> tuple[int, Array, TrainingTime]:
     """Steps of the warm-up, the steps since it ended (0 before that), and the training that it leaves."""
     warmup_steps = round(spec.warmup_epochs * progress.steps_per_epoch)
     if not warmup_steps:

@@ -14,8 +14,8 @@ import torch
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.search.algorithms import configurations, propose
-from raydnn.search.packing import Stack, shape_of, stacks_of
+from raydnn.search.algorithms.registry import configurations, propose
+from raydnn.search.packing import StackPlan, shape_of, stacks_of
 from raydnn.search.planning import (
     Cost,
     Overhead,
@@ -32,15 +32,15 @@ from raydnn.search.stages import seeded
 from raydnn.search.stopping import RULES
 from raydnn.space.space import Assignment, Space
 from raydnn.spec.algorithm import Random
-from raydnn.spec.checks import epochs_of
+from raydnn.spec.checks.contradictions import epochs_of
 from raydnn.spec.data import DataSet
 from raydnn.spec.job import Job
 from raydnn.spec.scheduler import Bohb, NoScheduler
 from raydnn.spec.trial import TrialSpec, trial_of_job
-from raydnn.train.footprint import dataset_bytes, footprint
 from raydnn.train.loop import flat
-from raydnn.train.parts import stack_limit
-from raydnn.train.probe import Probed, probe
+from raydnn.train.measures.probe import Probed, probe
+from raydnn.train.stack.footprint import dataset_bytes, footprint
+from raydnn.train.stack.parts import stack_limit
 
 DRAWS = 9
 """Made-up results from which the expected time is told."""
@@ -56,7 +56,7 @@ IMPORT_SECONDS = 1.2
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What is expected of a run."""
 
     trials: int
@@ -97,7 +97,7 @@ def plan_run(
     import_seconds: float | None,
     allow: Callable[[int, int], None],
     start: Sequence[Assignment] = (),
-) -> Plan:
+) -> SweepPlan:
     """Plan a sweep, or a training.
 
     Args:
@@ -123,7 +123,7 @@ def plan_run(
         fits = stack_limit(job.search.stack_memory_gib, read(job.data), job.resources.gpus_per_worker)
     stacks = [list(generation) for generation in _stacks(job, space, fits, start)]
     every = [stack for generation in stacks for stack in generation]
-    groups: dict[Hashable, list[Stack]] = {}
+    groups: dict[Hashable, list[StackPlan]] = {}
     for stack in every:
         groups.setdefault(shape_of(stack.trials[0][1]), []).append(stack)
     at_once = min(slots, max(map(len, stacks)))
@@ -152,7 +152,7 @@ def plan_run(
     saved = at_once * 2 * max(each.checkpoint_bytes for each in probed)
     rows = expected.stack_epochs * max(each.rows_bytes for each in probed)
     process = PROCESS_BYTES + data_bytes + largest
-    return Plan(
+    return SweepPlan(
         trials=total,
         generations=len(stacks),
         stacks=len(every),
@@ -178,10 +178,10 @@ def _stacks(
     space: Space | None,
     fits: Callable[[Sequence[TrialSpec]], int] | None,
     start: Sequence[Assignment],
-) -> Iterator[list[Stack]]:
+) -> Iterator[list[StackPlan]]:
     """The stacks of each generation; trials that depend on results are drawn from the space instead."""
     if space is None or job.search is None:
-        yield [Stack(0, ((0, trial_of_job(job)),))]
+        yield [StackPlan(0, ((0, trial_of_job(job)),))]
         return
     coming = configurations(space, job, start)
     first = coming.propose()
@@ -216,7 +216,7 @@ def _batches(job: Job, first: int) -> Iterator[int]:
 
 
 def _probe(
-    groups: Collection[Sequence[Stack]],
+    groups: Collection[Sequence[StackPlan]],
     read: Callable[[DataSet], Dataset],
     device: torch.device,
     allow: Callable[[int], None],
@@ -236,7 +236,7 @@ def _probe(
 
 def _expected(
     job: Job,
-    stacks: list[list[Stack]],
+    stacks: list[list[StackPlan]],
     planned: list[list[Planned]],
     costs: list[Cost],
     slots: int,
@@ -267,7 +267,7 @@ def _on_this_machine(overhead: Overhead, import_seconds: float | None) -> Overhe
     return replace(overhead, **{name: round(seconds * ratio, 2) for name, seconds in vars(overhead).items()})
 
 
-def _shape_row(group: Sequence[Stack], probed: Probed) -> dict[str, Any]:
+def _shape_row(group: Sequence[StackPlan], probed: Probed) -> dict[str, Any]:
     largest = max(len(stack.trials) for stack in group)
     spec = group[0].trials[0][1]
     return {

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Protocol
 
-from raydnn.search import random
+from raydnn.search.algorithms import random
+from raydnn.search.algorithms.searcher import Evaluation, Searcher
 from raydnn.search.distinct import distinct
 from raydnn.search.history import History, Result
-from raydnn.search.searcher import Evaluation, Searcher
 from raydnn.search.stages import SEARCH, Stage
 from raydnn.space.inverse import OutsideError, assignment_of
 from raydnn.space.space import Assignment, Space, make_trial
@@ -51,7 +51,7 @@ class Generations(Protocol):
         """Take the results of all trials of the last generation, by number."""
 
 
-class Part(Generations, Protocol):
+class Source(Generations, Protocol):
     """One algorithm's share of a sweep: a segment, or several that go on alike."""
 
     def extend(self, job: Job, trials: int | None, starts: Sequence[Assignment]) -> None:

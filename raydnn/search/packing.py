@@ -8,12 +8,12 @@ from itertools import accumulate, pairwise
 from statistics import fmean
 
 from raydnn.search.stages import SEARCH, Stage
-from raydnn.spec.fitting import loss_of
+from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
 
 
 @dataclass(frozen=True)
-class Stack:
+class StackPlan:
     """Trials that one process trains together."""
 
     number: int
@@ -53,7 +53,7 @@ def stacks_of(
     fitting: Callable[[Sequence[TrialSpec]], int] | None,
     first_stack: int,
     first: int,
-) -> list[Stack]:
+) -> list[StackPlan]:
     """The stacks of a generation of a sweep.
 
     Args:
@@ -65,7 +65,7 @@ def stacks_of(
         first: Number of the first trial.
     """
     return [
-        Stack(
+        StackPlan(
             first_stack + stack.number,
             tuple((first + number, trial) for number, trial in stack.trials),
             stage,
@@ -80,7 +80,7 @@ def pack(
     most: int,
     fitting: Callable[[Sequence[TrialSpec]], int] | None = None,
     together: int = 1,
-) -> list[Stack]:
+) -> list[StackPlan]:
     """Group trials whose tensors have the same shapes and whose loops have the same steps.
 
     Args:
@@ -105,7 +105,7 @@ def pack(
         fit = most if fitting is None else min(most, fitting([trial for _, trial in group]))
         portions += _portions(group, fit, together)
     portions.sort(key=_work, reverse=True)
-    return [Stack(number, tuple(sorted(portion, key=_order))) for number, portion in enumerate(portions)]
+    return [StackPlan(number, tuple(sorted(portion, key=_order))) for number, portion in enumerate(portions)]
 
 
 def shape_of(trial: TrialSpec) -> Hashable:

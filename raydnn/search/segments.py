@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from raydnn.search.generations import Part
+from raydnn.search.generations import Source
 from raydnn.search.history import History, Result
 from raydnn.search.stages import Stage
 from raydnn.space.inverse import BUDGET, OutsideError, assignment_of
 from raydnn.space.space import Assignment, Space, make_trial
 from raydnn.spec.algorithm import Grid, Random, Sobol
-from raydnn.spec.checks import epochs_of
+from raydnn.spec.checks.contradictions import epochs_of
 from raydnn.spec.job import Job
 from raydnn.spec.scheduler import Bohb
 from raydnn.spec.trial import TrialSpec
@@ -39,7 +39,7 @@ class Chain:
     budget, with another one they are other configurations.
     """
 
-    def __init__(self, segments: Sequence[Segment], make: Callable[[Segment, History], Part]) -> None:
+    def __init__(self, segments: Sequence[Segment], make: Callable[[Segment, History], Source]) -> None:
         """Begin with the first segment.
 
         Args:

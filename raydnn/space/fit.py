@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from raydnn.space.domains import Choice, Domain
 from raydnn.space.normal import Normal
 from raydnn.space.syntax import Value, write_value
-from raydnn.spec.fields import allowed, bounds, python_type
+from raydnn.spec.catalogue.fields import allowed, bounds, python_type
 
 
 def fit(domain: Domain, field: FieldInfo) -> Domain:

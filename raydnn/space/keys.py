@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from raydnn.errors import one_of
 from raydnn.space.conditional import Condition
 from raydnn.spec.base import Component, Spec
-from raydnn.spec.fields import component_classes, nested_spec
+from raydnn.spec.catalogue.fields import component_classes, nested_spec
 from raydnn.spec.job import Training
 
 DEFAULT, SHARED, BRANCH = range(3)

@@ -16,12 +16,12 @@ from raydnn.space.conditional import Parameter, Rule, Space
 from raydnn.space.domains import Choice, Domain
 from raydnn.space.syntax import Value
 from raydnn.space.trial import drawn
-from raydnn.spec.catalogue import components
-from raydnn.spec.fitting import OF_OWN_NETWORKS, loss_of, outputs_of
+from raydnn.spec.axes.loss import AUTO, LossFunction
+from raydnn.spec.axes.schedule import Performance
+from raydnn.spec.catalogue.kinds import components
+from raydnn.spec.checks.compatibility import OF_OWN_NETWORKS, loss_of, outputs_of
+from raydnn.spec.checks.selu import PLAIN_MODELS
 from raydnn.spec.job import Job
-from raydnn.spec.loss import AUTO, LossFunction
-from raydnn.spec.schedule import Performance
-from raydnn.spec.selu import PLAIN_MODELS
 
 ALL = "all"
 

@@ -24,12 +24,12 @@ from raydnn.space.rules import ALL, with_rules
 from raydnn.space.syntax import freeze, write_value
 from raydnn.space.trial import make_trial
 from raydnn.spec.base import Spec
-from raydnn.spec.checks import cross_field_problems
+from raydnn.spec.catalogue.fields import allowed, required, search_range
+from raydnn.spec.checks.compatibility import unfit as unfit_for
+from raydnn.spec.checks.contradictions import cross_field_problems
 from raydnn.spec.data import Task
-from raydnn.spec.fields import allowed, required, search_range
-from raydnn.spec.fitting import unfit as unfit_for
 from raydnn.spec.job import Job, Training
-from raydnn.spec.places import Places
+from raydnn.spec.reading.positions import Positions
 from raydnn.spec.search import Search
 
 __all__ = ["Assignment", "Condition", "Parameter", "Space", "build_space", "make_trial"]
@@ -41,7 +41,7 @@ STANDS_FOR_ANOTHER = "auto"
 """A component that is resolved into another one; `all` leaves it out."""
 
 
-def build_space(job: Job, places: Places) -> Space:
+def build_space(job: Job, positions: Positions) -> Space:
     """Read and check the space of a sweep.
 
     Args:
@@ -53,7 +53,7 @@ def build_space(job: Job, places: Places) -> Space:
     """
     if job.search is None:
         message = "is not given; a sweep needs it, with a `space`"
-        raise JobError([Problem(places.of(("search",)), "search", message)])
+        raise JobError([Problem(positions.of(("search",)), "search", message)])
     draft = _Draft(Choices(job))
     problems: list[tuple[tuple[str, ...], str]] = []
     written = job.search.space
@@ -65,13 +65,13 @@ def build_space(job: Job, places: Places) -> Space:
     if not problems:
         problems += _misfits(job.search, space)
     if not problems:
-        problems += _contradictions(job, places, space)
+        problems += _contradictions(job, positions, space)
     if problems:
         order = list(written)
         problems.sort(
             key=lambda problem: order.index(problem[0][-1]) if problem[0][-1] in order else len(order)
         )
-        raise JobError(Problem(places.of(path), ".".join(path), message) for path, message in problems)
+        raise JobError(Problem(positions.of(path), ".".join(path), message) for path, message in problems)
     return space
 
 
@@ -198,20 +198,20 @@ def _misfits(search: Search, space: Space) -> Iterator[tuple[tuple[str, ...], st
         yield ("search", "trials"), f"{search.trials}; allowed: at most {size}, the size of the space"
 
 
-def _contradictions(job: Job, places: Places, space: Space) -> Iterator[tuple[tuple[str, ...], str]]:
+def _contradictions(job: Job, positions: Positions, space: Space) -> Iterator[tuple[tuple[str, ...], str]]:
     """Values that are valid each but not together, found by making a few trials."""
     rng = np.random.default_rng(0)
     for _ in range(PROBES):
         try:
             trial = make_trial(job, space.draw(rng))
             drawn = {name: getattr(trial, name) for name in Training.model_fields}
-            problems = tuple(cross_field_problems(job.model_copy(update=drawn), Places({})))
+            problems = tuple(cross_field_problems(job.model_copy(update=drawn), Positions({})))
         except JobError as error:
             problems = error.problems
         if problems:
             for problem in problems:
                 key = _searching(problem.field, space)
-                if key is None and problem.field in places.by_path:
+                if key is None and problem.field in positions.by_path:
                     why = f"a trial of search.space would be invalid: {problem.message}"
                     yield tuple(problem.field.split(".")), why
                 else:

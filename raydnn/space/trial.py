@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from raydnn.errors import JobError
 from raydnn.space.syntax import Value
 from raydnn.spec.base import Component, Spec
-from raydnn.spec.catalogue import components
-from raydnn.spec.checks import epochs_of
+from raydnn.spec.catalogue.kinds import components
+from raydnn.spec.checks.contradictions import epochs_of
 from raydnn.spec.job import Job, Training
-from raydnn.spec.places import Places
-from raydnn.spec.problems import validation_problems
+from raydnn.spec.reading.positions import Positions
+from raydnn.spec.reading.problems import validation_problems
 from raydnn.spec.trial import TrialSpec
 
 
@@ -41,7 +41,7 @@ def make_trial(job: Job, assignment: Mapping[str, Value]) -> TrialSpec:
     try:
         return TrialSpec.from_training(Training.model_validate(given))
     except ValidationError as error:
-        raise JobError(validation_problems(error, Places({}))) from error
+        raise JobError(validation_problems(error, Positions({}))) from error
 
 
 def drawn(job: Job, assignment: Mapping[str, Value], axis: str) -> Any:

@@ -1,7 +1,7 @@
 """Search algorithms: how a sweep's trials are proposed.
 
-Those that learn propose a generation of trials at once and then wait for all its results; `raydnn.search.searcher`
-says what that means for a sweep.
+Those that learn propose a generation of trials at once and then wait for all its results;
+`raydnn.search.algorithms.searcher` says what that means for a sweep.
 """
 
 from __future__ import annotations

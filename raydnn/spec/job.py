@@ -6,18 +6,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from raydnn.spec.activation import Activation, Relu
+from raydnn.spec.axes.activation import Activation, Relu
+from raydnn.spec.axes.init import Auto, Init
+from raydnn.spec.axes.loss import AutoLoss, Loss
+from raydnn.spec.axes.model import Mlp, Model
+from raydnn.spec.axes.normalization import NoNormalization, Normalization
+from raydnn.spec.axes.optimizer import Optimizer
+from raydnn.spec.axes.output import AutoOutput, Output
+from raydnn.spec.axes.regularization import Regularization
+from raydnn.spec.axes.schedule import Constant, Schedule
 from raydnn.spec.base import Spec, StoragePath, parameter
 from raydnn.spec.data import Data
-from raydnn.spec.init import Auto, Init
-from raydnn.spec.loss import AutoLoss, Loss
-from raydnn.spec.model import Mlp, Model
-from raydnn.spec.normalization import NoNormalization, Normalization
-from raydnn.spec.optimizer import Optimizer
-from raydnn.spec.output import AutoOutput, Output
-from raydnn.spec.regularization import Regularization
 from raydnn.spec.resources import Resources
-from raydnn.spec.schedule import Constant, Schedule
 from raydnn.spec.search import Search
 from raydnn.spec.train import Train
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from raydnn.spec.augmentation import Augmentation
+from raydnn.spec.axes.augmentation import Augmentation
+from raydnn.spec.axes.class_weights import ClassWeights, EqualWeights
+from raydnn.spec.axes.clip import Clip, NoClip
 from raydnn.spec.base import Spec, parameter
-from raydnn.spec.class_weights import ClassWeights, EqualWeights
-from raydnn.spec.clip import Clip, NoClip
 from raydnn.spec.metrics import Metric
 
 FULL = "full"

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Self
 
-from raydnn.spec.catalogue import components
-from raydnn.spec.fitting import loss_of
-from raydnn.spec.init import Auto
+from raydnn.spec.axes.init import Auto
+from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.output import AutoOutput
+from raydnn.spec.catalogue.kinds import components
+from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.job import Job, Training
-from raydnn.spec.model import UserModule
-from raydnn.spec.output import AutoOutput
 
 
 class TrialSpec(Training):

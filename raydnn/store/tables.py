@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from raydnn.errors import UsageError, one_of
-from raydnn.spec.fields import item_type, leaves, python_type
+from raydnn.spec.catalogue.fields import item_type, leaves, python_type
 from raydnn.spec.job import Training
 from raydnn.spec.metrics import MODES
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from raydnn.data.dataset import Dataset
 from raydnn.optim.pruning import prune
-from raydnn.train.evaluation import evaluate
-from raydnn.train.member import Member
-from raydnn.train.stack import Stack
-from raydnn.train.statistics import set_exact_statistics
+from raydnn.train.measures.evaluation import evaluate
+from raydnn.train.measures.statistics import set_exact_statistics
+from raydnn.train.stack.member import Member
+from raydnn.train.stack.stack import Stack
 
 
 def complete(

@@ -9,15 +9,15 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from raydnn.data import mixup
+from raydnn.data.augmentation import mixup
 from raydnn.data.batches import order
 from raydnn.optim.clipping import clip_gradients
-from raydnn.optim.descent import scales
+from raydnn.optim.optimizers.descent import scales
 from raydnn.optim.penalties import constrain
-from raydnn.train.passes import Passes
-from raydnn.train.stack import Stack
-from raydnn.train.tally import Tally
-from raydnn.train.watchdog import beat
+from raydnn.train.faults.watchdog import beat
+from raydnn.train.measures.tally import Tally
+from raydnn.train.stack.stack import Stack
+from raydnn.train.steps.passes import Passes
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from raydnn.data.dataset import Dataset, Split
-from raydnn.optim.schedules import Progress, learning_rates, momenta
-from raydnn.spec.optimizer import momentum_field
+from raydnn.optim.schedules import TrainingTime, learning_rates, momenta
+from raydnn.spec.axes.optimizer import momentum_field
 from raydnn.train.epoch import train_epoch
-from raydnn.train.evaluation import evaluate
-from raydnn.train.member import Member
-from raydnn.train.passes import Passes
-from raydnn.train.stack import Stack
+from raydnn.train.measures.evaluation import evaluate
+from raydnn.train.stack.member import Member
+from raydnn.train.stack.stack import Stack
+from raydnn.train.steps.passes import Passes
 
 EpochRow = dict[str, Any]
 """One member's row of the table `epochs`, without what the store adds."""
@@ -101,7 +101,7 @@ def _table(members: Sequence[Member], epoch: int, steps: int) -> np.ndarray[Any,
     table = np.empty((2, steps, len(members)))
     for position, member in enumerate(members):
         spec = member.spec
-        progress = Progress(spec.optimizer.lr, steps, steps * spec.train.epochs, member.course)
+        progress = TrainingTime(spec.optimizer.lr, steps, steps * spec.train.epochs, member.course)
         table[0, :, position] = learning_rates(spec.schedule, absolute, progress)
         field = momentum_field(type(spec.optimizer).model_fields)
         cycled = None if field is None else momenta(spec.schedule, absolute, progress)

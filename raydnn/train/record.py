@@ -26,7 +26,7 @@ from raydnn.train.checkpoint import (
     save_checkpoint,
     save_stack_checkpoint,
 )
-from raydnn.train.member import Member
+from raydnn.train.stack.member import Member
 from raydnn.train.workers import Workers
 
 MOST_WRITERS = 8

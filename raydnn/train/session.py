@@ -16,39 +16,39 @@ import torch
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
 from raydnn.errors import HungError, StoreError
-from raydnn.nn.users import blamed, described, is_interrupt, leave_if_copied, paths_of_users
-from raydnn.search.packing import Stack as Plan
+from raydnn.nn.user_code import blamed, described, is_interrupt, leave_if_copied, paths_of_users
+from raydnn.search.packing import StackPlan
 from raydnn.secrets import hide
 from raydnn.spec.data import DataSet
 from raydnn.store.run import Run
 from raydnn.train.completing import complete
-from raydnn.train.diagnostics import Diagnostics
-from raydnn.train.early_stopping import has_converged, should_stop
-from raydnn.train.exploit import below, exploit
-from raydnn.train.faults import in_words
-from raydnn.train.incidents import Tell, committing
-from raydnn.train.loop import flat, train
-from raydnn.train.machinery import is_of_machinery
-from raydnn.train.member import MUST_BE_FINITE, Member, State
-from raydnn.train.memory import (
+from raydnn.train.faults.in_words import in_words
+from raydnn.train.faults.incidents import Tell, committing
+from raydnn.train.faults.machinery import is_of_machinery
+from raydnn.train.faults.memory import (
     MOST_HALVINGS,
     OUT_OF_MEMORY,
     depends_on_batch,
     is_out_of_memory,
     pieces_of,
 )
-from raydnn.train.parts import cut
+from raydnn.train.faults.watchdog import Watchdog
+from raydnn.train.loop import flat, train
+from raydnn.train.measures.diagnostics import Diagnostics
 from raydnn.train.process import fit_for_training
 from raydnn.train.record import Record
-from raydnn.train.stack import Stack
+from raydnn.train.stack.early_stopping import has_converged, should_stop
+from raydnn.train.stack.exploit import exploit, of_part
+from raydnn.train.stack.member import MUST_BE_FINITE, Member, State
+from raydnn.train.stack.parts import cut
+from raydnn.train.stack.stack import Stack
 from raydnn.train.verdict import Judge, Verdict
-from raydnn.train.watchdog import Watchdog
 from raydnn.train.workers import Workers
 
 
 def run_stack(
     run: Run,
-    plan: Plan,
+    plan: StackPlan,
     *,
     scheduler: str,
     judge: Judge,
@@ -124,7 +124,7 @@ class _Session:
     def __init__(
         self,
         run: Run,
-        plan: Plan,
+        plan: StackPlan,
         scheduler: str,
         judge: Judge,
         workers: Workers,
@@ -171,7 +171,7 @@ class _Session:
             tensors, facts = saved
             done_epochs = facts["epoch"]
             for number, part in enumerate(parts):
-                part.load_state_tensors(below(number, tensors))
+                part.load_state_tensors(of_part(number, tensors))
             left = self.settle(parts, dataset, done_epochs)
             if left is None:
                 return self.members

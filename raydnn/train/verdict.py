@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.member import Member
+from raydnn.train.stack.member import Member
 
 
 @dataclass(frozen=True)

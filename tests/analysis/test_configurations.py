@@ -11,8 +11,8 @@ from raydnn.analysis.configurations import ranked
 from raydnn.analysis.intervals import of_best
 from raydnn.analysis.tables import show, summary, top
 from raydnn.analysis.winner import winner
+from raydnn.spec.axes.optimizer import Sgd
 from raydnn.spec.data import Digits
-from raydnn.spec.optimizer import Sgd
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.commit import commit_trials
 from raydnn.store.rows import trial_row

@@ -13,13 +13,13 @@ from raydnn.analysis.replay import Recorded, recorded, replay
 from raydnn.analysis.replay_plot import plot
 from raydnn.errors import UsageError
 from raydnn.spec.base import Component
-from raydnn.spec.catalogue import components
+from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.job import Job, Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.commit import EventLog, commit_epochs, commit_trials
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
-from raydnn.train.member import trial_id
+from raydnn.train.stack.member import trial_id
 
 NAN = float("nan")
 CURVES = {

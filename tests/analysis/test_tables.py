@@ -14,8 +14,8 @@ import pytest
 from raydnn.analysis.sql import sql
 from raydnn.analysis.tables import list_summaries, show, top
 from raydnn.errors import NotFoundError, UsageError
+from raydnn.spec.axes.optimizer import Adam, Optimizer, Sgd
 from raydnn.spec.data import Digits
-from raydnn.spec.optimizer import Adam, Optimizer, Sgd
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.commit import commit_epochs, commit_layers, commit_trials
 from raydnn.store.rows import trial_row

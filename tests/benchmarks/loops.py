@@ -20,12 +20,12 @@ from raydnn.data.dataset import Dataset, Split
 from raydnn.data.load import load_dataset
 from raydnn.data.scaling import ScalingState
 from raydnn.search.packing import pack
-from raydnn.spec.load import load_job
+from raydnn.spec.reading.load import load_job
 from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.train.loop import flat, train
-from raydnn.train.member import Member
-from raydnn.train.parts import cut
 from raydnn.train.process import fit_for_training
+from raydnn.train.stack.member import Member
+from raydnn.train.stack.parts import cut
 from raydnn.train.workers import Workers
 
 REFERENCE_JOB = ROOT / "jobs" / "fashion-mlp.yaml"

@@ -12,17 +12,17 @@ from pathlib import Path
 import torch
 from loops import CPU
 
-from raydnn.launch.judging import Judging, ray_scheduler
-from raydnn.launch.runs import begin
-from raydnn.launch.stacks import Stacks
-from raydnn.launch.turns import Turns
-from raydnn.search.algorithms import generations
+from raydnn.launch.runs.runs import begin
+from raydnn.launch.runs.stacks import Stacks
+from raydnn.launch.sweep.judging import Judging, ray_scheduler
+from raydnn.launch.sweep.queue import Turns
+from raydnn.search.algorithms.registry import generations
 from raydnn.space.space import build_space
-from raydnn.spec.load import load_job
+from raydnn.spec.reading.load import load_job
 from raydnn.store.commit import EventLog
 from raydnn.store.run import Run
-from raydnn.train.member import Member
 from raydnn.train.session import run_stack
+from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
 
@@ -46,7 +46,7 @@ def sweep(
     loaded = load_job(job, list(overrides))
     search = loaded.job.search
     assert search is not None
-    space = build_space(loaded.job, loaded.places)
+    space = build_space(loaded.job, loaded.positions)
     stacks = Stacks(generations(space, loaded.job), search.stack)
     run = begin(loaded.job, loaded.text, name, "sweep", stacks.plans, space.tree(), stacks.expected)
     answers: dict[tuple[int, int], Mapping[int, Verdict] | None] = {}

@@ -21,16 +21,16 @@ from loops import CPU
 from measuring import ROOT, Comparison
 
 import raydnn.train.loop
-from raydnn.launch.judging import Judging, ray_scheduler
-from raydnn.launch.runs import begin
-from raydnn.search.algorithms import propose
+from raydnn.launch.runs.runs import begin
+from raydnn.launch.sweep.judging import Judging, ray_scheduler
+from raydnn.search.algorithms.registry import propose
 from raydnn.search.packing import pack
 from raydnn.space.space import build_space
-from raydnn.spec.load import load_job
+from raydnn.spec.reading.load import load_job
 from raydnn.store.commit import EventLog
-from raydnn.train.member import Member
 from raydnn.train.record import Record
 from raydnn.train.session import run_stack
+from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
 
@@ -97,7 +97,7 @@ def _train(n: int, epochs: int) -> Clock:
         loaded = load_job(JOB, options)
         search = loaded.job.search
         assert search is not None
-        trials = propose(build_space(loaded.job, loaded.places), loaded.job)
+        trials = propose(build_space(loaded.job, loaded.positions), loaded.job)
         (plan,) = pack(trials, n)
         run = begin(loaded.job, "", "overhead", "sweep", [plan])
         scheduler = ray_scheduler(search, epochs, loaded.job.seed)

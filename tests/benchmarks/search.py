@@ -34,10 +34,10 @@ from measuring import ROOT, Comparison
 from one_slot import Enough, sweep
 
 from raydnn.data.load import load_dataset
-from raydnn.spec.load import load_job
+from raydnn.spec.reading.load import load_job
 from raydnn.store.read import read
 from raydnn.store.run import Run, open_run
-from raydnn.train.member import Member
+from raydnn.train.stack.member import Member
 
 T = TypeVar("T")
 ASHA = "search.scheduler={name: asha, eta: 3}"

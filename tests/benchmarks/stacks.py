@@ -18,9 +18,9 @@ from measuring import ROOT, Comparison, by_turns
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.search.algorithms import propose
+from raydnn.search.algorithms.registry import propose
 from raydnn.space.space import build_space
-from raydnn.spec.load import load_job
+from raydnn.spec.reading.load import load_job
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.loop import flat
 
@@ -83,7 +83,7 @@ def draw_trials(network: str, kind: str, n: int) -> list[TrialSpec]:
         job = DIGITS_JOB
         overrides += [f"search.trials={n}", "search.scheduler=none", "search.space.train.batch_size=32"]
     loaded = load_job(job, overrides)
-    return propose(build_space(loaded.job, loaded.places), loaded.job)
+    return propose(build_space(loaded.job, loaded.positions), loaded.job)
 
 
 def flops_of_example(inputs: int, widths: Sequence[int]) -> int:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from raydnn.data.load import load_dataset
-from raydnn.search.algorithms import propose
+from raydnn.search.algorithms.registry import propose
 from raydnn.space.space import build_space
-from raydnn.spec.load import load_job
+from raydnn.spec.reading.load import load_job
 from raydnn.spec.search import Asha
 from raydnn.spec.trial import TrialSpec
 
@@ -30,7 +30,7 @@ def write_work(job: Path, overrides: Sequence[str], folder: Path) -> list[TrialS
     loaded = load_job(job, list(overrides))
     search = loaded.job.search
     assert search is not None
-    trials = propose(build_space(loaded.job, loaded.places), loaded.job)
+    trials = propose(build_space(loaded.job, loaded.positions), loaded.job)
     asha = None
     if isinstance(search.scheduler, Asha):
         asha = {

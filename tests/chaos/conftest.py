@@ -20,13 +20,13 @@ import torch
 from pyarrow.parquet import ParquetFile
 
 from raydnn.cli.main import main
-from raydnn.search.packing import Stack as Plan
+from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import run_at
-from raydnn.train.member import Member
 from raydnn.train.session import run_stack
+from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
 
@@ -102,7 +102,7 @@ class Chaos:
 
         run_stack(
             run_at(locate(config["run"])),
-            Plan(0, ((0, TrialSpec.from_json(config["trial"])),)),
+            StackPlan(0, ((0, TrialSpec.from_json(config["trial"])),)),
             scheduler="none",
             judge=judge,
             workers=Workers(),
@@ -140,7 +140,7 @@ def chaos(chaos_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     """Commands and runs in this process."""
     made = Chaos(chaos_folder, capsys)
     monkeypatch.chdir(chaos_folder)
-    monkeypatch.setattr("raydnn.launch.training._fit", made.fit)
+    monkeypatch.setattr("raydnn.launch.engine.training._fit", made.fit)
     return made
 
 

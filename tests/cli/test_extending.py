@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from raydnn.errors import RaydnnError
-from raydnn.launch.driver import note_driver
+from raydnn.launch.runs.driver import note_driver
 from raydnn.store.commit import commit_trials
 from raydnn.store.files import locate
 from raydnn.store.read import read
@@ -38,7 +38,7 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise RaydnnError("it would begin here")
 
-    monkeypatch.setattr("raydnn.launch.tuning.sweep_run", stop)
+    monkeypatch.setattr("raydnn.launch.sweep.tuning.sweep_run", stop)
     monkeypatch.chdir(tmp_path)
     Path("job.yaml").write_text(JOB)
 
@@ -135,7 +135,7 @@ def test_an_unknown_run_and_a_training_cannot_be_extended(cli: Any, monkeypatch:
     def stop(*_: Any) -> None:
         raise RaydnnError("it would begin here")
 
-    monkeypatch.setattr("raydnn.launch.training.train_run", stop)
+    monkeypatch.setattr("raydnn.launch.engine.training.train_run", stop)
     Path("train.yaml").write_text(JOB.partition("search:")[0])
     cli("train", "train.yaml", "--run-id", "trained")
     outcome = cli("sweep", "--extend", "trained", "search.trials=+1")
@@ -147,8 +147,8 @@ def test_an_unknown_run_and_a_training_cannot_be_extended(cli: Any, monkeypatch:
 @pytest.mark.usefixtures("begun")
 def test_a_run_that_is_driven_cannot_be_extended(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     note_driver(locate("results/old/logs"))
-    monkeypatch.setattr("raydnn.launch.lease._is_mine", lambda _driver: False)
-    monkeypatch.setattr("raydnn.launch.lease.is_alive", lambda _driver: True)
+    monkeypatch.setattr("raydnn.launch.runs.lease._is_mine", lambda _driver: False)
+    monkeypatch.setattr("raydnn.launch.runs.lease.is_alive", lambda _driver: True)
     outcome = cli("sweep", "--extend", "old", "search.trials=+1")
     assert (outcome.code, "is still driven by process" in outcome.err) == (2, True)
 

@@ -37,8 +37,8 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise RaydnnError("it would begin here")
 
-    monkeypatch.setattr("raydnn.launch.training.train_run", stop)
-    monkeypatch.setattr("raydnn.launch.tuning.sweep_run", stop)
+    monkeypatch.setattr("raydnn.launch.engine.training.train_run", stop)
+    monkeypatch.setattr("raydnn.launch.sweep.tuning.sweep_run", stop)
     monkeypatch.chdir(tmp_path)
 
 
@@ -191,7 +191,7 @@ def test_something_is_said_before_what_takes_long_is_imported(
     path.write_text(JOB.replace("DATA_SCALING", "unit") + text)
     code = (
         "import sys\n"
-        "import raydnn.cli.terminal as terminal\n"
+        "import raydnn.cli.printing.terminal as terminal\n"
         "write = terminal.Outlet.write\n"
         "def first(self, text):\n"
         "    write(self, text + str({'torch', 'ray'} & set(sys.modules)))\n"

@@ -10,9 +10,9 @@ from typing import Any
 from click.testing import CliRunner
 
 from raydnn.cli.main import raydnn
-from raydnn.cli.summaries import MOST_NAMES
-from raydnn.launch.runs import begin
-from raydnn.search.packing import Stack
+from raydnn.cli.printing.summaries import MOST_NAMES
+from raydnn.launch.runs.runs import begin
+from raydnn.search.packing import StackPlan
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
 from raydnn.store.run import Run
@@ -22,7 +22,7 @@ def run_with(folder: Path, names: Mapping[str, list[Any]]) -> Run:
     job = Job.model_validate(
         {"name": "x", "data": {"name": "digits"}, "optimizer": {"name": "sgd"}, "storage": str(folder)}
     )
-    return begin(job, "name: x", "r", "train", [Stack(0, ((0, trial_of_job(job)),))], facts=names)
+    return begin(job, "name: x", "r", "train", [StackPlan(0, ((0, trial_of_job(job)),))], facts=names)
 
 
 def shown(run: Run, *arguments: str) -> str:

@@ -14,8 +14,8 @@ import pytest
 
 from raydnn.cli.resuming import check_resumable, id_of_new
 from raydnn.errors import StoreError, UsageError
-from raydnn.launch.runs import begin
-from raydnn.search.packing import Stack as Plan
+from raydnn.launch.runs.runs import begin
+from raydnn.search.packing import StackPlan
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
 from raydnn.store.commit import commit_epochs
@@ -35,7 +35,7 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.fixture
 def run(job: Job) -> Run:
-    return begin(job, "", "r", "train", [Plan(0, ((0, trial_of_job(job)),))])
+    return begin(job, "", "r", "train", [StackPlan(0, ((0, trial_of_job(job)),))])
 
 
 def test_a_run_as_it_was_left_goes_on_without_a_word(run: Run) -> None:

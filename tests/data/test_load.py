@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 
 from raydnn.data.dataset import Split
 from raydnn.data.load import load_dataset
-from raydnn.data.npz import load_npz
 from raydnn.data.scaling import ScalingState
+from raydnn.data.sources.npz import load_npz
 from raydnn.errors import DataError, JobError
 from raydnn.spec.data import Csv, Digits, FashionMnist, Npz
 

@@ -14,7 +14,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from raydnn.data.scaling import FITS, ScalingState
 from raydnn.data.scaling import fit as fit_spec
 from raydnn.errors import JobError
-from raydnn.spec.catalogue import components
+from raydnn.spec.catalogue.kinds import components
 
 INPUTS = torch.from_numpy(np.random.default_rng(0).normal(3, 5, (200, 4, 3)).astype(np.float32))
 MIXED = INPUTS.flatten(1) @ torch.from_numpy(

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from raydnn.data.load import load_dataset
 from raydnn.data.targets import TargetScale, fit_targets
-from raydnn.launch.prepared import prepare
+from raydnn.launch.worker.shared_dataset import prepare
 from raydnn.spec.data import Csv, Npz
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
-from raydnn.train.summary import summarize
+from raydnn.train.stack.summary import summarize
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from raydnn.launch.upload import LIMIT_BYTES
+from raydnn.launch.cluster.upload import LIMIT_BYTES
 
 CLUSTER = Path(__file__).parents[2] / "cluster"
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from raydnn.nn.activations import ACTIVATIONS, activate
-from raydnn.nn.noise import Noise
-from raydnn.optim.runs import find_runs
-from raydnn.spec.activation import ActivationFunction, Elu, LeakyRelu, Prelu, Relu, Rrelu
+from raydnn.spec.axes.activation import ActivationFunction, Elu, LeakyRelu, Prelu, Relu, Rrelu
 from raydnn.spec.base import Component
-from raydnn.spec.catalogue import components
+from raydnn.spec.catalogue.kinds import components
+from raydnn.stacking.groups import member_groups
+from raydnn.stacking.noise import Noise
 
 CPU = torch.device("cpu")
 
@@ -55,7 +55,7 @@ EXTREMES = torch.tensor([0.0, -0.0, 1e-30, -1e-30, 20.0, -20.0, 88.0, -88.0, 100
 
 
 def _stacked(specs: list[Component], z: Tensor) -> Tensor:
-    return activate(find_runs(specs, CPU), z)
+    return activate(member_groups(specs, CPU), z)
 
 
 def test_the_table_covers_every_activation() -> None:
@@ -106,7 +106,7 @@ def test_the_activations_of_a_mixed_stack_lie_in_memory_as_its_inputs_do(by_unit
     z = torch.randn(3, 33, 7, generator=torch.Generator().manual_seed(3))
     z = z.mT if by_units else z
     specs: list[Component] = [Relu(), Elu(), Prelu()]
-    runs = find_runs(specs, CPU)
+    runs = member_groups(specs, CPU)
     h = activate(runs, z)
     assert h.stride() == z.stride()
 
@@ -128,7 +128,7 @@ def test_at_zero() -> None:
 def test_rrelu_draws_slopes_in_training_and_takes_their_mean_after() -> None:
     z = torch.full((2, 400, 50), -1.0)
     specs = [Rrelu(), Rrelu(lower=0.5, upper=0.6)]
-    runs = find_runs(specs, CPU)
+    runs = member_groups(specs, CPU)
     slopes = -activate(runs, z, Noise([3, 4], 1, CPU), 400)
     for found, spec in zip(slopes, specs, strict=True):
         assert spec.lower <= found.min()
@@ -146,16 +146,16 @@ def test_rrelu_draws_the_same_whoever_shares_the_stack(seeds: list[int]) -> None
     z = torch.randn(4, 9, 6, generator=torch.Generator().manual_seed(0))
     noise = Noise(seeds, 2, CPU)
     noise.uniform(9, 6)  # dropout has a stream of its own
-    found = activate(find_runs(specs, CPU), z, noise, 9)
+    found = activate(member_groups(specs, CPU), z, noise, 9)
     for k, spec in enumerate(specs):
-        alone = activate(find_runs([spec], CPU), z[k : k + 1], Noise(seeds[k : k + 1], 2, CPU), 9)
+        alone = activate(member_groups([spec], CPU), z[k : k + 1], Noise(seeds[k : k + 1], 2, CPU), 9)
         assert torch.equal(found[k : k + 1], alone)
 
 
 def test_prelu_has_a_slope_for_each_unit_and_member() -> None:
     z = torch.randn(2, 7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     alpha = torch.rand(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    runs = find_runs([Prelu(), Prelu(alpha=0.5)], CPU)
+    runs = member_groups([Prelu(), Prelu(alpha=0.5)], CPU)
     found = activate(runs, z, alpha=alpha)
     for k in range(2):
         torch.testing.assert_close(found[k], functional.prelu(z[k], alpha[k]))

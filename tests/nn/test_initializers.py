@@ -11,9 +11,9 @@ import torch
 from scipy import stats
 
 from raydnn.nn.initializers import INITIALIZERS
+from raydnn.spec.axes.init import Constant, Normal, Orthogonal, VarianceScaling
 from raydnn.spec.base import Component
-from raydnn.spec.catalogue import components
-from raydnn.spec.init import Constant, Normal, Orthogonal, VarianceScaling
+from raydnn.spec.catalogue.kinds import components
 
 FANS = [(64, 64), (784, 300), (300, 10), (10, 500), (1, 400)]
 

@@ -15,8 +15,8 @@ from torch.nn import functional
 from raydnn.errors import JobError, UserCodeError
 from raydnn.nn import losses
 from raydnn.nn.losses import GRADIENTS, LOSSES
-from raydnn.spec.catalogue import components
-from raydnn.spec.loss import AUTO
+from raydnn.spec.axes.loss import AUTO
+from raydnn.spec.catalogue.kinds import components
 
 MEMBERS, EXAMPLES, OUTPUTS = 4, 9, 5
 

@@ -7,9 +7,9 @@ import torch
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from raydnn.optim.clipping import CLIPS, clip_gradients
-from raydnn.optim.runs import find_runs
-from raydnn.optim.shapes import places, row_size
-from raydnn.spec.clip import NoClip, Norm, PerLayer, Value
+from raydnn.spec.axes.clip import NoClip, Norm, PerLayer, Value
+from raydnn.stacking.groups import member_groups
+from raydnn.stacking.shapes import row_size, spans
 
 CPU = torch.device("cpu")
 SPECS = [
@@ -33,7 +33,7 @@ def _gradients() -> torch.Tensor:
     scales = torch.tensor([1.0, 3.0, 1e4, 1.0, 1e-4, 100.0, 1.0, 1.0, 1.0, 10.0]).unsqueeze(1)
     gradients = torch.zeros(len(SPECS), row_size(SHAPES))
     rng = torch.Generator().manual_seed(0)
-    for place in places(SHAPES).values():
+    for place in spans(SHAPES).values():
         gradients[:, place] = torch.randn(gradients[:, place].shape, generator=rng) * scales
     return gradients
 
@@ -58,18 +58,18 @@ def test_a_stack_of_clips_does_what_torch_does_to_each_member(member: int) -> No
     elif isinstance(spec, Value):
         clip_grad_value_(parameters, spec.max_grad)
     expected = torch.cat([parameter.grad for parameter in parameters if parameter.grad is not None])
-    clip_gradients(find_runs(SPECS, CPU), gradients, SHAPES)
+    clip_gradients(member_groups(SPECS, CPU), gradients, SHAPES)
     torch.testing.assert_close(gradients[member], expected, rtol=1e-6, atol=0)
 
 
 def test_a_gradient_below_the_threshold_and_a_zero_one_are_not_touched() -> None:
     shapes = {"0.weight": (1, 3), "0.bias": (1,)}
     gradients = torch.zeros(6, row_size(shapes))
-    for place in places(shapes).values():
+    for place in spans(shapes).values():
         gradients[::2, place] = 0.4
     expected = gradients.clone()
     specs = [Norm(), Norm(), Value(), Value(), PerLayer(), PerLayer()]
-    clip_gradients(find_runs(specs, CPU), gradients, shapes)
+    clip_gradients(member_groups(specs, CPU), gradients, shapes)
     assert torch.equal(gradients, expected)
 
 
@@ -77,6 +77,6 @@ def test_a_member_that_is_not_finite_leaves_the_others_as_they_are() -> None:
     gradients = _gradients()
     gradients[0] = float("inf")
     expected = _gradients()
-    clip_gradients(find_runs(SPECS, CPU), expected, SHAPES)
-    clip_gradients(find_runs(SPECS, CPU), gradients, SHAPES)
+    clip_gradients(member_groups(SPECS, CPU), expected, SHAPES)
+    clip_gradients(member_groups(SPECS, CPU), gradients, SHAPES)
     assert torch.equal(gradients[1:], expected[1:])

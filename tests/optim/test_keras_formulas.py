@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from raydnn.optim.stacked import StackOptimizer
-from raydnn.spec.adaptive import Adadelta, Adagrad, Adam, Adamax, Nadam, RmsProp
-from raydnn.spec.optimizer import Lion
+from raydnn.optim.optimizers.stacked import StackOptimizer
+from raydnn.spec.axes.adaptive import Adadelta, Adagrad, Adam, Adamax, Nadam, RmsProp
+from raydnn.spec.axes.optimizer import Lion
 
 SIZE, STEPS = 32, 200
 RNG = torch.Generator().manual_seed(7)

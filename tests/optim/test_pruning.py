@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from raydnn.optim.pruning import prune
-from raydnn.spec.regularization import Regularization
+from raydnn.spec.axes.regularization import Regularization
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.9])

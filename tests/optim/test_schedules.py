@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch.optim import lr_scheduler
 
-from raydnn.optim.schedules import SCHEDULES, Progress, learning_rates, momenta, with_cycled_momentum
-from raydnn.spec.adaptive import Adagrad, Adam
-from raydnn.spec.metrics import MODES
-from raydnn.spec.optimizer import Muon, Sgd
-from raydnn.spec.schedule import (
+from raydnn.optim.schedules import SCHEDULES, TrainingTime, learning_rates, momenta, with_cycled_momentum
+from raydnn.spec.axes.adaptive import Adagrad, Adam
+from raydnn.spec.axes.optimizer import Muon, Sgd
+from raydnn.spec.axes.schedule import (
     Annealing,
     Constant,
     Cosine,
@@ -32,8 +31,9 @@ from raydnn.spec.schedule import (
     WarmedUp,
     Wsd,
 )
+from raydnn.spec.metrics import MODES
 from raydnn.spec.train import EarlyStopping
-from raydnn.train.early_stopping import should_stop
+from raydnn.train.stack.early_stopping import should_stop
 
 LR = 0.1
 STEPS_PER_EPOCH = 10
@@ -41,8 +41,8 @@ EPOCHS = 8
 TOTAL = STEPS_PER_EPOCH * EPOCHS
 
 
-def _progress(history: Mapping[str, Sequence[float]] | None = None, lr: float = LR) -> Progress:
-    return Progress(lr, STEPS_PER_EPOCH, TOTAL, history or {metric: [] for metric in MODES})
+def _progress(history: Mapping[str, Sequence[float]] | None = None, lr: float = LR) -> TrainingTime:
+    return TrainingTime(lr, STEPS_PER_EPOCH, TOTAL, history or {metric: [] for metric in MODES})
 
 
 def _rates(spec: WarmedUp, steps: Sequence[float]) -> list[float]:
@@ -495,7 +495,7 @@ def test_smooth_schedules_have_no_jumps(spec: WarmedUp) -> None:
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_the_shortest_trainings_have_rates(name: str, total: int) -> None:
     spec = next(spec for spec, _ in BY_HAND if spec.name == name)
-    progress = Progress(LR, 1, total, {metric: [] for metric in MODES})
+    progress = TrainingTime(LR, 1, total, {metric: [] for metric in MODES})
     rates = learning_rates(spec, np.arange(total + 2, dtype=np.float64), progress)
     assert np.isfinite(rates).all()
     assert (rates >= 0).all()

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from raydnn.procedures.plan import plan_run
-from raydnn.search.algorithms import generations
+from raydnn.search.algorithms.registry import generations
 from raydnn.search.packing import pack
 from raydnn.space.space import build_space
 from raydnn.spec.job import Job
-from raydnn.spec.places import Places
+from raydnn.spec.reading.positions import Positions
 
 
 def job(**search: Any) -> Job:
@@ -30,14 +30,14 @@ def job(**search: Any) -> Job:
 
 
 def plan(given: Job, slots: int = 1) -> Any:
-    space = build_space(given, Places({}))
+    space = build_space(given, Positions({}))
     return plan_run(given, space, slots, torch.device("cpu"), None, lambda _bytes, _processes: None)
 
 
 def test_the_stacks_are_those_of_the_sweep() -> None:
     given = job()
     planned = plan(given)
-    trials = generations(build_space(given, Places({})), given).propose()
+    trials = generations(build_space(given, Positions({})), given).propose()
     stacks = pack(trials, 3)
     assert planned.stacks == len(stacks)
     largest: dict[object, int] = {}
@@ -73,7 +73,7 @@ def test_memory_is_asked_for_before_anything_is_allocated() -> None:
 
     given = job()
     with pytest.raises(MemoryError):
-        plan_run(given, build_space(given, Places({})), 2, torch.device("cpu"), None, refuse)
+        plan_run(given, build_space(given, Positions({})), 2, torch.device("cpu"), None, refuse)
     assert asked[0][0] > 2**28
     assert asked[0][1] == 2
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from raydnn.search.algorithms.searcher import Evaluation
 from raydnn.search.generations import BARREN, Learning
 from raydnn.search.history import History, Result
-from raydnn.search.searcher import Evaluation
 from raydnn.space.space import Assignment, build_space
 from raydnn.spec.job import Job
-from raydnn.spec.places import Places
+from raydnn.spec.reading.positions import Positions
 
 
 class Scripted:
@@ -35,7 +35,7 @@ def learning(searcher: Scripted, trials: int, **search: Any) -> Learning:
     given = {"name": "job", "data": "digits", "optimizer": "sgd"}
     search = {"space": {"seed": "randint(0, 1000)"}, "algorithm": "tpe", "trials": trials} | search
     job = Job.model_validate(given | {"search": search})
-    space = build_space(job, Places({}))
+    space = build_space(job, Positions({}))
     source = Learning(space, job, searcher, History())
     source.extend(job, trials, [])
     return source

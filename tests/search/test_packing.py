@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydnn.search.packing import Stack, pack, stacks_of
+from raydnn.search.packing import StackPlan, pack, stacks_of
 from raydnn.search.stages import Stage, seeded
 from raydnn.spec.trial import TrialSpec
 
@@ -106,7 +106,7 @@ def test_what_leaves_shapes_alone_does_not_split() -> None:
         {"output": "sigmoid"},
     ]
     (stack,) = pack([trial(), *(trial(**other) for other in others)], 16)
-    assert isinstance(stack, Stack)
+    assert isinstance(stack, StackPlan)
 
 
 def test_parameters_of_a_loss_do_not_split_but_the_outputs_it_needs_do() -> None:

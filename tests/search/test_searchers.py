@@ -14,16 +14,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from raydnn.search.algorithms import LEARNING, UP_FRONT, generations, propose
-from raydnn.search.gp import capped_scores
+from raydnn.search.algorithms.gp import capped_scores
+from raydnn.search.algorithms.optuna_study import asked
+from raydnn.search.algorithms.registry import LEARNING, UP_FRONT, generations, propose
+from raydnn.search.algorithms.searcher import Evaluation, Searcher
 from raydnn.search.history import Result
-from raydnn.search.optuna_study import asked
-from raydnn.search.searcher import Evaluation, Searcher
 from raydnn.space.space import Space, build_space, make_trial
 from raydnn.space.suggest import TAIL, suggest
 from raydnn.spec.algorithm import Gp
 from raydnn.spec.job import Job
-from raydnn.spec.places import Places
+from raydnn.spec.reading.positions import Positions
 from raydnn.spec.trial import TrialSpec
 
 CONDITIONAL = {
@@ -62,7 +62,7 @@ def setup(space: dict[str, Any], seed: int, algorithm: str, trials: int, **searc
     given = {"name": "job", "seed": seed, "data": "digits", "optimizer": "adam"}
     search = {"space": space, "algorithm": fields, "trials": trials} | search
     job = Job.model_validate(given | {"search": search})
-    return build_space(job, Places({})), job
+    return build_space(job, Positions({})), job
 
 
 def sweep(space: Space, job: Job, objective: Objective) -> list[tuple[TrialSpec, Result]]:

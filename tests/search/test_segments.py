@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydnn.search.algorithms import chained, generations
+from raydnn.search.algorithms.registry import chained, generations
 from raydnn.search.generations import Generations
 from raydnn.search.history import Result
 from raydnn.search.segments import Segment
 from raydnn.space.space import Assignment, Space, build_space, make_trial
 from raydnn.spec.job import Job
-from raydnn.spec.places import Places
+from raydnn.spec.reading.positions import Positions
 from raydnn.spec.trial import TrialSpec
 
 SPACE = {
@@ -45,7 +45,7 @@ def segment(trials: int, total: int, start: Sequence[Assignment] = (), **given: 
 def spanned(space: str) -> Space:
     fields = {"name": "job", "data": "digits", "optimizer": "sgd"}
     search = {"space": json.loads(space), "trials": 1}
-    return build_space(Job.model_validate(fields | {"search": search}), Places({}))
+    return build_space(Job.model_validate(fields | {"search": search}), Positions({}))
 
 
 def one(total: int, **given: Any) -> list[Segment]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from raydnn.launch.judging import ray_scheduler
+from raydnn.launch.sweep.judging import ray_scheduler
 from raydnn.search.stopping import RULES
-from raydnn.spec.catalogue import components
+from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.search import Search
 
 SPECS = {

@@ -21,9 +21,9 @@ from raydnn.space.inverse import assignment_of
 from raydnn.space.space import Space, build_space
 from raydnn.space.trial import make_trial
 from raydnn.spec.base import Spec
-from raydnn.spec.fields import leaves
+from raydnn.spec.catalogue.fields import leaves
 from raydnn.spec.job import Job, Training
-from raydnn.spec.places import Places
+from raydnn.spec.reading.positions import Positions
 
 CONDITIONAL = {
     "optimizer.lr": "loguniform(1e-4, 1)",
@@ -54,7 +54,7 @@ def setup(space: dict[str, Any]) -> tuple[Space, Job]:
             "search": {"algorithm": "pbt", "trials": 2, "space": space},
         }
     )
-    return build_space(job, Places({})), job
+    return build_space(job, Positions({})), job
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raydnn.space.inverse import OutsideError, assignment_of
 from raydnn.space.space import Space, build_space, make_trial
 from raydnn.spec.job import Job
-from raydnn.spec.places import Places
+from raydnn.spec.reading.positions import Positions
 
 WRITTEN = {
     "optimizer": ["sgd", "adam", "rmsprop"],
@@ -35,7 +35,7 @@ WRITTEN = {
 def spanned(written: dict[str, Any], **fields: Any) -> tuple[Space, Job]:
     given = {"name": "job", "data": "digits", "optimizer": "sgd"} | fields
     job = Job.model_validate(given | {"search": {"space": written, "trials": 1}})
-    return build_space(job, Places({})), job
+    return build_space(job, Positions({})), job
 
 
 SPACE, JOB = spanned(WRITTEN)

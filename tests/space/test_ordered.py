@@ -11,7 +11,7 @@ from raydnn.space.domains import parse
 from raydnn.space.ordered import ordered
 from raydnn.space.space import build_space
 from raydnn.spec.job import Job
-from raydnn.spec.places import Places
+from raydnn.spec.reading.positions import Positions
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_names_and_jumbled_numbers_have_none(written: object) -> None:
 def build(space: dict[str, Any], algorithm: str) -> None:
     given = {"name": "job", "data": "digits", "optimizer": "sgd"}
     search = {"space": space, "algorithm": algorithm, "trials": 4}
-    build_space(Job.model_validate(given | {"search": search}), Places({}))
+    build_space(Job.model_validate(given | {"search": search}), Positions({}))
 
 
 def test_a_swarm_refuses_what_has_no_order() -> None:

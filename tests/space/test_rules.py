@@ -13,12 +13,12 @@ import pytest
 from raydnn.errors import JobError
 from raydnn.space.rules import KINDS
 from raydnn.space.space import Assignment, Space, build_space, make_trial
-from raydnn.spec.checks import cross_field_problems
-from raydnn.spec.fitting import fitting
+from raydnn.spec.checks.compatibility import compatible
+from raydnn.spec.checks.contradictions import cross_field_problems
+from raydnn.spec.checks.selu import selu_warnings
 from raydnn.spec.job import Job, Training
-from raydnn.spec.load import load_job
-from raydnn.spec.places import Places
-from raydnn.spec.selu import selu_warnings
+from raydnn.spec.reading.load import load_job
+from raydnn.spec.reading.positions import Positions
 from raydnn.spec.trial import TrialSpec
 
 FULL_SPACE = Path(__file__).parents[2] / "jobs" / "full-space.yaml"
@@ -32,7 +32,7 @@ def job(space: dict[str, Any], search: dict[str, Any] | None = None, **fields: A
 
 
 def built(given: Job) -> Space:
-    return build_space(given, Places({}))
+    return build_space(given, Positions({}))
 
 
 def draws(space: Space, count: int = 400, seed: int = 0) -> Iterator[Assignment]:
@@ -42,7 +42,7 @@ def draws(space: Space, count: int = 400, seed: int = 0) -> Iterator[Assignment]
 
 def invalid(given: Job, trial: TrialSpec) -> list[str]:
     values = {name: getattr(trial, name) for name in Training.model_fields}
-    return [str(problem) for problem in cross_field_problems(given.model_copy(update=values), Places({}))]
+    return [str(problem) for problem in cross_field_problems(given.model_copy(update=values), Positions({}))]
 
 
 def refusal(given: Job) -> str:
@@ -58,7 +58,7 @@ def texts(space: Space) -> str:
 @pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_the_full_space_has_no_invalid_draw_and_every_component(count: int) -> None:
     loaded = load_job(FULL_SPACE)
-    given, space = loaded.job, build_space(loaded.job, loaded.places)
+    given, space = loaded.job, build_space(loaded.job, loaded.positions)
     seen: set[tuple[str, str]] = set()
     assert list(draws(space, 1000)) == list(draws(space, 1000))
     for assignment in draws(space, count):
@@ -68,7 +68,7 @@ def test_the_full_space_has_no_invalid_draw_and_every_component(count: int) -> N
         seen |= {(path, str(value)) for path, value in assignment.items() if path.endswith(".name")}
     for axis in AXES:
         found = {name for path, name in seen if path == f"{axis}.name"}
-        expected = {name for name in fitting(axis, given.data.task) if name not in ("auto", "function")}
+        expected = {name for name in compatible(axis, given.data.task) if name not in ("auto", "function")}
         assert found == expected - ({"triplet"} if axis == "loss" else set()), axis
 
 

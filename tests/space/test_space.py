@@ -14,11 +14,11 @@ from raydnn.errors import JobError
 from raydnn.space.domains import parse
 from raydnn.space.fit import fit
 from raydnn.space.space import Space, build_space, make_trial
-from raydnn.spec.catalogue import KINDS, components
-from raydnn.spec.fields import leaves, search_range
+from raydnn.spec.catalogue.fields import leaves, search_range
+from raydnn.spec.catalogue.kinds import KINDS, components
 from raydnn.spec.job import Job, Training
-from raydnn.spec.load import load_job
-from raydnn.spec.places import Places
+from raydnn.spec.reading.load import load_job
+from raydnn.spec.reading.positions import Positions
 from raydnn.spec.trial import TrialSpec
 
 AXES = ("optimizer", "schedule", "init", "activation", "normalization")
@@ -45,7 +45,7 @@ def job(space: dict[str, Any], search: dict[str, Any] | None = None, **fields: A
 
 
 def space_of(space: dict[str, Any], **fields: Any) -> Space:
-    return build_space(job(space, **fields), Places({}))
+    return build_space(job(space, **fields), Positions({}))
 
 
 def domains_of(space: Space) -> dict[str, str]:
@@ -54,13 +54,13 @@ def domains_of(space: Space) -> dict[str, str]:
 
 def problems_of(given: Job) -> list[str]:
     with pytest.raises(JobError) as caught:
-        build_space(given, Places({"search.space": "job.yaml:7"}))
+        build_space(given, Positions({"search.space": "job.yaml:7"}))
     return [str(problem) for problem in caught.value.problems]
 
 
 def test_ten_thousand_draws_are_valid_conditional_and_reproducible() -> None:
     given = job(FULL)
-    space = build_space(given, Places({}))
+    space = build_space(given, Positions({}))
     fields = {name: set(cls.model_fields) for name, cls in components("optimizer").items()}
     first, second = np.random.default_rng(3), np.random.default_rng(3)
     seen: set[tuple[str, str]] = set()
@@ -313,7 +313,7 @@ def test_the_algorithm_and_the_scheduler_must_fit_the_space() -> None:
         assert (
             "search.space.seed: seed is searched, but search.repeats and search.confirm give each" in problem
         )
-        assert build_space(job({"seed": [1]}, {field: value}), Places({})).size() == 1
+        assert build_space(job({"seed": [1]}, {field: value}), Positions({})).size() == 1
 
 
 def test_a_component_that_does_not_fit_the_task_is_refused() -> None:
@@ -325,7 +325,7 @@ def test_a_component_that_does_not_fit_the_task_is_refused() -> None:
 
 def test_a_job_without_search_has_no_space() -> None:
     with pytest.raises(JobError, match="search: is not given"):
-        build_space(Job.model_validate({"name": "a", "data": "digits", "optimizer": "sgd"}), Places({}))
+        build_space(Job.model_validate({"name": "a", "data": "digits", "optimizer": "sgd"}), Positions({}))
 
 
 def test_a_coordinate_belongs_to_its_parameter_whatever_the_branch() -> None:
@@ -344,7 +344,7 @@ def test_a_searched_job_file_reports_the_line_of_the_key(tmp_path: Path) -> None
     )
     loaded = load_job(file, ["search.space.optimizer.*.lr=loguniform(0, 1)"])
     with pytest.raises(JobError) as caught:
-        build_space(loaded.job, loaded.places)
+        build_space(loaded.job, loaded.positions)
     first, second = map(str, caught.value.problems)
     assert "job.yaml:8: search.space.optimizer.sgd.momentum: uniform(0.5, 2) reaches 2" in first
     assert second.startswith("command line: search.space.optimizer.*.lr: loguniform(0, 1) begins at 0")

@@ -16,8 +16,8 @@ from raydnn.space.domains import DOMAINS
 from raydnn.space.space import Space, build_space, make_trial
 from raydnn.space.suggest import ASKED, suggest
 from raydnn.spec.job import Job
-from raydnn.spec.load import load_job
-from raydnn.spec.places import Places
+from raydnn.spec.reading.load import load_job
+from raydnn.spec.reading.positions import Positions
 
 FULL_SPACE = Path(__file__).parents[2] / "jobs" / "full-space.yaml"
 
@@ -32,7 +32,7 @@ def _quiet() -> Iterator[None]:
 
 def space_of(space: dict[str, Any], **fields: Any) -> Space:
     given = {"name": "job", "data": "digits", "optimizer": "sgd"} | fields
-    return build_space(Job.model_validate(given | {"search": {"trials": 1, "space": space}}), Places({}))
+    return build_space(Job.model_validate(given | {"search": {"trials": 1, "space": space}}), Positions({}))
 
 
 def study(seed: int = 0) -> optuna.Study:
@@ -45,7 +45,7 @@ def test_every_domain_can_be_asked_for() -> None:
 
 def test_the_full_space_gives_valid_trials_of_the_domains_and_the_same_again() -> None:
     loaded = load_job(FULL_SPACE)
-    space = build_space(loaded.job, loaded.places)
+    space = build_space(loaded.job, loaded.positions)
     asked = study()
     for _ in range(200):
         trial = asked.ask()

@@ -20,8 +20,8 @@ from pyarrow import fs
 
 import raydnn
 from raydnn.errors import NotFoundError, StoreError, UsageError
+from raydnn.spec.axes.optimizer import Adam, Optimizer, Sgd
 from raydnn.spec.data import Digits
-from raydnn.spec.optimizer import Adam, Optimizer, Sgd
 from raydnn.spec.trial import TrialSpec
 from raydnn.store import files
 from raydnn.store.commit import EventLog, commit_epochs, commit_trials

@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raydnn.search.random import points
+from raydnn.search.algorithms.random import points
 from raydnn.space.space import build_space, make_trial
-from raydnn.spec.load import load_job
+from raydnn.spec.reading.load import load_job
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run
@@ -21,7 +21,7 @@ DRAWS = 2000
 
 def test_every_draw_of_the_full_space_comes_back_from_its_parquet_row(run: Run, tmp_path: Path) -> None:
     loaded = load_job(FULL_SPACE, ["search.space.train.batch_size=[16, null]"])
-    space = build_space(loaded.job, loaded.places)
+    space = build_space(loaded.job, loaded.positions)
     trials = [make_trial(loaded.job, space.from_unit(next(points(space, 0, k)))) for k in range(DRAWS)]
     rows = [trial_row(run, f"t{k:05}", k, trial, state="PENDING") for k, trial in enumerate(trials)]
     written = pa.Table.from_pylist(rows, schema("trials", run.run_id, run.metric, run.mode))

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from raydnn.errors import UsageError
+from raydnn.spec.axes.optimizer import Sgd
 from raydnn.spec.data import Digits
-from raydnn.spec.optimizer import Sgd
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run

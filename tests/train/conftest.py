@@ -16,8 +16,8 @@ from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.run import Run, create_run
 from raydnn.train.loop import flat, train
-from raydnn.train.member import Member
-from raydnn.train.stack import Stack
+from raydnn.train.stack.member import Member
+from raydnn.train.stack.stack import Stack
 from raydnn.train.workers import Workers
 
 CPU = torch.device("cpu")

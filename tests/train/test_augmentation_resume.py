@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from raydnn.search.packing import Stack as Plan
+from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.member import Member
 from raydnn.train.session import run_stack
+from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Judge, Verdict
 from raydnn.train.workers import Workers
 
@@ -29,7 +29,7 @@ class Died(BaseException):
     """The process is gone."""
 
 
-def _train(run: Run, plan: Plan, judge: Judge) -> None:
+def _train(run: Run, plan: StackPlan, judge: Judge) -> None:
     run_stack(run, plan, scheduler="asha", judge=judge, workers=Workers(), device=torch.device("cpu"))
 
 
@@ -55,7 +55,7 @@ def test_draws_are_repeated(make_trial: Callable[..., TrialSpec], new_run: Calla
         return make_trial(data=DIGITS, seed=seed, train=train)
 
     trials = [trial(1, **ALL), trial(2, **ALL), trial(2, mixup=0.2), trial(1)]
-    plan = Plan(0, tuple(enumerate(trials)))
+    plan = StackPlan(0, tuple(enumerate(trials)))
     whole, broken = new_run("whole"), new_run("broken")
     _train(whole, plan, judge)
     with pytest.raises(Died):

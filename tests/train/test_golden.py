@@ -11,8 +11,8 @@ from torch import nn
 
 from raydnn.data.batches import order
 from raydnn.data.load import load_dataset
-from raydnn.nn.mlp import mlp_layout
-from raydnn.nn.models import initial_parameters
+from raydnn.nn.models.mlp import mlp_layout
+from raydnn.nn.models.registry import initial_parameters
 from raydnn.spec.trial import TrialSpec
 
 DIGITS = {

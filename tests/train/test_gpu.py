@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from raydnn.data.load import load_dataset
-from raydnn.spec.catalogue import components
+from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.trial import TrialSpec
-from raydnn.train import passes
 from raydnn.train.epoch import train_epoch
 from raydnn.train.loop import flat, train
-from raydnn.train.member import Member
-from raydnn.train.passes import Passes
-from raydnn.train.stack import Stack
+from raydnn.train.stack.member import Member
+from raydnn.train.stack.stack import Stack
+from raydnn.train.steps import passes
+from raydnn.train.steps.passes import Passes
 from raydnn.train.workers import Workers
 
 pytestmark = [

@@ -10,23 +10,23 @@ import pytest
 import torch
 
 from raydnn.data.load import load_dataset
-from raydnn.optim import stacked
-from raydnn.optim.optimizers import OPTIMIZERS
-from raydnn.spec.catalogue import components
-from raydnn.spec.fitting import fitting
-from raydnn.train import passes
-from raydnn.train.capture import capture
+from raydnn.optim.optimizers import stacked
+from raydnn.optim.optimizers.registry import OPTIMIZERS
+from raydnn.spec.catalogue.kinds import components
+from raydnn.spec.checks.compatibility import compatible
 from raydnn.train.epoch import train_epoch
 from raydnn.train.loop import flat
-from raydnn.train.member import Member
-from raydnn.train.stack import Stack
-from raydnn.train.tape import record
+from raydnn.train.stack.member import Member
+from raydnn.train.stack.stack import Stack
+from raydnn.train.steps import passes
+from raydnn.train.steps.capture import capture
+from raydnn.train.steps.tape import record
 from raydnn.train.workers import Workers
 
 ADAM = {"name": "adam", "lr": 0.01}
 PRELU = "prelu"
 """Its slopes are parameters of the network, so that it has stacks of its own: in test_tasks."""
-HIDDEN = [name for name in fitting("activation", "classification") if name != PRELU]
+HIDDEN = [name for name in compatible("activation", "classification") if name != PRELU]
 
 VARIATIONS: dict[str, list[dict[str, Any]]] = {
     "optimizer": [

@@ -12,8 +12,8 @@ from raydnn.data.load import load_dataset
 from raydnn.search.packing import pack
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.loop import flat, train
-from raydnn.train.member import Member
-from raydnn.train.stack import Stack
+from raydnn.train.stack.member import Member
+from raydnn.train.stack.stack import Stack
 from raydnn.train.workers import Workers
 
 CPU = torch.device("cpu")

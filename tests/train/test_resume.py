@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from raydnn.search.packing import Stack as Plan
+from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store import files
 from raydnn.store.parts import DamagedFileWarning
@@ -18,8 +18,8 @@ from raydnn.store.read import read
 from raydnn.store.run import Run, create_run
 from raydnn.train import record
 from raydnn.train.checkpoint import TENSORS, load_checkpoint
-from raydnn.train.member import Member
 from raydnn.train.session import run_stack
+from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Judge, Verdict
 from raydnn.train.workers import Workers
 
@@ -69,10 +69,10 @@ class DyingOs:
 
 
 @pytest.fixture(scope="module")
-def make_plan(make_trial: Callable[..., TrialSpec]) -> Callable[..., Plan]:
+def make_plan(make_trial: Callable[..., TrialSpec]) -> Callable[..., StackPlan]:
     """Members that end early, late, by verdict, by divergence, with every kind of state to be saved."""
 
-    def make(every: int = 1) -> Plan:
+    def make(every: int = 1) -> StackPlan:
         def trial(*, train: Mapping[str, Any] | None = None, **fields: Any) -> TrialSpec:
             train = {"epochs": EPOCHS, "checkpoint_every_epochs": every, **(train or {})}
             return make_trial(train=train, loss="mse", **fields)
@@ -97,7 +97,7 @@ def make_plan(make_trial: Callable[..., TrialSpec]) -> Callable[..., Plan]:
             trial(optimizer={"name": "sgd", "lr": 1e6}, activation="linear"),
             trial(optimizer={**sgd, "nesterov": True}, schedule="cosine", train={"clip": "norm"}, seed=2),
         ]
-        return Plan(0, tuple(enumerate(members)))
+        return StackPlan(0, tuple(enumerate(members)))
 
     return make
 
@@ -117,7 +117,7 @@ def _die_at(target: int) -> Judge:
     return judge
 
 
-def _train(run: Run, plan: Plan, judge: Judge = _judge) -> None:
+def _train(run: Run, plan: StackPlan, judge: Judge = _judge) -> None:
     run_stack(run, plan, scheduler="asha", judge=judge, workers=Workers(), device=torch.device("cpu"))
 
 
@@ -137,7 +137,7 @@ def _outcome(run: Run) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., Plan]) -> dict[str, Any]:
+def expected(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., StackPlan]) -> dict[str, Any]:
     """What an uninterrupted run leaves."""
     resolved = {"metric": "validation_loss", "mode": "min"}
     run = create_run(str(tmp_path_factory.mktemp("whole")), "whole", "", resolved)
@@ -157,7 +157,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., 
 @pytest.mark.parametrize("epoch", range(1, EPOCHS + 1))
 def test_dying_between_the_commit_and_the_verdict(
     new_run: Callable[..., Run],
-    make_plan: Callable[..., Plan],
+    make_plan: Callable[..., StackPlan],
     expected: dict[str, Any],
     epoch: int,
     every: int,
@@ -172,7 +172,7 @@ def test_dying_between_the_commit_and_the_verdict(
 @pytest.mark.parametrize("epoch", range(1, EPOCHS + 1))
 def test_dying_between_the_commit_and_the_checkpoint(
     new_run: Callable[..., Run],
-    make_plan: Callable[..., Plan],
+    make_plan: Callable[..., StackPlan],
     expected: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     epoch: int,
@@ -194,7 +194,7 @@ def test_dying_between_the_commit_and_the_checkpoint(
 
 
 def test_dying_again_and_again(
-    new_run: Callable[..., Run], make_plan: Callable[..., Plan], expected: dict[str, Any]
+    new_run: Callable[..., Run], make_plan: Callable[..., StackPlan], expected: dict[str, Any]
 ) -> None:
     run, plan = new_run(), make_plan()
     for target in range(1, EPOCHS + 1):
@@ -209,7 +209,7 @@ def test_dying_again_and_again(
 
 def test_dying_at_any_change_of_the_disk(
     new_run: Callable[..., Run],
-    make_plan: Callable[..., Plan],
+    make_plan: Callable[..., StackPlan],
     expected: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -239,7 +239,7 @@ def test_dying_at_any_change_of_the_disk(
 
 
 def test_a_damaged_checkpoint_is_named_and_training_starts_over(
-    new_run: Callable[..., Run], make_plan: Callable[..., Plan], expected: dict[str, Any]
+    new_run: Callable[..., Run], make_plan: Callable[..., StackPlan], expected: dict[str, Any]
 ) -> None:
     run, plan = new_run(), make_plan()
     with pytest.raises(Died):

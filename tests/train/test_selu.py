@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from raydnn.data.load import load_dataset
-from raydnn.search.packing import Stack as Plan
+from raydnn.search.packing import StackPlan
+from raydnn.spec.checks.selu import selu_warnings
 from raydnn.spec.job import Training
-from raydnn.spec.selu import selu_warnings
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.diagnostics import activation_statistics
 from raydnn.train.loop import flat
-from raydnn.train.member import Member
+from raydnn.train.measures.diagnostics import activation_statistics
 from raydnn.train.session import run_stack
-from raydnn.train.stack import Stack
+from raydnn.train.stack.member import Member
+from raydnn.train.stack.stack import Stack
 from raydnn.train.workers import Workers
 
 CPU = torch.device("cpu")
@@ -59,7 +59,7 @@ def test_they_still_hold_after_an_epoch(new_run: Callable[..., Run]) -> None:
     train = {"epochs": 1, "batch_size": 64, "diagnostics": True}
     trial = _trial(regularization={"alpha_dropout": 0.1}, train=train)
     run = new_run()
-    plan = Plan(0, ((0, trial),))
+    plan = StackPlan(0, ((0, trial),))
     run_stack(run, plan, scheduler="none", judge=lambda _e, _m: {}, workers=Workers(), device=CPU)
     rows = [row for row in read(run.location, "layers").to_pylist() if row["depth"] < LAYERS]
     assert len(rows) == LAYERS

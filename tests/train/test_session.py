@@ -12,16 +12,16 @@ import torch
 
 from raydnn.data.load import load_dataset
 from raydnn.nn.losses import LOSSES
-from raydnn.nn.mlp import Mlp, mlp_layout
-from raydnn.search.packing import Stack as Plan
+from raydnn.nn.models.mlp import Mlp, mlp_layout
+from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train import record
 from raydnn.train.checkpoint import load_checkpoint
 from raydnn.train.loop import flat
-from raydnn.train.member import Member
 from raydnn.train.session import run_stack
+from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Judge, Verdict
 from raydnn.train.workers import Workers
 
@@ -36,7 +36,7 @@ def _go_on(_epoch: int, _members: Sequence[Member]) -> Mapping[int, Verdict]:
 
 
 def _run(run: Run, trials: Sequence[TrialSpec], judge: Judge = _go_on, number: int = 0) -> list[Member]:
-    plan = Plan(number, tuple(enumerate(trials)))
+    plan = StackPlan(number, tuple(enumerate(trials)))
     return run_stack(run, plan, scheduler="asha", judge=judge, workers=Workers(), device=CPU)
 
 
@@ -457,7 +457,7 @@ def test_other_workers_write_nothing(
     monkeypatch.setattr(Workers, "share", lambda _self, module: module)
     run = new_run()
     before = sorted(path for path in run.local_path().rglob("*"))
-    plan = Plan(0, ((0, make_trial()),))
+    plan = StackPlan(0, ((0, make_trial()),))
     run_stack(run, plan, scheduler="none", judge=_go_on, workers=Workers(1, 2), device=CPU)
     assert sorted(path for path in run.local_path().rglob("*")) == before
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from raydnn.nn.models import MODELS
-from raydnn.spec.catalogue import components
+from raydnn.nn.models.registry import MODELS
+from raydnn.spec.axes.loss import LossFunction
+from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.data import Task
-from raydnn.spec.loss import LossFunction
-from raydnn.train.summary import summarize
+from raydnn.train.stack.summary import summarize
 
 WITHOUT_CLASSES = ("regression", "multi_label", "distribution")
 PARAMETERS: dict[str, list[dict[str, Any]]] = {

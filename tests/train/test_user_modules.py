@@ -12,15 +12,15 @@ import torch
 
 from raydnn.data.batches import order
 from raydnn.data.load import load_dataset
-from raydnn.nn.models import MODELS
-from raydnn.search.packing import Stack as Plan
+from raydnn.nn.models.registry import MODELS
+from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train.checkpoint import load_checkpoint
 from raydnn.train.loop import flat
 from raydnn.train.session import run_stack
-from raydnn.train.summary import summarize
+from raydnn.train.stack.summary import summarize
 from raydnn.train.workers import Workers
 
 CLASSES = """
@@ -119,7 +119,7 @@ def test_a_run_taken_up_again_ends_where_an_uninterrupted_one_ends(
         make_trial(activation="relu", model=NOISY, seed=seed, train={"checkpoint_every_epochs": 1})
         for seed in (1, 2)
     ]
-    plan = Plan(0, tuple(enumerate(trials)))
+    plan = StackPlan(0, tuple(enumerate(trials)))
 
     def session(run: Run, dies_at: int = 0) -> None:
         def judge(epoch: int, _: object) -> dict[int, Any]:

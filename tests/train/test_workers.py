@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import torch
 
-from raydnn.search.packing import Stack as Plan
-from raydnn.spec.catalogue import components
+from raydnn.search.packing import StackPlan
+from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run
 from raydnn.train.checkpoint import load_checkpoint
-from raydnn.train.member import Member
 from raydnn.train.session import run_stack
+from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
 
@@ -104,7 +104,7 @@ MEMBERS: list[list[dict[str, Any]]] = [
 ]
 
 
-def _judge(plan: Plan) -> Callable[[int, Sequence[Member]], Mapping[int, Verdict]]:
+def _judge(plan: StackPlan) -> Callable[[int, Sequence[Member]], Mapping[int, Verdict]]:
     """Stops a stack's last member after epoch 2, as the workers' judge does."""
     return lambda epoch, _: {plan.trials[-1][0]: Verdict(epoch == 2 and len(plan.trials) > 1, 0)}
 
@@ -128,7 +128,9 @@ def runs(
     augmented = {**train, "augmentation": augmentation}
     stacks.append([make_trial(data=images, optimizer=SGD, train=augmented, seed=s) for s in (1, 2)])
     numbers = iter(range(100))
-    plans = [Plan(n, tuple((next(numbers), trial) for trial in trials)) for n, trials in enumerate(stacks)]
+    plans = [
+        StackPlan(n, tuple((next(numbers), trial) for trial in trials)) for n, trials in enumerate(stacks)
+    ]
     resolved = {"metric": "validation_loss", "mode": "min"}
     found = {count: create_run(str(folder), f"workers-{count}", "", resolved) for count in (1, 2)}
     for plan in plans:

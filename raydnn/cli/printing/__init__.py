@@ -1,0 +1,1 @@
+"""Tables, progress and summaries on the terminal."""

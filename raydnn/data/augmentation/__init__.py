@@ -1,0 +1,1 @@
+"""Augmentation of batches on the device, each member by its own settings."""

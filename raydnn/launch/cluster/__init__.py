@@ -1,0 +1,1 @@
+"""Ray Jobs: submit, logs, stop."""

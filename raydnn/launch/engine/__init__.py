@@ -1,0 +1,1 @@
+"""Ray for this process: embedded or joined, its machines, and training on it."""

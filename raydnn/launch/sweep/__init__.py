@@ -1,0 +1,1 @@
+"""A sweep with Ray Tune: one Tune trial trains one stack, every member is judged."""

@@ -1,0 +1,1 @@
+"""What a process that trains runs."""

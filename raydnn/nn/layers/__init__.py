@@ -1,0 +1,1 @@
+"""Layers of a stack: every parameter has a leading member dimension."""

@@ -1,0 +1,125 @@
+"""The dense layer of a stack, and its gradients by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from raydnn.stacking.shapes import ALIGNMENT
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the gradients of one parameter go, for all members or for some neighbours."""
+
+    tensor: Tensor
+    """(n, *shape), changed in place."""
+    members: slice | None
+    """The n members; None: all."""
+    adds: bool
+    """Whether the gradient is added to what is there, instead of replacing it."""
+
+    def of(self, stacked: Tensor) -> Tensor:
+        """The members' rows of a tensor with leading member dimension."""
+        return stacked if self.members is None else stacked[self.members]
+
+
+Destinations = Mapping[str, Sequence[Destination]]
+"""Parameter → where its gradients go; together its places have every member once."""
+
+
+class Dense(nn.Module):
+    """A dense layer of N members: y ← xWᵀ + b, x (N, B, fan_in), y (N, B, fan_out).
+
+    Outputs lie in memory unit by unit, (N, fan_out, B): products of narrow layers, softmax and sums over a batch
+    are several times faster so, since processors take numbers that lie side by side at once.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        """Wrap parameters, which stay views of the stack's matrix.
+
+        Args:
+            parameters: `weight` (N, fan_out, fan_in), and `bias` (N, fan_out) where there is one.
+        """
+        super().__init__()
+        self.weight = nn.Parameter(parameters["weight"])
+        self.bias = nn.Parameter(parameters["bias"]) if "bias" in parameters else None
+        self._gathered: Tensor | None = None
+        # The same memory for the passes by hand: a module looks its parameters up slowly.
+        self._rows = self._weight = parameters["weight"]
+        self._bias = parameters["bias"].unsqueeze(2) if "bias" in parameters else None
+
+    def gather(self) -> Tensor | None:
+        """Let the passes by hand have the weights side by side, where batched products can change them all at once.
+
+        They lie apart, each in its row of the stack's matrix, and can lie side by side where a member's weights begin
+        at 64 bytes there, too (`ALIGNMENT`). It is the same memory every time.
+
+        Returns:
+            The weights (N, fan_out, fan_in), or None where they stay as they are.
+        """
+        if self._rows.is_contiguous() or self._rows[0].numel() % ALIGNMENT:
+            return None
+        if self._gathered is None:
+            self._gathered = torch.empty(self._rows.shape, dtype=self._rows.dtype, device=self._rows.device)
+        self._weight = self._gathered.copy_(self._rows)
+        return self._gathered
+
+    def scatter(self) -> None:
+        """Put weights that `gather` gave back into the members' rows."""
+        if self._gathered is not None:
+            self._rows.copy_(self._gathered)
+            self._weight = self._rows
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute y."""
+        return _units(self.weight, None if self.bias is None else self.bias.unsqueeze(2), inputs.mT).mT
+
+    def units(self, inputs: Tensor) -> Tensor:
+        """Compute y unit by unit, (N, fan_out, B), of inputs (N, fan_in, B), for `backward` instead of autograd."""
+        return _units(self._weight, self._bias, inputs)
+
+    def backward(self, inputs: Tensor, of_units: Tensor, places: Destinations, add: bool) -> None:
+        """Give the parameters their gradients: dW = dy·xᵀ, db = Σ dy.
+
+        Args:
+            inputs: What `units` got.
+            of_units: The gradient dy of what it returned.
+            places: Where those of `weight` and `bias` go.
+            add: Whether to add to what is there in any case.
+        """
+        for place in places["weight"]:
+            left, right = place.of(of_units), place.of(inputs).mT
+            if place.adds:
+                place.tensor.baddbmm_(left, right)
+            elif add or len(left) > 1:
+                # Batched products into rows of the stack's matrix, which are apart, would be done one by one.
+                _put(torch.bmm(left, right), place.tensor, add)
+            else:
+                torch.bmm(left, right, out=place.tensor)
+        if self._bias is not None:
+            put(of_units.sum(dim=2), places["bias"], add)
+
+    def of_inputs(self, of_units: Tensor) -> Tensor:
+        """The gradient dx = Wᵀdy of the inputs (N, fan_in, B)."""
+        return torch.bmm(self._weight.mT, of_units)
+
+
+def _units(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
+    return torch.bmm(weight, inputs) if bias is None else torch.baddbmm(bias, weight, inputs)
+
+
+def put(gradient: Tensor, places: Sequence[Destination], add: bool) -> None:
+    """Put a gradient (N, *shape) in its places, or `add` it to what is there in any case."""
+    for place in places:
+        _put(place.of(gradient), place.tensor, add or place.adds)
+
+
+def _put(gradient: Tensor, tensor: Tensor, add: bool) -> None:
+    if add:
+        tensor.add_(gradient)
+    else:
+        tensor.copy_(gradient)

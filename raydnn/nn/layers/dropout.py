@@ -1,0 +1,99 @@
+"""Dropout of a stack: what each member drops of its inputs and its hidden units in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from raydnn.nn.activations import SELU_ALPHA, SELU_SCALE
+from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.noise import Noise
+
+SELU_FLOOR = -SELU_SCALE * SELU_ALPHA
+"""What SELU tends to for small inputs, −λα."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What dropout makes of hidden units h: factor·h + addend."""
+
+    factor: Tensor
+    addend: Tensor | None = None
+
+    def of(self, hidden: Tensor) -> Tensor:
+        """Drop units."""
+        return hidden * self.factor if self.addend is None else hidden * self.factor + self.addend
+
+
+def dropout(draws: Tensor, rates: Tensor) -> Terms:
+    """Zero a share of the units and scale the others by 1/(1 − rate), so that the mean stays."""
+    return Terms(_kept(draws, rates).mul_(1 / (1 - rates)))
+
+
+def alpha_dropout(draws: Tensor, rates: Tensor) -> Terms:
+    """Put a share of the units to SELU's floor, and scale and shift all so that mean 0 and variance 1 stay.
+
+    With f = −λα and q = 1 − rate: y = a(f where dropped, else h) + b, a = (q + f²q(1 − q))^(−1/2), b = −af(1 − q)
+    (Klambauer et al. 2017, arXiv:1706.02515).
+    """
+    kept = _kept(draws, rates)
+    a = ((1 - rates) * (1 + SELU_FLOOR**2 * rates)).rsqrt()
+    # Members that drop nothing have the factor 1 and the addend 0, exactly.
+    return Terms(a * kept, a * SELU_FLOOR * (1 - kept).sub(rates))
+
+
+def _kept(draws: Tensor, rates: Tensor) -> Tensor:
+    """1 where a unit is kept, else 0: at once as numbers, since turning booleans into them takes ten times as long."""
+    members = max(len(draws), len(rates))
+    unit_by_unit = draws.new_empty(members, draws.shape[2], draws.shape[1])
+    return torch.ge(draws, rates, out=unit_by_unit.mT)
+
+
+class Dropout:
+    """The rates of N members; each kind draws from a stream of its own, and costs nothing where no member has it."""
+
+    def __init__(self, trials: Sequence[TrialSpec], device: torch.device) -> None:
+        """Lay the rates out.
+
+        Args:
+            trials: The members.
+            device: Where the stack is trained.
+        """
+        specs = [trial.regularization for trial in trials]
+        everywhere = [not spec.dropout_last_layer_only for spec in specs]
+        self._inputs = _columns([spec.input_dropout for spec in specs], everywhere, device)
+        self._hidden = _columns([spec.dropout for spec in specs], everywhere, device)
+        self._alpha = _columns([spec.alpha_dropout for spec in specs], everywhere, device)
+
+    def of_inputs(self, inputs: Tensor, noise: Noise, batch_size: int) -> Tensor:
+        """Drop inputs (N, B, F)."""
+        if self._inputs is None:
+            return inputs
+        draws = noise.uniform(batch_size, inputs.shape[-1], "input_dropout")
+        return dropout(draws, self._inputs[True]).of(inputs)
+
+    def of_hidden(self, width: int, noise: Noise, batch_size: int, last: bool) -> Terms | None:
+        """What happens to the hidden units (N, B, width) of a layer; None: nothing.
+
+        Draws are made for every layer, so that what a member gets in its last one does not depend on its stack.
+        """
+        terms = None
+        if self._hidden is not None:
+            terms = dropout(noise.uniform(batch_size, width), self._hidden[last])
+        if self._alpha is not None:
+            alpha = alpha_dropout(noise.uniform(batch_size, width, "alpha_dropout"), self._alpha[last])
+            terms = alpha if terms is None else Terms(terms.factor * alpha.factor, alpha.addend)
+        return terms
+
+
+def _columns(
+    rates: Sequence[float], everywhere: Sequence[bool], device: torch.device
+) -> dict[bool, Tensor] | None:
+    """Rates (N, 1, 1) in the last hidden layer (True) and in the others (False); None where all are 0."""
+    if not any(rates):
+        return None
+    last = torch.tensor(rates, device=device).view(-1, 1, 1)
+    return {True: last, False: last * torch.tensor(everywhere, device=device).view(-1, 1, 1)}

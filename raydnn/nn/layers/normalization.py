@@ -1,0 +1,127 @@
+"""Normalization of a stack's layers: functions of z (N, B, H), with γ and β (N, H), one row a member."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.groups import member_groups
+from raydnn.stacking.layout import Layout
+from raydnn.stacking.noise import Noise
+
+
+def batch_norm(
+    z: Tensor,
+    layer: NormLayer,
+    batch_size: int,
+    workers: int,
+) -> Tensor:
+    """Normalize every unit over the batch, or at evaluation by the running averages.
+
+    Args:
+        z: (N, B, H), B examples of this worker.
+        layer: The layer, whose running averages are updated in place in training.
+        batch_size: Examples of the whole batch, over all workers; 0 at evaluation.
+        workers: Number of data-parallel workers; their statistics are summed, so that their number changes nothing.
+    """
+    if not batch_size:
+        centred, variance = z - layer.mean.unsqueeze(1), layer.variance.unsqueeze(1)
+    else:
+        mean = _over_workers(z.sum(dim=1, keepdim=True), workers) / batch_size
+        centred = z - mean
+        variance = _over_workers(centred.square().sum(dim=1, keepdim=True), workers) / batch_size
+        _average(layer, mean.detach().squeeze(1), variance.detach().squeeze(1), batch_size)
+    return centred * (layer.scale.unsqueeze(1) * torch.rsqrt(variance + layer.eps)) + layer.shift.unsqueeze(1)
+
+
+@torch.no_grad()
+def _average(layer: NormLayer, mean: Tensor, variance: Tensor, batch_size: int) -> None:
+    """Move the running averages towards a batch's mean and unbiased variance; one example has no variance."""
+    layer.mean.lerp_(mean, layer.momentum)
+    if batch_size > 1:
+        layer.variance.lerp_(variance * (batch_size / (batch_size - 1)), layer.momentum)
+
+
+def _over_workers(values: Tensor, workers: int) -> Tensor:
+    if workers == 1:
+        return values
+    summed: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    return summed
+
+
+def group_norm(z: Tensor, layer: NormLayer, _batch_size: int, _workers: int) -> Tensor:
+    """Normalize every example over each group of units; with one group this is layer norm."""
+    # The size of a group is given, since a worker may have no example of a small batch.
+    grouped = z.reshape(*z.shape[:-1], layer.groups, z.shape[-1] // layer.groups)
+    variance, mean = torch.var_mean(grouped, dim=-1, correction=0, keepdim=True)
+    normalized: Tensor = ((grouped - mean) * torch.rsqrt(variance + layer.eps.unsqueeze(-1))).flatten(-2)
+    return normalized * layer.scale.unsqueeze(1) + layer.shift.unsqueeze(1)
+
+
+NORMALIZATIONS: dict[str, Callable[[Tensor, NormLayer, int, int], Tensor]] = {
+    "batch_norm": batch_norm,
+    "layer_norm": group_norm,
+    "group_norm": group_norm,
+}
+"""Name → implementation; the names are those of raydnn.spec.axes.normalization without `none`."""
+
+
+class NormLayer(nn.Module):
+    """One normalization of N members; they share its name, its place and its groups."""
+
+    mean: Tensor
+    """Running mean (N, H), a view of the stack's statistics, as is the running `variance`."""
+    variance: Tensor
+
+    def __init__(
+        self, trials: Sequence[TrialSpec], parameters: Mapping[str, Tensor], statistics: Mapping[str, Tensor]
+    ) -> None:
+        """Wrap parameters, which stay views of the stack's matrix.
+
+        Args:
+            trials: The members.
+            parameters: `scale` γ and `shift` β, each (N, H).
+            statistics: `mean` and `variance`, each (N, H); none where there are no running averages. They are no
+                registered buffers, which data-parallel workers would send to each other before every step.
+        """
+        super().__init__()
+        (run,) = member_groups([trial.normalization for trial in trials], parameters["scale"].device)
+        dtype = parameters["scale"].dtype
+        self.scale = nn.Parameter(parameters["scale"])
+        self.shift = nn.Parameter(parameters["shift"])
+        self.eps = run.vectors["eps"].to(dtype).view(-1, 1, 1)
+        self.groups = int(run.vectors["groups"][0]) if "groups" in run.vectors else 1
+        self._normalize = NORMALIZATIONS[run.name]
+        if statistics:
+            self.mean, self.variance = statistics["mean"], statistics["variance"]
+            self.momentum = run.vectors["momentum"].to(dtype).unsqueeze(1)
+
+    def forward(self, z: Tensor, batch_size: int = 0, workers: int = 1) -> Tensor:
+        """Normalize z (N, B, H).
+
+        Args:
+            z: What comes in.
+            batch_size: Examples of the whole batch, over all workers, in training; 0 at evaluation.
+            workers: Number of data-parallel workers.
+        """
+        return self._normalize(z, self, batch_size, workers)
+
+
+def normalize(norm: NormLayer | None, z: Tensor, noise: Noise | None, batch_size: int) -> Tensor:
+    """Apply a normalization, where there is one: by the batch in training, by running averages where noise is None."""
+    if norm is None:
+        return z
+    normalized: Tensor = norm(z) if noise is None else norm(z, batch_size, noise.workers)
+    return normalized
+
+
+def norm_layout(prefix: str, width: int, running: bool) -> Layout:
+    """The parameters `PREFIX.scale` and `PREFIX.shift`, and where `running` the averages `PREFIX.mean`, `.variance`."""
+    return Layout(
+        {f"{prefix}.scale": (width,), f"{prefix}.shift": (width,)},
+        {f"{prefix}.mean": (width,), f"{prefix}.variance": (width,)} if running else {},
+    )

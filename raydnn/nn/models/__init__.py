@@ -1,0 +1,1 @@
+"""Models: compositions of layers, made from their specs."""

@@ -1,0 +1,313 @@
+"""A user's own torch.nn.Module as a stack: its N members computed at once by torch.func, or in turn.
+
+All that a module learns or keeps is in its parameters and buffers; they lie in the stack's matrices as those of every
+model do, in float32, and the class's code is called with them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from inspect import Parameter, signature
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from raydnn.errors import JobError, Problem, UserCodeError, one_of
+from raydnn.nn.imported import imported
+from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_of, line_of_code
+from raydnn.secrets import revealed
+from raydnn.spec.axes.model import UserModule
+from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.layout import Layout
+from raydnn.stacking.noise import Noise
+from raydnn.stacking.random import drawing_from, generator
+
+Tensors = dict[str, Tensor]
+
+STREAM = "module"
+"""The stream of what modules draw."""
+
+
+@dataclass(frozen=True)
+class ModuleLayout(Layout):
+    """The layout of a user's module, and what it was built for."""
+
+    inputs: int = field(kw_only=True)
+    outputs: int = field(kw_only=True)
+
+
+def module_layout(trial: TrialSpec, inputs: int, outputs: int) -> ModuleLayout:
+    """Names and shapes of what the module learns, and as statistics those of its buffers and frozen parameters.
+
+    Raises:
+        JobError: There is no such class, or what it builds cannot be trained.
+    """
+    spec = _spec(trial)
+    learned, kept = _tensors(_build(spec, inputs, outputs, trial.seed))
+    if not learned:
+        raise _problem("model.path", f"{spec.path} has no parameter to learn; at least one is needed")
+    return ModuleLayout(_shapes(learned), _shapes(kept), inputs=inputs, outputs=outputs)
+
+
+def initial_module(layout: Layout, trial: TrialSpec) -> tuple[Tensor, Tensor]:
+    """One member's first parameters (P,) and statistics (S,): the module's own, drawn by the trial's seed."""
+    assert isinstance(layout, ModuleLayout)
+    learned, kept = _tensors(_build(_spec(trial), layout.inputs, layout.outputs, trial.seed))
+    parameters, statistics = torch.zeros(1, layout.size), torch.zeros(1, layout.statistics_size)
+    for name, view in (layout.views(parameters) | layout.statistics_views(statistics)).items():
+        view.copy_((learned | kept)[name])
+    return parameters[0], statistics[0]
+
+
+class Modules(nn.Module):
+    """N networks of a user's class; the names of its parameters are those of the class's own."""
+
+    def __init__(self, layout: Layout, flat: Tensor, trials: Sequence[TrialSpec], statistics: Tensor) -> None:
+        """Wrap parameters.
+
+        Args:
+            layout: From `module_layout`.
+            flat: The parameters (N, P) of all members; the module's parameters are views of it.
+            trials: The members, all of one class with the same arguments.
+            statistics: Buffers and frozen parameters (N, S) of all members.
+        """
+        super().__init__()
+        assert isinstance(layout, ModuleLayout)
+        spec = _spec(trials[0])
+        users = _build(spec, layout.inputs, layout.outputs, trials[0].seed).to(flat.device)
+        # Inside a tuple torch does not take it for a part of this module, whose parameters are others.
+        self._users = (users,)
+        self._outputs = layout.outputs
+        self._types = {name: tensor.dtype for name, tensor in _tensors(users)[1].items()}
+        self._buffers_of_users = [name for name, _ in users.named_buffers()]
+        self._seeds = [trial.seed for trial in trials]
+        self._statistics = statistics
+        self._kept = layout.statistics_views(statistics)
+        for name, view in layout.views(flat).items():
+            _register(self, name, nn.Parameter(view))
+        self._learned = dict(self.named_parameters())
+        self.why_in_turn = why_in_turn(
+            spec.path, spec.arguments, layout.inputs, layout.outputs, flat.device.type
+        )
+        """Why the members are not computed at once; empty where they are."""
+
+    @property
+    def vectorizes(self) -> bool:
+        """Whether all members are computed at once."""
+        return not self.why_in_turn
+
+    def forward(self, inputs: Tensor, noise: Noise | None = None, batch_size: int = 0) -> Tensor:
+        """Compute the outputs.
+
+        Args:
+            inputs: (B, features), shared by all members, or (N, B, features).
+            noise: The step's noise in training; None at evaluation.
+            batch_size: Examples of the whole batch over all workers; the class is not told.
+
+        Returns:
+            Outputs (N, B, K).
+        """
+        self._users[0].train(noise is not None)
+        # Spread shared inputs, too: one wide product of all members would round otherwise than a member alone.
+        own = inputs.expand(len(self._seeds), *inputs.shape[-2:])
+        outputs = self._at_once(own) if self.vectorizes else self._in_turn(own, noise)
+        leave_if_copied()
+        if noise is not None and torch.is_grad_enabled() and not outputs.requires_grad:
+            self._refuse("outputs without a gradient; compute them by torch, without detach, item or argmax")
+        return outputs
+
+    def _at_once(self, inputs: Tensor) -> Tensor:
+        kept = {name: view.to(self._types[name]) for name, view in self._kept.items()}
+        outputs: Tensor = vmap(self._one, randomness="error")(self._learned | kept, inputs)
+        return outputs
+
+    def _one(self, tensors: Tensors, inputs: Tensor) -> Tensor:
+        outputs = functional_call(self._users[0], tensors, (inputs,))
+        needed = (len(inputs), self._outputs)
+        if not isinstance(outputs, Tensor) or outputs.shape != needed:
+            self._refuse(f"{_given(outputs)} of inputs {tuple(inputs.shape)}; {needed} is needed")
+        return outputs
+
+    def _refuse(self, what: str) -> NoReturn:
+        users = type(self._users[0])
+        raise UserCodeError(f"{line_of_code(users.forward)}model.path: {users.__name__} makes {what}")
+
+    def _in_turn(self, inputs: Tensor, noise: Noise | None) -> Tensor:
+        learned = {name: parameter.unbind() for name, parameter in self._learned.items()}
+        draws = (
+            [generator(STREAM, seed, device=inputs.device) for seed in self._seeds]
+            if noise is None
+            else noise.own(STREAM)
+        )
+        outputs = []
+        for member, (stream, examples) in enumerate(zip(draws, inputs, strict=True)):
+            # A copy, since a buffer may be replaced, or change after something was computed with it.
+            kept = {name: view[member].to(self._types[name], copy=True) for name, view in self._kept.items()}
+            tensors = {name: rows[member] for name, rows in learned.items()} | kept
+            with drawing_from(stream):
+                outputs.append(self._one(tensors, examples))
+            if noise is not None:
+                for name in self._buffers_of_users:
+                    self._kept[name][member].copy_(tensors[name].detach())
+        if noise is not None and noise.workers > 1 and self._buffers_of_users:
+            # Each worker sees a share of the batch; the buffers of one of them count, as torch's own wrapper has it.
+            torch.distributed.broadcast(self._statistics, 0)
+        return torch.stack(outputs)
+
+
+@cache
+def why_in_turn(path: str, arguments: str, inputs: int, outputs: int, device: str) -> str:
+    """Why members of a class cannot be computed at once, found by trying two of them on two examples each.
+
+    Args:
+        path: The class.
+        arguments: Its arguments, as JSON.
+        inputs: Features of an example.
+        outputs: Units of the output layer.
+        device: Kind of the device, `cpu` or `cuda`.
+
+    Returns:
+        One line; empty if they can.
+
+    Raises:
+        JobError: The class cannot be computed at all.
+    """
+    spec = UserModule(path=path, arguments=arguments)
+    module = _build(spec, inputs, outputs, 0).to(device)
+    learned, kept = _tensors(module)
+    pair = {name: torch.stack([tensor, tensor]) for name, tensor in (learned | kept).items()}
+    examples = torch.randn(2, 2, inputs, generator=generator(STREAM, 0)).to(device)
+    for trains in (True, False):
+        module.train(trains)
+        with torch.set_grad_enabled(trains):
+            reason = _differs_at_once(spec, module, pair, kept, examples)
+        if reason:
+            return reason
+    return ""
+
+
+def told_strategy(spec: UserModule, inputs: int, outputs: int) -> str:
+    """How the members of a stack are computed, as one line."""
+    reason = why_in_turn(spec.path, spec.arguments, inputs, outputs, "cpu")
+    how = (
+        f"one after another, since torch.func.vmap cannot: {reason}"
+        if reason
+        else "at once, by torch.func.vmap"
+    )
+    return f"{spec.path}: the members of a stack are computed {how}"
+
+
+def _differs_at_once(
+    spec: UserModule, module: nn.Module, pair: Tensors, kept: Tensors, examples: Tensor
+) -> str:
+    def one(tensors: Tensors, inputs: Tensor) -> Tensor:
+        outputs: Tensor = functional_call(module, tensors, (inputs,))
+        return outputs
+
+    found = []
+    for member, inputs in enumerate(examples):
+        own = {name: tensor[member].clone() for name, tensor in pair.items()}
+        with drawing_from(generator(STREAM, 0, device=examples.device)):
+            try:
+                found.append(one(own, inputs))
+            except BaseException as error:
+                raise _failure("model.path", f"{spec.path} fails on two examples", error) from error
+        for name, tensor in kept.items():
+            if not torch.equal(own[name], tensor):
+                return f"its buffer {name} changes in training"
+    try:
+        at_once = vmap(one, randomness="error")(pair, examples)
+    except Exception as error:  # Whatever the class does that torch.func cannot.
+        return described(error)
+    same = torch.allclose(at_once, torch.stack(found), rtol=1e-3, atol=1e-5, equal_nan=True)
+    return "" if same else "its outputs differ under torch.func.vmap"
+
+
+def _build(spec: UserModule, inputs: int, outputs: int, seed: int) -> nn.Module:
+    """An instance of the class, initialized by a seed, and tried on two examples, which also sizes lazy layers."""
+    users = imported(spec.path, "model.path", "class")
+    arguments = json.loads(spec.arguments)
+    if not issubclass(users, nn.Module):
+        raise _problem("model.path", f"{spec.path} is no torch.nn.Module; allowed: a subclass of it")
+    _check_arguments(users, spec.path, arguments)
+    written = ", ".join(
+        [str(inputs), str(outputs), *(f"{name}={value!r}" for name, value in arguments.items())]
+    )
+    revealing = {name: revealed(value, f"model.arguments.{name}") for name, value in arguments.items()}
+    with drawing_from(generator("init", seed)):
+        try:
+            module: nn.Module = users(inputs, outputs, **revealing).float().train(False)
+            with torch.no_grad():
+                found = module(torch.zeros(2, inputs))
+        except BaseException as error:
+            raise _failure("model", f"{spec.path}({written}) fails", error) from error
+    leave_if_copied()
+    if not isinstance(found, Tensor) or found.shape != (2, outputs):
+        message = (
+            f"{spec.path}({written}) makes {_given(found)} of inputs (2, {inputs}); (2, {outputs}) is needed"
+        )
+        raise _problem("model.path", message)
+    return module
+
+
+def _check_arguments(users: type[nn.Module], path: str, arguments: dict[str, Any]) -> None:
+    parameters = list(signature(users).parameters.values())
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    names = [
+        parameter.name
+        for parameter in parameters[2:]
+        if parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    ]
+    for name in arguments:
+        if name not in names:
+            raise _problem("model.arguments", f"unknown argument {name!r} of {path}; {one_of(name, names)}")
+
+
+def _tensors(module: nn.Module) -> tuple[Tensors, Tensors]:
+    """What gradients move, and what is kept beside it: frozen parameters and buffers."""
+    parameters = dict(module.named_parameters())
+    learned = {name: tensor.detach() for name, tensor in parameters.items() if tensor.requires_grad}
+    frozen = {name: tensor.detach() for name, tensor in parameters.items() if not tensor.requires_grad}
+    return learned, frozen | dict(module.named_buffers())
+
+
+def _shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _register(root: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    """Give a module a parameter with a dotted name, in empty modules for what is before the dots."""
+    *parts, last = name.split(".")
+    place = root
+    for part in parts:
+        if part not in dict(place.named_children()):
+            place.add_module(part, nn.Module())
+        place = place.get_submodule(part)
+    place.register_parameter(last, parameter)
+
+
+def _spec(trial: TrialSpec) -> UserModule:
+    assert isinstance(trial.model, UserModule)
+    return trial.model
+
+
+def _given(found: object) -> str:
+    return f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+
+
+def _failure(field: str, what: str, error: BaseException) -> JobError:
+    """What to raise for an error of the user's code; an interrupt is no error of it."""
+    leave_if_copied()
+    if is_interrupt(error):
+        raise error
+    return JobError([Problem(line_of(error) or "", field, f"{what}: {described(error)}")])
+
+
+def _problem(field: str, message: str) -> JobError:
+    return JobError([Problem("", field, message)])

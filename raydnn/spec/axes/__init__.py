@@ -1,0 +1,1 @@
+"""The axes of a trial's configuration, one file each."""

@@ -1,0 +1,1 @@
+"""What can be chosen, read from the specs: kinds, fields, JSON Schema."""

@@ -1,0 +1,1 @@
+"""What no field can know alone."""

@@ -1,0 +1,192 @@
+"""Which components fit a task and one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from math import gcd
+
+from raydnn.spec.axes.activation import ActivationFunction
+from raydnn.spec.axes.loss import AUTO, AutoLoss, LossFunction
+from raydnn.spec.axes.model import ResidualMlp, UserModule
+from raydnn.spec.axes.normalization import GroupNorm, NoNormalization
+from raydnn.spec.axes.output import AutoOutput
+from raydnn.spec.base import Component
+from raydnn.spec.catalogue.fields import component_classes, component_name
+from raydnn.spec.data import Task
+from raydnn.spec.job import Training
+
+WITH_CLASSES = ("classification", "binary")
+"""Tasks whose targets are class numbers."""
+
+Found = Iterator[tuple[str, str]]
+"""Dotted field and message of each contradiction."""
+
+
+def unfit(cls: type[Component], axis: str, task: Task) -> str:
+    """Why no trial of a task can have a component on an axis; empty if one can."""
+    if issubclass(cls, LossFunction) and task not in cls.outputs:
+        return f"does not fit a {task} task"
+    if axis == "train.class_weights" and component_name(cls) != "none" and task not in WITH_CLASSES:
+        return f"needs classes, which a {task} task (data.kind) has not"
+    if axis == "output" and cls is not AutoOutput and not _has_loss(component_name(cls), task):
+        return f"goes with no loss of a {task} task"
+    if axis == "activation" and issubclass(cls, ActivationFunction):
+        return cls.no_hidden_layer
+    return ""
+
+
+def _has_loss(output: str, task: Task) -> bool:
+    losses = component_classes(Training.model_fields["loss"].annotation).values()
+    return any(
+        output in outputs_of(loss, task)
+        for loss in losses
+        if issubclass(loss, LossFunction) and task in loss.outputs
+    )
+
+
+@cache
+def compatible(axis: str, task: Task) -> tuple[str, ...]:
+    """The names that an axis may have in a task."""
+    classes = component_classes(Training.model_fields[axis].annotation)
+    return tuple(name for name, cls in classes.items() if not unfit(cls, axis, task))
+
+
+def loss_of(training: Training) -> LossFunction:
+    """The loss, `auto` resolved by the task."""
+    return AUTO[training.data.task]() if isinstance(training.loss, AutoLoss) else training.loss
+
+
+@cache
+def outputs_of(loss: type[LossFunction], task: Task) -> tuple[str, ...]:
+    """Output activations that go with a loss."""
+    classes = component_classes(Training.model_fields["output"].annotation)
+    found = []
+    for name, cls in classes.items():
+        if issubclass(cls, ActivationFunction):
+            threshold = not cls.differentiable and loss.single and loss.decides and task == "binary"
+            values = cls.differentiable and loss.takes_values
+            if values or threshold or name in ("linear", loss.outputs.get(task)):
+                found.append(name)
+    return tuple(found)
+
+
+def allowed_outputs(training: Training) -> tuple[str, ...]:
+    """Output activations that go with the loss of a training."""
+    return outputs_of(type(loss_of(training)), training.data.task)
+
+
+def loss_fits_task(training: Training) -> Found:
+    """A loss learns from the targets that its task has."""
+    task, name = training.data.task, training.loss.name
+    if name not in compatible("loss", task):
+        allowed = ", ".join(compatible("loss", task))
+        yield "loss", f"{name} with a {task} task (data.kind); allowed: {allowed}"
+
+
+def activation_fits_hidden_layers(training: Training) -> Found:
+    """Hidden layers need a gradient."""
+    reason = training.activation.no_hidden_layer
+    if reason and str(training.model.name) != "perceptron":
+        allowed = ", ".join(compatible("activation", training.data.task))
+        yield "activation", f"{training.activation.name} {reason}; allowed in hidden layers: {allowed}"
+
+
+def output_fits_loss(training: Training) -> Found:
+    """A loss that takes logits belongs to one output activation."""
+    if isinstance(training.output, AutoOutput) or training.data.task not in loss_of(training).outputs:
+        return
+    allowed = allowed_outputs(training)
+    if training.output.name not in allowed:
+        message = f"{training.output.name} with the loss {loss_of(training).name}"
+        yield "output", f"{message}; allowed: auto, {', '.join(allowed)}"
+
+
+def smoothing_has_classes(training: Training) -> Found:
+    """Label smoothing is defined for the cross-entropies."""
+    smoothing = training.regularization.label_smoothing
+    if smoothing and not loss_of(training).smooths:
+        classes = component_classes(Training.model_fields["loss"].annotation)
+        names = [name for name, cls in classes.items() if issubclass(cls, LossFunction) and cls.smooths]
+        message = f"{smoothing:g} with the loss {loss_of(training).name}; allowed with {', '.join(names)}"
+        yield "regularization.label_smoothing", f"{message}, else 0"
+
+
+def class_weights_have_classes(training: Training) -> Found:
+    """Weights of classes need class numbers as targets."""
+    chosen, task = training.train.class_weights.name, training.data.task
+    if chosen != "none" and task not in WITH_CLASSES:
+        yield (
+            "train.class_weights",
+            f"{chosen} with a {task} task (data.kind), which has no classes; allowed: none",
+        )
+
+
+def mixup_has_partners(training: Training) -> Found:
+    """Mixup needs a second example in the batch."""
+    mixup = training.train.augmentation.mixup
+    if mixup and training.train.batch_size == 1:
+        yield (
+            "train.augmentation.mixup",
+            f"{mixup:g} with train.batch_size 1, where no example has another to be mixed with; allowed: 0",
+        )
+
+
+def groups_divide_widths(training: Training) -> Found:
+    """Every group of a layer's units has as many units."""
+    normalization, widths = training.normalization, training.model.hidden_widths
+    if not isinstance(normalization, GroupNorm):
+        return
+    uneven = [width for width in widths if width % normalization.groups]
+    if uneven:
+        divisor = gcd(*widths)
+        allowed = [str(groups) for groups in range(1, divisor + 1) if divisor % groups == 0]
+        message = f"{normalization.groups} groups of a hidden layer with {uneven[0]} units"
+        yield "normalization.groups", f"{message}; allowed: {', '.join(allowed)}"
+
+
+def zero_init_has_normalization(training: Training) -> Found:
+    """A block begins as the identity where its last step before the sum is a normalization."""
+    model, normalization = training.model, training.normalization
+    if not isinstance(model, ResidualMlp) or not model.zero_init_last_norm:
+        return
+    if isinstance(normalization, NoNormalization) or normalization.position != "before_activation":
+        classes = component_classes(Training.model_fields["normalization"].annotation)
+        names = [name for name in classes if name != "none"]
+        yield (
+            "model.zero_init_last_norm",
+            f"true with no normalization before the activation; allowed with {', '.join(names)}, else false",
+        )
+
+
+OF_OWN_NETWORKS = (
+    "activation",
+    "init",
+    "normalization",
+    *(f"regularization.{name}" for name in ("dropout", "input_dropout", "alpha_dropout")),
+)
+"""Fields that only raydnn's own networks have a use for."""
+
+
+def user_modules_have_their_own_layers(training: Training) -> Found:
+    """What stands inside a user's module is not the job's to say."""
+    if not isinstance(training.model, UserModule):
+        return
+    for field in OF_OWN_NETWORKS:
+        axis, _, name = field.partition(".")
+        given, default = getattr(training, axis), Training.model_fields[axis].default
+        if name:
+            given, default = getattr(given, name), getattr(default, name)
+        if given != default:
+            written = given.name if isinstance(given, Component) else f"{given:g}"
+            allowed = default.name if isinstance(default, Component) else f"{default:g}"
+            message = f"{written} with the model module, whose layers are its own"
+            yield field, f"{message}; allowed: {allowed}, or nothing given"
+
+
+def one_dropout_of_hidden_units(training: Training) -> Found:
+    """Alpha dropout keeps mean and variance only where nothing else drops units."""
+    given = training.regularization
+    if given.dropout and given.alpha_dropout:
+        message = f"{given.alpha_dropout:g} together with dropout: {given.dropout:g}"
+        yield "regularization.alpha_dropout", f"{message}; allowed: one of the two"

@@ -1,0 +1,1 @@
+"""Job text → specs, with the line of every field."""

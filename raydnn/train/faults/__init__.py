@@ -1,0 +1,1 @@
+"""What goes wrong in training, found, told and survived."""

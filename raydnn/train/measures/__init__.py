@@ -1,0 +1,1 @@
+"""What is measured: metrics, diagnostics, exact statistics, times."""

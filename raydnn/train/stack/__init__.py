@@ -1,0 +1,1 @@
+"""The stack: members, their parameters, the parts computed at once, what they take."""

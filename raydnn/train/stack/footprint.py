@@ -1,0 +1,151 @@
+"""What a stack takes of memory and disk: estimates from its shapes, before anything is allocated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from math import prod
+
+from raydnn.data.dataset import Dataset, Split
+from raydnn.nn.models.registry import MODELS
+from raydnn.optim.optimizers.registry import OPTIMIZERS
+from raydnn.optim.schedules import with_cycled_momentum
+from raydnn.spec.checks.compatibility import loss_of
+from raydnn.spec.trial import TrialSpec
+from raydnn.train.measures.evaluation import CHUNK
+
+FLOAT_BYTES = 4
+"""Bytes of a float32."""
+STEP_COPIES = 3
+"""Matrices (N, P) of a step besides parameters and optimizer: the gradients, the dense layers' products, and what an
+optimizer computes with."""
+LAYER_COPIES = 4
+"""Numbers that a step keeps for each hidden unit and example: before and after the activation, and the gradients of
+both."""
+MORE_COPIES = 2
+"""And for dropout's masks, or a normalization."""
+SAVED_COPIES = 2
+"""What is saved exists twice more while it is written: tensor by tensor, and as one file."""
+
+EPOCH_FILE_BYTES = 8 * 2**10
+"""The file of an epoch's rows, of a few members, before it is compacted."""
+
+
+def stack_bytes(trials: Sequence[TrialSpec], features: int, outputs: int, examples: int) -> int:
+    """Most memory that training a stack takes, without its process and its data set.
+
+    4 bytes · [N·P · (parameters 1, step 3, optimizer's buffers, best 0 or 1)
+    + max(batch's activations, evaluation's activations, checkpoint 2 · N·P · (1 + buffers, best))]
+
+    Args:
+        trials: The stack's N trials.
+        features: Inputs of the network.
+        outputs: Units of its output layer.
+        examples: Training examples: what a batch of them all holds.
+    """
+    first = trials[0]
+    n, parameters = len(trials), _parameters(first, features, outputs)
+    kept = saved_numbers(trials, features, outputs)
+    batch = min(first.train.batch_of(examples), examples)
+    shared = len({trial.seed for trial in trials}) == 1
+    inputs = batch * features * (1 if shared else n)
+    hidden = first.model.hidden_widths
+    masked = any(trial.regularization.dropout for trial in trials)
+    copies = LAYER_COPIES + MORE_COPIES * (masked + (first.normalization.name != "none"))
+    step = inputs + n * batch * (sum(hidden) * copies + LAYER_COPIES * outputs)
+    evaluation = CHUNK["cpu"] * (features + n * LAYER_COPIES * max((*hidden, outputs)))
+    return FLOAT_BYTES * (kept + n * parameters * STEP_COPIES + max(step, evaluation, SAVED_COPIES * kept))
+
+
+def footprint(trials: Sequence[TrialSpec], dataset: Dataset) -> int:
+    """`stack_bytes` with the features, outputs and examples of a data set."""
+    outputs = loss_of(trials[0]).units(dataset.task, dataset.outputs)
+    return stack_bytes(trials, prod(dataset.features), outputs, len(dataset.train))
+
+
+def most_in_memory(memory_gib: float, dataset: Dataset) -> Callable[[Sequence[TrialSpec]], int]:
+    """How many trials of one shape fit into memory in one stack, at least 1, judged by the largest of them.
+
+    Args:
+        memory_gib: The memory, in GiB; it does not depend on the machine, so that a sweep has the same stacks on
+            every cluster.
+        dataset: What they are trained on.
+    """
+
+    def most(trials: Sequence[TrialSpec]) -> int:
+        largest = max(footprint([trial], dataset) for trial in trials)
+        return max(int(memory_gib * 2**30) // largest, 1)
+
+    return most
+
+
+def checkpoint_bytes(trials: Sequence[TrialSpec], features: int, outputs: int) -> int:
+    """What the state of a stack takes that is saved to go on from."""
+    return FLOAT_BYTES * saved_numbers(trials, features, outputs)
+
+
+def member_bytes(trial: TrialSpec, features: int, outputs: int) -> int:
+    """What the weights of one finished trial take."""
+    return FLOAT_BYTES * _parameters(trial, features, outputs)
+
+
+def dataset_bytes(dataset: Dataset) -> int:
+    """What a data set takes in memory."""
+    splits = (dataset.train, dataset.validation, dataset.test)
+    return sum(_split_bytes(split) for split in splits if split is not None)
+
+
+def saved_numbers(trials: Sequence[TrialSpec], features: int, outputs: int) -> int:
+    """Numbers of parameters, optimizers and best weights of a stack."""
+    return _parameters(trials[0], features, outputs) * _saved_copies(trials)
+
+
+def disk_bytes(trials: Sequence[TrialSpec], parameters: int) -> int:
+    """What a stack's files take while it is trained: its state before and after an epoch, its weights, its rows.
+
+    Args:
+        trials: The stack's trials.
+        parameters: Those of one of them.
+    """
+    epochs = max(trial.train.epochs for trial in trials)
+    saved = SAVED_COPIES * _saved_copies(trials) if trials[0].train.checkpoint_every_epochs else 0
+    return FLOAT_BYTES * parameters * (saved + len(trials)) + EPOCH_FILE_BYTES * epochs
+
+
+def most_disk_bytes(stacks: Iterable[Sequence[TrialSpec]], dataset: Dataset) -> int:
+    """`disk_bytes` of the stack that takes most."""
+    features = prod(dataset.features)
+
+    def of_stack(trials: Sequence[TrialSpec]) -> int:
+        outputs = loss_of(trials[0]).units(dataset.task, dataset.outputs)
+        return disk_bytes(trials, _parameters(trials[0], features, outputs))
+
+    return max(map(of_stack, stacks), default=0)
+
+
+def _saved_copies(trials: Sequence[TrialSpec]) -> int:
+    """Numbers that are saved of a stack for each parameter."""
+    best = any(trial.train.keeps_best for trial in trials)
+    return len(trials) * (1 + best) + _buffers(trials)
+
+
+def _buffers(trials: Sequence[TrialSpec]) -> int:
+    """Buffers (P,) that the optimizers keep; one that a member needs, all members with its optimizer have."""
+    optimizers = [with_cycled_momentum(trial.optimizer, trial.schedule) for trial in trials]
+    used = {
+        (optimizer.name, buffer)
+        for optimizer in optimizers
+        for field, buffer in OPTIMIZERS[optimizer.name].buffers_if
+        if getattr(optimizer, field)
+    }
+    kept = Counter(name for name, _ in used)
+    return sum(len(OPTIMIZERS[o.name].buffers) + kept[o.name] for o in optimizers)
+
+
+def _parameters(trial: TrialSpec, features: int, outputs: int) -> int:
+    return MODELS[trial.model.name].layout(trial, features, outputs).size
+
+
+def _split_bytes(split: Split) -> int:
+    tensors = (split.inputs, split.targets, split.weights)
+    return sum(prod(tensor.shape) * tensor.element_size() for tensor in tensors if tensor is not None)

@@ -1,0 +1,99 @@
+"""Cutting a stack into the parts that are computed at once.
+
+On a GPU all members share every kernel: *fused*. A CPU is fastest while what a step goes through stays in its cache, so
+there large members are trained part by part, *in turn*, in one process all the same. The rule knows the device and the
+shapes, never the time; a member's numbers are the same in any part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+
+import torch
+
+from raydnn.data.dataset import Dataset
+from raydnn.search.packing import balanced
+from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.layout import Layout
+from raydnn.train.stack.footprint import most_in_memory
+from raydnn.train.stack.member import Member
+from raydnn.train.stack.stack import Stack, layout_of
+from raydnn.train.workers import Workers
+
+CACHE_BYTES = 5 << 20
+"""What the members of a part may go through in a step on a CPU: parameters and a batch's activations.
+
+Measured on a core with 1 MiB of cache of its own and 16 of shared: members of 1 MiB are fastest four at once,
+members of 20 kB from 64 at once on.
+"""
+
+MOST_FUSED = 128
+"""Most members of a part on a CPU; more gain nothing."""
+
+
+def cut(
+    members: Sequence[Member],
+    dataset: Dataset,
+    workers: Workers,
+    device: torch.device,
+    sizes: Sequence[int] | None = None,
+    pieces: int = 1,
+) -> list[Stack]:
+    """Make the parts of a stack.
+
+    Args:
+        members: The stack's members; they share shapes.
+        dataset: The data, flat and on `device`.
+        workers: This process among the data-parallel workers.
+        device: Where they are trained.
+        sizes: Sizes of the parts; None: those of the rule.
+        pieces: How many pieces each batch is computed in.
+    """
+    first = members[0].spec
+    batch_size = first.train.batch_of(len(dataset.train))
+    edges = accumulate(sizes or part_sizes(members, layout_of(first, dataset), batch_size, device), initial=0)
+    return [Stack(members[start:end], dataset, workers, device, pieces) for start, end in pairwise(edges)]
+
+
+def part_sizes(members: Sequence[Member], layout: Layout, batch_size: int, device: torch.device) -> list[int]:
+    """Sizes of the parts, of neighbouring members.
+
+    Args:
+        members: The stack's members; they share shapes.
+        layout: The layout of a member's parameters.
+        batch_size: Examples of a batch.
+        device: Where they are trained.
+
+    Returns:
+        At most one apart; they add up to the number of members.
+    """
+    n = len(members)
+    return balanced(n, _most_on_a_cpu(layout, batch_size) if device.type == "cpu" else n)
+
+
+def stack_limit(memory_gib: float, dataset: Dataset, gpus: int) -> Callable[[Sequence[TrialSpec]], int]:
+    """Most trials of one shape in a stack: as many as fit into memory, and on a CPU as many as make one part.
+
+    Parts that are trained in turn gain nothing from being in one stack, and as stacks they can go to all cores.
+
+    Args:
+        memory_gib: Memory that a stack may take, in GiB.
+        dataset: What the trials are trained on.
+        gpus: GPUs of a stack.
+    """
+    fits = most_in_memory(memory_gib, dataset)
+
+    def most(trials: Sequence[TrialSpec]) -> int:
+        if gpus:
+            return fits(trials)
+        batch_size = trials[0].train.batch_of(len(dataset.train))
+        return min(fits(trials), *(_most_on_a_cpu(layout_of(trial, dataset), batch_size) for trial in trials))
+
+    return most
+
+
+def _most_on_a_cpu(layout: Layout, batch_size: int) -> int:
+    units = sum(shape[0] for shape in layout.shapes.values() if len(shape) == 2)
+    member_bytes = 4 * (layout.size + 2 * units * batch_size)
+    return min(max(CACHE_BYTES // member_bytes, 1), MOST_FUSED)

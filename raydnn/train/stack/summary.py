@@ -1,0 +1,82 @@
+"""What will be trained, before it is: the model's layers, parameters and steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, prod
+from typing import Any
+
+from raydnn.data.augmentation.augment import check_images
+from raydnn.data.load import load_dataset
+from raydnn.nn.imported import imported
+from raydnn.nn.models.module import told_strategy
+from raydnn.nn.objective import class_weights
+from raydnn.spec.axes.loss import Function
+from raydnn.spec.axes.model import UserModule
+from raydnn.spec.checks.compatibility import loss_of
+from raydnn.spec.trial import TrialSpec
+from raydnn.train.stack.footprint import disk_bytes
+from raydnn.train.stack.stack import layout_of
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A trial's model and data in numbers."""
+
+    layers: list[tuple[str, tuple[int, ...], int]]
+    """Parameter, shape, count."""
+    strategy: str
+    """How the members of a stack of it are computed, where that is not known beforehand; else empty."""
+    parameters: int
+    steps_per_epoch: int
+    examples: dict[str, int]
+    """Part of the data → number of its examples."""
+    facts: dict[str, Any]
+    """What a run keeps of the data."""
+    told: list[str]
+    """What a user should know of how it is trained, a line each."""
+    disk_bytes: int
+    """What its files take while it is trained."""
+
+
+def summarize(trial: TrialSpec) -> Summary:
+    """Read the data and lay out the model.
+
+    Raises:
+        DataError: The data is missing or damaged.
+        JobError: The data and the job do not fit.
+    """
+    dataset = load_dataset(trial.data)
+    check_images(trial.train.augmentation, dataset.features)
+    outputs = loss_of(trial).units(dataset.task, dataset.outputs)
+    inputs = prod(dataset.features)
+    check_loss(trial)
+    layout = layout_of(trial, dataset)
+    strategy = told_strategy(trial.model, inputs, outputs) if isinstance(trial.model, UserModule) else ""
+    if dataset.class_counts is not None:
+        class_weights(trial, dataset.class_counts)
+    return Summary(
+        [(name, shape, prod(shape)) for name, shape in layout.shapes.items()],
+        strategy,
+        layout.count,
+        ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
+        dataset.examples,
+        dataset.facts(),
+        [] if dataset.target_scale is None else [str(dataset.target_scale)],
+        disk_bytes([trial], layout.count),
+    )
+
+
+def check_loss(trial: TrialSpec) -> None:
+    """Find a loss of the user's own, before anything is written; what it does when it is called is the run's affair.
+
+    Args:
+        trial: The trial; with a loss of another kind there is nothing to find.
+
+    Raises:
+        JobError: There is no such function.
+        UserCodeError: Its module fails while it is imported.
+    """
+    loss = loss_of(trial)
+    if isinstance(loss, Function):
+        imported(loss.path, "loss.path", "function")

@@ -1,0 +1,1 @@
+"""A step: its batch, its forward and backward pass, captured and replayed."""

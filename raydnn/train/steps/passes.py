@@ -1,0 +1,104 @@
+"""The forward and backward passes of a stack's steps; most steps are alike, and are captured and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from raydnn.data.dataset import Split
+from raydnn.optim.penalties import add_penalties
+from raydnn.spec.checks.compatibility import loss_of
+from raydnn.stacking.noise import Noise
+from raydnn.train.stack.stack import Stack
+from raydnn.train.steps.batch import in_pieces, make_batch
+from raydnn.train.steps.capture import capture
+from raydnn.train.steps.gradients import Outcome, backpropagate
+
+STEPS_BEFORE_CAPTURE = 64
+"""Steps of a stack after which capturing one, which takes as long as some ten, is worth it."""
+
+
+class Passes:
+    """The passes of one stack over one split, for as long as it keeps its members."""
+
+    def __init__(self, stack: Stack, split: Split) -> None:
+        """Prepare for a stack's first epoch.
+
+        Args:
+            stack: The members.
+            split: The training examples, on the stack's device; inputs are flat (n, F).
+        """
+        first, n = stack.members[0].spec, len(split)
+        self.stack, self.split = stack, split
+        self.batch_size, self.step_size = first.train.batch_of(n), first.train.step_of(n)
+        seeds = [member.spec.seed for member in stack.members]
+        self._noise = Noise(seeds, 0, stack.device, stack.workers.rank, stack.workers.count)
+        self._module = stack.module
+        # A user's loss may do what is no kernel.
+        self._may_capture = stack.backprop is not None and loss_of(first).name != "function"
+        self._steps_before_capture = STEPS_BEFORE_CAPTURE
+        self._replay: Callable[[], None] | None = None
+        self._rows = self._scale = torch.empty(0)
+        self._shares: Tensor | None = None
+        self._outcomes: list[Outcome] = []
+
+    @property
+    def fit(self) -> bool:
+        """Whether the stack still is as it was: one that lost members needs other passes."""
+        return self.stack.module is self._module
+
+    def begin(self, epoch: int) -> None:
+        """Begin an absolute epoch, from 1: its noise is its own."""
+        self._noise.begin(epoch)
+
+    def __call__(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> Sequence[Outcome]:
+        """Compute the gradients of a step, `stack.gradients` (N, P); those that descend take it.
+
+        Args:
+            rows: Numbers of the step's examples (B,), or (N, B) where the members' differ.
+            scale: What the gradients of a member's summed losses are multiplied by, a column (N, 1, 1).
+            shares: With mixup, each batch's share of its own examples, (batches,) or (batches, N).
+
+        Returns:
+            The outcome of each batch.
+        """
+        return self._run(rows, scale, shares)
+
+    def one_of_many(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> Sequence[Outcome]:
+        """The same, for steps of `step_size` that differ in nothing but the arguments."""
+        if self._replay is not None:
+            self._rows.copy_(rows)
+            self._scale.copy_(scale)
+            if self._shares is not None and shares is not None:
+                self._shares.copy_(shares)
+            self._replay()
+            return [each.copy() for each in self._outcomes]
+        if not self._may_capture or self._steps_before_capture:
+            self._steps_before_capture = max(self._steps_before_capture - 1, 0)
+            return self._run(rows, scale, shares)
+        self._may_capture = False
+        self._rows, self._scale = rows.clone(), scale.clone()
+        self._shares = None if shares is None else shares.clone()
+        self._replay = capture(self._run_captured, self.stack.device, self._noise.generators)
+        return [each.copy() for each in self._outcomes]
+
+    def _run_captured(self) -> None:
+        self._outcomes = self._run(self._rows, self._scale, self._shares)
+
+    def _run(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> list[Outcome]:
+        stack, noise = self.stack, self._noise
+        one = rows.shape[-1] <= self.batch_size
+        batches = (rows,) if one else torch.split(rows, self.batch_size, dim=-1)
+        outcomes = []
+        for number, of_batch in enumerate(batches):
+            share = None if shares is None else shares[number]
+            batch = make_batch(stack, self.split, of_batch, share, noise)
+            pieces = in_pieces(batch, stack.pieces, stack.workers)
+            for k, piece in enumerate(pieces):
+                first = number == k == 0
+                last = number == len(batches) - 1 and k == len(pieces) - 1
+                outcomes.append(backpropagate(stack, piece, noise, scale=scale, first=first, last=last))
+        add_penalties(stack.penalties, stack.parameters, stack.gradients)
+        return outcomes

@@ -1,0 +1,80 @@
+"""Muon's orthogonalization: what it does to singular values, and that a stack does not change it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from raydnn.optim.optimizers.muon import hidden_matrices, orthogonalized
+from raydnn.optim.optimizers.stacked import StackOptimizer
+from raydnn.spec.axes.optimizer import Muon
+from raydnn.spec.base import Component
+from raydnn.stacking.shapes import row_size
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (20, 5), (5, 20)])
+def test_muon_steps_along_nearly_orthogonal_matrices(shape: tuple[int, int]) -> None:
+    matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0)) * 1e3
+    found = orthogonalized(matrices)
+    left, values, right = torch.linalg.svd(matrices, full_matrices=False)
+    # In the basis of the singular vectors it is diagonal, with values around 1.
+    inner = left.mT @ found @ right.mT
+    diagonal = inner.diagonal(dim1=1, dim2=2)
+    torch.testing.assert_close(inner, torch.diag_embed(diagonal), rtol=0, atol=1e-3)
+    large = values > 0.02 * values.norm(dim=1, keepdim=True)
+    assert ((diagonal > 0.5) & (diagonal < 1.3))[large].all()
+    assert not orthogonalized(torch.zeros(1, *shape)).any()
+
+
+def test_muon_is_torchs_in_bfloat16_up_to_its_rounding() -> None:
+    gradient = torch.randn(30, 40, generator=torch.Generator().manual_seed(0))
+    theirs = torch.optim._muon._zeropower_via_newtonschulz(
+        gradient, (3.4445, -4.775, 2.0315), 5, 1e-7
+    ).float()
+    ours = orthogonalized(gradient.unsqueeze(0))[0]
+    assert (theirs - ours).norm() / ours.norm() < 0.02
+
+
+def test_all_matrices_but_the_output_layers_are_hidden() -> None:
+    shapes = {"0.weight": (8, 4), "0.bias": (8,), "norm.scale": (8,), "1.weight": (8, 8), "2.weight": (3, 8)}
+    assert hidden_matrices(shapes) == {"0.weight", "1.weight"}
+    assert hidden_matrices({"0.weight": (3, 4), "0.bias": (3,)}) == set()
+
+
+def test_a_member_of_a_stack_takes_the_steps_it_takes_alone() -> None:
+    shapes = {
+        "0.weight": (48, 64),
+        "0.bias": (48,),
+        "1.weight": (80, 48),
+        "1.bias": (80,),
+        "2.weight": (10, 80),
+    }
+    size = row_size(shapes)
+    rng = torch.Generator().manual_seed(1)
+    specs: list[Component] = [Muon(), Muon(lr=0.1, nesterov=False), Muon(match_rms=True), Muon(momentum=0.5)]
+    start, gradients = torch.randn(4, size, generator=rng), torch.randn(10, 4, size, generator=rng)
+    lr = torch.tensor([[spec.lr for spec in specs if isinstance(spec, Muon)]] * 10, dtype=torch.float64)
+    together, stack = start.clone(), StackOptimizer(specs, shapes, torch.device("cpu"), torch.float32)
+    stack.plan(lr)
+    for step in range(10):
+        stack.step(together, gradients[step].clone())
+    for member, spec in enumerate(specs):
+        alone = start[member : member + 1].clone()
+        optimizer = StackOptimizer([spec], shapes, torch.device("cpu"), torch.float32)
+        optimizer.plan(lr[:, member : member + 1])
+        for step in range(10):
+            optimizer.step(alone, gradients[step, member : member + 1].clone())
+        torch.testing.assert_close(alone[0], together[member], rtol=1e-5, atol=1e-6)
+
+
+def test_kernels_are_matrices_with_a_row_for_each_output() -> None:
+    found = []
+    for shape in ((8, 3, 2, 2), (8, 12)):
+        shapes = {"0.weight": shape, "1.weight": (3, 8)}
+        rng = torch.Generator().manual_seed(2)
+        parameters, gradients = torch.randn(2, 1, row_size(shapes), generator=rng)
+        stack = StackOptimizer([Muon(match_rms=True)], shapes, torch.device("cpu"), torch.float32)
+        stack.plan(torch.full((1, 1), 0.1, dtype=torch.float64))
+        stack.step(parameters, gradients)
+        found.append(parameters)
+    assert torch.equal(*found)
