@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import MemberGroup, parts_of
-from raydnn.stacking.noise import Noise
 
 _aten = torch.ops.aten
 
@@ -89,8 +89,7 @@ ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
 def activate(
     runs: Sequence[MemberGroup],
     z: Tensor,
-    noise: Noise | None = None,
-    batch_size: int = 0,
+    context: Context = EVALUATION,
     alpha: Tensor | None = None,
 ) -> Tensor:
     """Apply each run's activation.
@@ -98,16 +97,15 @@ def activate(
     Args:
         runs: The members' activations.
         z: Pre-activations (N, B, H).
-        noise: The step's noise in training; None at evaluation.
-        batch_size: Examples of the whole batch over all workers, needed with `noise`.
+        context: Of the forward pass.
         alpha: The slopes (N, H) that `prelu` learned, where all members have it.
 
     Returns:
         f(z), (N, B, H).
     """
     shares: Tensor | float = 0.5
-    if noise is not None and any(run.name == "rrelu" for run in runs):
-        shares = noise.uniform(batch_size, z.shape[-1], "rrelu")
+    if context.trains and any(run.name == "rrelu" for run in runs):
+        shares = context.uniform(z.shape[-1], "rrelu")
     parts = []
     for run, of_run in zip(runs, parts_of(runs, z), strict=True):
         parameters: dict[str, Tensor | float] = dict(run.columns(z, ones=False))

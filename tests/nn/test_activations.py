@@ -14,6 +14,7 @@ from raydnn.nn.activations import ACTIVATIONS, activate
 from raydnn.spec.axes.activation import ActivationFunction, Elu, LeakyRelu, Prelu, Relu, Rrelu
 from raydnn.spec.base import Component
 from raydnn.spec.catalogue.kinds import components
+from raydnn.stacking.context import Context
 from raydnn.stacking.groups import member_groups
 from raydnn.stacking.noise import Noise
 
@@ -129,7 +130,7 @@ def test_rrelu_draws_slopes_in_training_and_takes_their_mean_after() -> None:
     z = torch.full((2, 400, 50), -1.0)
     specs = [Rrelu(), Rrelu(lower=0.5, upper=0.6)]
     runs = member_groups(specs, CPU)
-    slopes = -activate(runs, z, Noise([3, 4], 1, CPU), 400)
+    slopes = -activate(runs, z, Context(Noise([3, 4], 1, CPU), 400))
     for found, spec in zip(slopes, specs, strict=True):
         assert spec.lower <= found.min()
         assert found.max() <= spec.upper
@@ -137,7 +138,7 @@ def test_rrelu_draws_slopes_in_training_and_takes_their_mean_after() -> None:
         assert found.std().item() == pytest.approx((spec.upper - spec.lower) / 12**0.5, rel=0.02)
     after = -activate(runs, z)
     assert after[:, 0, 0].tolist() == pytest.approx([11 / 48, 0.55])
-    assert torch.equal(activate(runs, z.abs(), Noise([3, 4], 1, CPU), 400), z.abs())
+    assert torch.equal(activate(runs, z.abs(), Context(Noise([3, 4], 1, CPU), 400)), z.abs())
 
 
 @pytest.mark.parametrize("seeds", [[5, 5, 5, 5], [5, 6, 7, 8]], ids=str)
@@ -146,9 +147,11 @@ def test_rrelu_draws_the_same_whoever_shares_the_stack(seeds: list[int]) -> None
     z = torch.randn(4, 9, 6, generator=torch.Generator().manual_seed(0))
     noise = Noise(seeds, 2, CPU)
     noise.uniform(9, 6)  # dropout has a stream of its own
-    found = activate(member_groups(specs, CPU), z, noise, 9)
+    found = activate(member_groups(specs, CPU), z, Context(noise, 9))
     for k, spec in enumerate(specs):
-        alone = activate(member_groups([spec], CPU), z[k : k + 1], Noise(seeds[k : k + 1], 2, CPU), 9)
+        alone = activate(
+            member_groups([spec], CPU), z[k : k + 1], Context(Noise(seeds[k : k + 1], 2, CPU), 9)
+        )
         assert torch.equal(found[k : k + 1], alone)
 
 

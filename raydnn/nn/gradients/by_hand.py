@@ -18,7 +18,7 @@ from raydnn.nn.layers.dense import Dense, Destination, put
 from raydnn.nn.layers.hidden import Hidden
 from raydnn.nn.models.mlp import Mlp, named_under
 from raydnn.optim.optimizers.descent import others
-from raydnn.stacking.noise import Noise
+from raydnn.stacking.context import Context
 
 Pullback = Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]
 """(gradient of a tail's activations, whether to add to the parameters' gradients) → those of z and of the skip."""
@@ -91,13 +91,12 @@ class Backprop:
                 layer.scatter()
             self._arrange(before)
 
-    def forward(self, inputs: Tensor, noise: Noise, batch_size: int) -> Tensor:
+    def forward(self, inputs: Tensor, context: Context) -> Tensor:
         """Compute the outputs as the module does, and remember what `backward` needs.
 
         Args:
             inputs: (B, features), shared by all members, or (N, B, features).
-            noise: The step's noise.
-            batch_size: Examples of the batch.
+            context: Of the forward pass, one of training.
 
         Returns:
             Outputs (N, B, K).
@@ -105,17 +104,17 @@ class Backprop:
         module = self._module
         self._inputs, self._pullbacks = [], []
         if module.input_norm is None:
-            hidden = module.begin(inputs, noise, batch_size).mT
+            hidden = module.begin(inputs, context).mT
         else:
             normalized, self._begin = differentiated(
-                lambda: module.begin(inputs, noise, batch_size), [], list(module.input_norm.parameters())
+                lambda: module.begin(inputs, context), [], list(module.input_norm.parameters())
             )
             hidden = normalized.mT
         skip = None
         for number, layer in enumerate(module.hidden):
             self._inputs.append(hidden)
             joined = skip if layer.tail.ends_block else None
-            hidden, pullback = self._finish(number, layer.units(hidden), joined, noise, batch_size)
+            hidden, pullback = self._finish(number, layer.units(hidden), joined, context)
             self._pullbacks.append(pullback)
             if layer.tail.starts_block:
                 skip = hidden
@@ -150,15 +149,15 @@ class Backprop:
                 put(gradient, self._of_input_norm[name], add)
 
     def _finish(
-        self, number: int, z: Tensor, skip: Tensor | None, noise: Noise, batch_size: int
+        self, number: int, z: Tensor, skip: Tensor | None, context: Context
     ) -> tuple[Tensor, Pullback]:
         layer = self._module.hidden[number]
         if layer.norm is None and all(run.name in BY_HAND for run in layer.tail.activations):
-            return _by_hand(layer, z, skip, noise, batch_size)
-        return self._by_autograd(number, z, skip, noise, batch_size)
+            return _by_hand(layer, z, skip, context)
+        return self._by_autograd(number, z, skip, context)
 
     def _by_autograd(
-        self, number: int, z: Tensor, skip: Tensor | None, noise: Noise, batch_size: int
+        self, number: int, z: Tensor, skip: Tensor | None, context: Context
     ) -> tuple[Tensor, Pullback]:
         layer = self._module.hidden[number]
         learned = [] if layer.alpha is None else [layer.alpha]
@@ -168,7 +167,7 @@ class Backprop:
             places.append(self._of_norms[number][name])
         given = [z.mT] if skip is None else [z.mT, skip.mT]
         hidden, differentiate = differentiated(
-            lambda z, skip=None: layer.finish(z, skip, noise, batch_size), given, learned
+            lambda z, skip=None: layer.finish(z, skip, context), given, learned
         )
 
         def pullback(of_hidden: Tensor, add: bool) -> tuple[Tensor, Tensor | None]:
@@ -180,15 +179,13 @@ class Backprop:
         return hidden.mT, pullback
 
 
-def _by_hand(
-    layer: Hidden, z: Tensor, skip: Tensor | None, noise: Noise, batch_size: int
-) -> tuple[Tensor, Pullback]:
+def _by_hand(layer: Hidden, z: Tensor, skip: Tensor | None, context: Context) -> tuple[Tensor, Pullback]:
     """A tail without normalization, whose activations have their derivatives written out."""
     tail = layer.tail
     if skip is not None:
         z.add_(skip)
     active, kept = activate_by_hand(tail.activations, z)
-    dropped = layer.dropped(noise, batch_size)
+    dropped = layer.dropped(context)
 
     def pullback(of_hidden: Tensor, _add: bool) -> tuple[Tensor, Tensor | None]:
         of_active = of_hidden if dropped is None else of_hidden.mul_(dropped.factor.mT)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from raydnn.nn.activations import SELU_ALPHA, SELU_SCALE
 from raydnn.spec.trial import TrialSpec
-from raydnn.stacking.noise import Noise
+from raydnn.stacking.context import Context
 
 SELU_FLOOR = -SELU_SCALE * SELU_ALPHA
 """What SELU tends to for small inputs, −λα."""
@@ -68,23 +68,25 @@ class Dropout:
         self._hidden = _columns([spec.dropout for spec in specs], everywhere, device)
         self._alpha = _columns([spec.alpha_dropout for spec in specs], everywhere, device)
 
-    def of_inputs(self, inputs: Tensor, noise: Noise, batch_size: int) -> Tensor:
-        """Drop inputs (N, B, F)."""
-        if self._inputs is None:
+    def of_inputs(self, inputs: Tensor, context: Context) -> Tensor:
+        """Drop inputs (N, B, F) in training."""
+        if self._inputs is None or not context.trains:
             return inputs
-        draws = noise.uniform(batch_size, inputs.shape[-1], "input_dropout")
+        draws = context.uniform(inputs.shape[-1], "input_dropout")
         return dropout(draws, self._inputs[True]).of(inputs)
 
-    def of_hidden(self, width: int, noise: Noise, batch_size: int, last: bool) -> Terms | None:
-        """What happens to the hidden units (N, B, width) of a layer; None: nothing.
+    def of_hidden(self, width: int, context: Context, last: bool) -> Terms | None:
+        """What happens to the hidden units (N, B, width) of a layer; None: nothing, as at evaluation.
 
         Draws are made for every layer, so that what a member gets in its last one does not depend on its stack.
         """
         terms = None
+        if not context.trains:
+            return None
         if self._hidden is not None:
-            terms = dropout(noise.uniform(batch_size, width), self._hidden[last])
+            terms = dropout(context.uniform(width), self._hidden[last])
         if self._alpha is not None:
-            alpha = alpha_dropout(noise.uniform(batch_size, width, "alpha_dropout"), self._alpha[last])
+            alpha = alpha_dropout(context.uniform(width, "alpha_dropout"), self._alpha[last])
             terms = alpha if terms is None else Terms(terms.factor * alpha.factor, alpha.addend)
         return terms
 

@@ -11,8 +11,8 @@ from raydnn.nn.activations import activate
 from raydnn.nn.layers.dense import Dense
 from raydnn.nn.layers.dropout import Dropout, Terms
 from raydnn.nn.layers.normalization import NormLayer, normalize
+from raydnn.stacking.context import Context
 from raydnn.stacking.groups import MemberGroup
-from raydnn.stacking.noise import Noise
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,25 @@ class Hidden(Dense):
         self.norm = norm
         self.tail = tail
 
-    def finish(self, z: Tensor, skip: Tensor | None, noise: Noise | None, batch_size: int) -> Tensor:
+    def finish(self, z: Tensor, skip: Tensor | None, context: Context) -> Tensor:
         """Compute the activations.
 
         Args:
             z: Pre-activations (N, B, H).
             skip: What the skip brings (N, B, H), where a block ends here.
-            noise: The step's noise in training; None at evaluation.
-            batch_size: Examples of the whole batch over all workers, needed with `noise`.
+            context: Of the forward pass.
         """
         tail = self.tail
         if tail.normalizes_before:
-            z = normalize(self.norm, z, noise, batch_size)
+            z = normalize(self.norm, z, context)
         if skip is not None:
             z = z + skip
-        hidden = activate(tail.activations, z, noise, batch_size, self.alpha)
+        hidden = activate(tail.activations, z, context, self.alpha)
         if not tail.normalizes_before:
-            hidden = normalize(self.norm, hidden, noise, batch_size)
-        dropped = None if noise is None else self.dropped(noise, batch_size)
+            hidden = normalize(self.norm, hidden, context)
+        dropped = self.dropped(context)
         return hidden if dropped is None else dropped.of(hidden)
 
-    def dropped(self, noise: Noise, batch_size: int) -> Terms | None:
-        """What dropout does to this layer's activations in training."""
-        return self.tail.dropout.of_hidden(self.weight.shape[1], noise, batch_size, self.tail.is_last)
+    def dropped(self, context: Context) -> Terms | None:
+        """What dropout does to this layer's activations; None: nothing."""
+        return self.tail.dropout.of_hidden(self.weight.shape[1], context, self.tail.is_last)

@@ -9,26 +9,21 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import member_groups
 from raydnn.stacking.layout import Layout
-from raydnn.stacking.noise import Noise
 
 
-def batch_norm(
-    z: Tensor,
-    layer: NormLayer,
-    batch_size: int,
-    workers: int,
-) -> Tensor:
+def batch_norm(z: Tensor, layer: NormLayer, context: Context) -> Tensor:
     """Normalize every unit over the batch, or at evaluation by the running averages.
 
     Args:
         z: (N, B, H), B examples of this worker.
         layer: The layer, whose running averages are updated in place in training.
-        batch_size: Examples of the whole batch, over all workers; 0 at evaluation.
-        workers: Number of data-parallel workers; their statistics are summed, so that their number changes nothing.
+        context: Of the forward pass; the workers' statistics are summed, so that their number changes nothing.
     """
-    if not batch_size:
+    batch_size, workers = context.batch_size, context.workers
+    if not context.trains:
         centred, variance = z - layer.mean.unsqueeze(1), layer.variance.unsqueeze(1)
     else:
         mean = _over_workers(z.sum(dim=1, keepdim=True), workers) / batch_size
@@ -53,7 +48,7 @@ def _over_workers(values: Tensor, workers: int) -> Tensor:
     return summed
 
 
-def group_norm(z: Tensor, layer: NormLayer, _batch_size: int, _workers: int) -> Tensor:
+def group_norm(z: Tensor, layer: NormLayer, _context: Context) -> Tensor:
     """Normalize every example over each group of units; with one group this is layer norm."""
     # The size of a group is given, since a worker may have no example of a small batch.
     grouped = z.reshape(*z.shape[:-1], layer.groups, z.shape[-1] // layer.groups)
@@ -62,7 +57,7 @@ def group_norm(z: Tensor, layer: NormLayer, _batch_size: int, _workers: int) -> 
     return normalized * layer.scale.unsqueeze(1) + layer.shift.unsqueeze(1)
 
 
-NORMALIZATIONS: dict[str, Callable[[Tensor, NormLayer, int, int], Tensor]] = {
+NORMALIZATIONS: dict[str, Callable[[Tensor, NormLayer, Context], Tensor]] = {
     "batch_norm": batch_norm,
     "layer_norm": group_norm,
     "group_norm": group_norm,
@@ -100,22 +95,16 @@ class NormLayer(nn.Module):
             self.mean, self.variance = statistics["mean"], statistics["variance"]
             self.momentum = run.vectors["momentum"].to(dtype).unsqueeze(1)
 
-    def forward(self, z: Tensor, batch_size: int = 0, workers: int = 1) -> Tensor:
-        """Normalize z (N, B, H).
-
-        Args:
-            z: What comes in.
-            batch_size: Examples of the whole batch, over all workers, in training; 0 at evaluation.
-            workers: Number of data-parallel workers.
-        """
-        return self._normalize(z, self, batch_size, workers)
+    def forward(self, z: Tensor, context: Context = EVALUATION) -> Tensor:
+        """Normalize z (N, B, H)."""
+        return self._normalize(z, self, context)
 
 
-def normalize(norm: NormLayer | None, z: Tensor, noise: Noise | None, batch_size: int) -> Tensor:
-    """Apply a normalization, where there is one: by the batch in training, by running averages where noise is None."""
+def normalize(norm: NormLayer | None, z: Tensor, context: Context) -> Tensor:
+    """Apply a normalization, where there is one: by the batch in training, by running averages at evaluation."""
     if norm is None:
         return z
-    normalized: Tensor = norm(z) if noise is None else norm(z, batch_size, noise.workers)
+    normalized: Tensor = norm(z, context)
     return normalized
 
 

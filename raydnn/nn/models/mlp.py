@@ -16,9 +16,9 @@ from raydnn.spec.axes.activation import Prelu
 from raydnn.spec.axes.model import ResidualMlp
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import member_groups
 from raydnn.stacking.layout import Layout
-from raydnn.stacking.noise import Noise
 
 T = TypeVar("T")
 
@@ -107,31 +107,30 @@ class Mlp(nn.Module):
         self.dropout = dropout
         self.members = len(trials)
 
-    def forward(self, inputs: Tensor, noise: Noise | None = None, batch_size: int = 0) -> Tensor:
+    def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
         """Compute the outputs.
 
         Args:
             inputs: (B, features), shared by all members, or (N, B, features).
-            noise: The step's noise in training; None at evaluation.
-            batch_size: Examples of the whole batch over all workers, needed with `noise`.
+            context: Of the forward pass.
 
         Returns:
             Outputs (N, B, K).
         """
-        hidden = self.begin(inputs, noise, batch_size)
+        hidden = self.begin(inputs, context)
         skip = None
         for layer in self.hidden:
-            hidden = layer.finish(layer(hidden), skip if layer.tail.ends_block else None, noise, batch_size)
+            hidden = layer.finish(layer(hidden), skip if layer.tail.ends_block else None, context)
             if layer.tail.starts_block:
                 skip = hidden
         outputs: Tensor = self.output(hidden)
         return outputs
 
-    def begin(self, inputs: Tensor, noise: Noise | None, batch_size: int) -> Tensor:
+    def begin(self, inputs: Tensor, context: Context) -> Tensor:
         """What the first layer gets (N, B, features): the inputs, normalized and dropped where asked for."""
         hidden = inputs.expand(self.members, *inputs.shape[-2:])
-        hidden = normalize(self.input_norm, hidden, noise, batch_size)
-        return hidden if noise is None else self.dropout.of_inputs(hidden, noise, batch_size)
+        hidden = normalize(self.input_norm, hidden, context)
+        return self.dropout.of_inputs(hidden, context)
 
 
 def named_under(prefix: str, named: Mapping[str, T]) -> dict[str, T]:

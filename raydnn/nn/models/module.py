@@ -23,8 +23,8 @@ from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_o
 from raydnn.secrets import revealed
 from raydnn.spec.axes.model import UserModule
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout
-from raydnn.stacking.noise import Noise
 from raydnn.stacking.random import drawing_from, generator
 
 Tensors = dict[str, Tensor]
@@ -101,23 +101,22 @@ class Modules(nn.Module):
         """Whether all members are computed at once."""
         return not self.why_in_turn
 
-    def forward(self, inputs: Tensor, noise: Noise | None = None, batch_size: int = 0) -> Tensor:
+    def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
         """Compute the outputs.
 
         Args:
             inputs: (B, features), shared by all members, or (N, B, features).
-            noise: The step's noise in training; None at evaluation.
-            batch_size: Examples of the whole batch over all workers; the class is not told.
+            context: Of the forward pass; the class is told only whether it is one of training.
 
         Returns:
             Outputs (N, B, K).
         """
-        self._users[0].train(noise is not None)
+        self._users[0].train(context.trains)
         # Spread shared inputs, too: one wide product of all members would round otherwise than a member alone.
         own = inputs.expand(len(self._seeds), *inputs.shape[-2:])
-        outputs = self._at_once(own) if self.vectorizes else self._in_turn(own, noise)
+        outputs = self._at_once(own) if self.vectorizes else self._in_turn(own, context)
         leave_if_copied()
-        if noise is not None and torch.is_grad_enabled() and not outputs.requires_grad:
+        if context.trains and torch.is_grad_enabled() and not outputs.requires_grad:
             self._refuse("outputs without a gradient; compute them by torch, without detach, item or argmax")
         return outputs
 
@@ -137,12 +136,12 @@ class Modules(nn.Module):
         users = type(self._users[0])
         raise UserCodeError(f"{line_of_code(users.forward)}model.path: {users.__name__} makes {what}")
 
-    def _in_turn(self, inputs: Tensor, noise: Noise | None) -> Tensor:
+    def _in_turn(self, inputs: Tensor, context: Context) -> Tensor:
         learned = {name: parameter.unbind() for name, parameter in self._learned.items()}
         draws = (
             [generator(STREAM, seed, device=inputs.device) for seed in self._seeds]
-            if noise is None
-            else noise.own(STREAM)
+            if context.noise is None
+            else context.noise.own(STREAM)
         )
         outputs = []
         for member, (stream, examples) in enumerate(zip(draws, inputs, strict=True)):
@@ -151,10 +150,10 @@ class Modules(nn.Module):
             tensors = {name: rows[member] for name, rows in learned.items()} | kept
             with drawing_from(stream):
                 outputs.append(self._one(tensors, examples))
-            if noise is not None:
+            if context.trains:
                 for name in self._buffers_of_users:
                     self._kept[name][member].copy_(tensors[name].detach())
-        if noise is not None and noise.workers > 1 and self._buffers_of_users:
+        if context.workers > 1 and self._buffers_of_users:
             # Each worker sees a share of the batch; the buffers of one of them count, as torch's own wrapper has it.
             torch.distributed.broadcast(self._statistics, 0)
         return torch.stack(outputs)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from raydnn.data.augmentation import mixup
 from raydnn.nn.gradients.by_hand import Backprop, differentiated
+from raydnn.stacking.context import Context
 from raydnn.stacking.noise import Noise
 from raydnn.train.stack.stack import Stack
 from raydnn.train.steps.batch import Batch
@@ -52,7 +53,7 @@ def backpropagate(
 def _by_hand(
     stack: Stack, backprop: Backprop, batch: Batch, noise: Noise, scale: Tensor, first: bool
 ) -> Outcome:
-    outputs = backprop.forward(batch.inputs, noise, batch.size)
+    outputs = backprop.forward(batch.inputs, Context(noise, batch.size))
     losses = None
     if stack.objective.has_gradient:
         of_outputs = _mixed(stack.objective.gradient, outputs, batch)
@@ -69,7 +70,7 @@ def _by_autograd(stack: Stack, batch: Batch, noise: Noise, scale: Tensor, last: 
     workers = stack.workers
     with torch.enable_grad(), workers.delaying(stack.shared_module, not last):
         with stack.in_precision():
-            outputs = stack.shared_module(batch.inputs, noise, batch.size)
+            outputs = stack.shared_module(batch.inputs, Context(noise, batch.size))
         outputs = outputs.float()
         losses = _losses(stack, outputs, batch)
         # Gradients are averaged over the workers, whose shares of a batch may differ in size.

@@ -18,6 +18,7 @@ from raydnn.spec.base import Component
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import Context
 from raydnn.stacking.groups import member_groups
 from raydnn.stacking.noise import Noise
 
@@ -135,9 +136,9 @@ class _Both:
     def backpropagate(self, inputs: Tensor, of_outputs: Tensor, epoch: int, add: bool) -> list[Tensor]:
         """The outputs of both; afterwards the gradients stand where they belong."""
         with torch.no_grad():
-            found = self.by_hand.forward(inputs, self.noise(epoch), inputs.shape[-2])
+            found = self.by_hand.forward(inputs, Context(self.noise(epoch), inputs.shape[-2]))
             self.by_hand.backward(of_outputs, add)
-        expected = self.modules[1](inputs, self.noise(epoch), inputs.shape[-2])
+        expected = self.modules[1](inputs, Context(self.noise(epoch), inputs.shape[-2]))
         expected.backward(of_outputs)
         return [found, expected.detach()]
 
@@ -191,7 +192,7 @@ def test_by_hand_is_the_slope_of_the_loss(kind: str) -> None:
     both.backpropagate(inputs, of_outputs, 1, add=False)
 
     def loss() -> float:
-        return float((module(inputs, both.noise(1), EXAMPLES) * of_outputs).sum())
+        return float((module(inputs, Context(both.noise(1), EXAMPLES)) * of_outputs).sum())
 
     with torch.no_grad():
         for seed, (name, parameter) in enumerate(module.named_parameters()):
@@ -257,7 +258,7 @@ def test_a_member_descends_alike_in_any_stack(width: int) -> None:
         noise = Noise([trial.seed for trial in some], 1, CPU)
         with torch.no_grad(), by_hand.descent():
             for _ in range(3):
-                by_hand.forward(inputs, noise, 32)
+                by_hand.forward(inputs, Context(noise, 32))
                 by_hand.backward(of_outputs[members].mT.contiguous().mT, add=False)
         return flat
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from raydnn.nn.layers.dropout import SELU_FLOOR, Dropout, alpha_dropout
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import Context
 from raydnn.stacking.noise import Noise
 
 CPU = torch.device("cpu")
@@ -24,12 +25,12 @@ def _trial(seed: int = 0, **regularization: Any) -> TrialSpec:
 
 def _dropped(trials: list[TrialSpec], layers: int = 2) -> list[Tensor]:
     """Inputs of 1, and then hidden units of 1 in each layer, after dropout."""
-    noise = Noise([trial.seed for trial in trials], 1, CPU)
+    context = Context(Noise([trial.seed for trial in trials], 1, CPU), 40)
     found = Dropout(trials, CPU)
     ones = torch.ones(len(trials), 40, 50)
-    terms = [found.of_hidden(50, noise, 40, layer == layers - 1) for layer in range(layers)]
+    terms = [found.of_hidden(50, context, layer == layers - 1) for layer in range(layers)]
     hidden = [ones if of_layer is None else of_layer.of(ones) for of_layer in terms]
-    return [found.of_inputs(ones, noise, 40), *hidden]
+    return [found.of_inputs(ones, context), *hidden]
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2, 0.5])

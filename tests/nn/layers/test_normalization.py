@@ -14,6 +14,7 @@ from raydnn.nn.models.registry import initial_parameters, initial_statistics
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import Context
 from raydnn.stacking.noise import Noise
 
 CPU = torch.device("cpu")
@@ -124,7 +125,9 @@ def test_batch_norm_stands_where_it_is_told(position: str) -> None:
     inputs = 2 * _normal(7, 5) + 1
     noise = Noise([0], 1, CPU)
     for _ in range(2):
-        torch.testing.assert_close(module(inputs, noise, 7)[0], network(inputs), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            module(inputs, Context(noise, 7))[0], network(inputs), rtol=1e-5, atol=1e-5
+        )
     torch.testing.assert_close(module(inputs)[0], network.eval()(inputs), rtol=1e-5, atol=1e-5)
     assert not torch.equal(statistics[0], initial_statistics(layout))
 

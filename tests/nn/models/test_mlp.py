@@ -14,6 +14,7 @@ from raydnn.nn.models.mlp import Mlp, mlp_layout
 from raydnn.nn.models.registry import initial_parameters
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import Context
 from raydnn.stacking.layout import Layout
 from raydnn.stacking.noise import Noise
 
@@ -127,7 +128,9 @@ def _factors(trials: Sequence[TrialSpec], examples: int = 50, units: int = 200, 
         if name.endswith("weight"):
             view[:] = torch.eye(units)
     noise = Noise([trial.seed for trial in trials], epoch, CPU)
-    outputs: Tensor = Mlp(layout, flat, trials)(torch.ones(examples, units), noise, examples).detach()
+    outputs: Tensor = Mlp(layout, flat, trials)(
+        torch.ones(examples, units), Context(noise, examples)
+    ).detach()
     return outputs
 
 

@@ -13,6 +13,7 @@ from raydnn.nn.models.module import Modules, module_layout
 from raydnn.nn.models.registry import MODELS
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import Context
 from raydnn.stacking.noise import Noise
 
 CLASSES = """
@@ -119,7 +120,7 @@ def _stack(*trials: TrialSpec) -> tuple[Modules, torch.Tensor, torch.Tensor]:
 
 def _outputs(*trials: TrialSpec, examples: torch.Tensor, noise: Noise | None = None) -> torch.Tensor:
     module, _, _ = _stack(*trials)
-    outputs: torch.Tensor = module(examples, noise, examples.shape[-2])
+    outputs: torch.Tensor = module(examples, Context(noise, examples.shape[-2]))
     return outputs
 
 
@@ -129,7 +130,7 @@ def test_what_vectorizes_equals_the_class_itself(name: str) -> None:
     module, flat, statistics = _stack(*trials)
     assert module.vectorizes
     examples = torch.randn(5, 6)
-    together = module(examples, Noise([3, 4, 4], 1, flat.device), 5)
+    together = module(examples, Context(Noise([3, 4, 4], 1, flat.device), 5))
     layout = module_layout(trials[0], 6, 3)
     assert [n for n, _ in module.named_parameters()] == list(layout.shapes)
     for k, trial in enumerate(trials):
@@ -162,7 +163,7 @@ def test_what_does_not_vectorize_is_run_in_turn_and_the_stack_says_why(name: str
     assert reason in module.why_in_turn
     examples = torch.randn(3, 5, 6)
     for noise in (None, [3, 4, 3]):
-        together = module(examples, noise and Noise(noise, 1, examples.device), 5)
+        together = module(examples, Context(noise and Noise(noise, 1, examples.device), 5))
         for k, trial in enumerate(trials):
             own = noise and Noise([trial.seed], 1, examples.device)
             assert torch.equal(together[k : k + 1], _outputs(trial, examples=examples[k], noise=own))
@@ -172,7 +173,7 @@ def test_draws_go_on_within_an_epoch_and_leave_the_global_generator_alone() -> N
     module, flat, _ = _stack(_trial("Dropping"))
     examples, before = torch.randn(5, 6), torch.get_rng_state()
     noise, again, later = (Noise([0], epoch, flat.device) for epoch in (1, 1, 2))
-    first, second = module(examples, noise, 5), module(examples, noise, 5)
+    first, second = module(examples, Context(noise, 5)), module(examples, Context(noise, 5))
     assert not torch.equal(first, second)
     assert torch.equal(first, module(examples, again, 5))
     assert not torch.equal(first, module(examples, later, 5))
@@ -184,7 +185,7 @@ def test_buffers_change_in_training_only_and_may_be_replaced() -> None:
     noise = Noise([0, 1], 1, flat.device)
     batches = torch.randn(3, 2, 5, 6)
     for batch in batches:
-        module(batch, noise, 5).sum().backward()
+        module(batch, Context(noise, 5)).sum().backward()
     views = module_layout(_trial("Counting"), 6, 3).statistics_views(statistics)
     torch.testing.assert_close(views["mean"], batches.mean(dim=(0, 2)))
     assert views["steps"].tolist() == [3, 3]
