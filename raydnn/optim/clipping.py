@@ -11,40 +11,42 @@ import torch
 from torch import Tensor
 
 from raydnn.stacking.groups import MemberGroup
-from raydnn.stacking.shapes import Shapes, layers
+from raydnn.stacking.layout import Layout
 
 Columns = Mapping[str, Tensor]
 
 
-def none(_gradients: Tensor, _hyper: Columns, _shapes: Shapes) -> None:
+def none(_gradients: Tensor, _hyper: Columns, _layout: Layout) -> None:
     """Leave the gradients as they are."""
 
 
-def value(gradients: Tensor, hyper: Columns, _shapes: Shapes) -> None:
+def value(gradients: Tensor, hyper: Columns, _layout: Layout) -> None:
     """g ← min(max(g, −c), c)."""
     limit = hyper["max_grad"].to(gradients.dtype)
     torch.clamp(gradients, -limit, limit, out=gradients)
 
 
-def norm(gradients: Tensor, hyper: Columns, _shapes: Shapes) -> None:
+def norm(gradients: Tensor, hyper: Columns, _layout: Layout) -> None:
     """g ← g · min(1, c/(‖g‖ + 1e-6)), the norm taken over all of a member's parameters."""
     gradients.mul_(_factor(gradients.norm(dim=1, keepdim=True), hyper))
 
 
-def per_layer(gradients: Tensor, hyper: Columns, shapes: Shapes) -> None:
+def per_layer(gradients: Tensor, hyper: Columns, layout: Layout) -> None:
     """g ← g · min(1, c/(‖g‖ + 1e-6)) for the weights and biases of each layer by themselves."""
-    for places in layers(shapes).values():
-        norms = [gradients[:, place].norm(dim=1, keepdim=True) for place in places]
+    spans = layout.spans
+    for names in layout.layers.values():
+        of_layer = [gradients[:, spans[name]] for name in names]
+        norms = [part.norm(dim=1, keepdim=True) for part in of_layer]
         factor = _factor(torch.cat(norms, dim=1).norm(dim=1, keepdim=True), hyper)
-        for place in places:
-            gradients[:, place].mul_(factor)
+        for part in of_layer:
+            part.mul_(factor)
 
 
 def _factor(total: Tensor, hyper: Columns) -> Tensor:
     return (hyper["max_grad_norm"].to(total.dtype) / (total + 1e-6)).clamp_(max=1.0)
 
 
-CLIPS: dict[str, Callable[[Tensor, Columns, Shapes], None]] = {
+CLIPS: dict[str, Callable[[Tensor, Columns, Layout], None]] = {
     "none": none,
     "value": value,
     "norm": norm,
@@ -53,8 +55,8 @@ CLIPS: dict[str, Callable[[Tensor, Columns, Shapes], None]] = {
 """Name → implementation; the names are those of raydnn.spec.axes.clip."""
 
 
-def clip_gradients(runs: Sequence[MemberGroup], gradients: Tensor, shapes: Shapes) -> None:
+def clip_gradients(runs: Sequence[MemberGroup], gradients: Tensor, layout: Layout) -> None:
     """Clip the gradients (N, P) of a stack, each run of members in its own way."""
     for run in runs:
         columns = {name: vector.unsqueeze(1) for name, vector in run.vectors.items()}
-        CLIPS[run.name](run.of(gradients), columns, shapes)
+        CLIPS[run.name](run.of(gradients), columns, layout)

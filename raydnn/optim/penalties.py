@@ -1,6 +1,6 @@
 """Weight penalties and constraints, member by member: what they add to the gradient, what they do after a step.
 
-The penalty of a member is l1 Σ|w| + l2/2 Σw² + λ(β Σ|w| + (1−β)/2 Σw²) over its weights, not its biases
+The penalty of a member is l1 Σ|w| + l2/2 Σw² + λ(β Σ|w| + (1−β)/2 Σw²) over its weights and embeddings alone
 (elastic net: Zou & Hastie 2005); the losses that are recorded leave it out.
 """
 
@@ -15,7 +15,11 @@ from torch import Tensor
 
 from raydnn.errors import JobError, Problem, one_of
 from raydnn.spec.axes.regularization import Regularization
-from raydnn.stacking.shapes import Shapes, row_size, spans
+from raydnn.stacking.layout import Layout
+from raydnn.stacking.roles import Parameter, Role
+
+PENALIZED = Role.WEIGHT, Role.EMBEDDING
+"""Roles of the parameters that penalties, max-norm and weight decay act on."""
 
 
 @dataclass(frozen=True)
@@ -27,33 +31,38 @@ class Penalties:
     l2: Tensor | None
     """Coefficient of w for each parameter (N, P)."""
     max_norm: dict[str, Tensor]
-    """Weight → largest norm of what comes into a unit (N, 1, 1), infinite for members without one."""
+    """Weight → largest norm of what comes into a unit (N, 1, ...), infinite for members without one."""
+    layout: Layout
 
 
-def penalties(specs: Sequence[Regularization], shapes: Shapes, device: torch.device) -> Penalties:
+def penalties(specs: Sequence[Regularization], layout: Layout, device: torch.device) -> Penalties:
     """Lay out the penalties of a stack.
 
     Args:
         specs: One a member.
-        shapes: Names and shapes of a member's parameters.
+        layout: Of a member's parameters.
         device: Where the stack lives.
 
     Raises:
         JobError: A member names a layer that its network does not have.
     """
-    weights = {name: place for name, place in spans(shapes).items() if len(shapes[name]) == 2}
-    l1 = torch.zeros(len(specs), row_size(shapes))
+    weights, spans = layout.having(*PENALIZED), layout.spans
+    l1 = torch.zeros(len(specs), layout.size)
     l2 = torch.zeros_like(l1)
-    limits = {name: torch.full((len(specs), 1, 1), inf) for name in weights}
+    limits = {
+        name: torch.full((len(specs), *[1] * len(parameter.shape)), inf)
+        for name, parameter in weights.items()
+    }
     for row, spec in enumerate(specs):
-        for name in chosen(spec, list(weights)):
-            l1[row, weights[name]] = spec.l1 + spec.elastic_net * spec.elastic_net_beta
-            l2[row, weights[name]] = spec.l2 + spec.elastic_net * (1 - spec.elastic_net_beta)
+        for name in chosen(spec, weights):
+            l1[row, spans[name]] = spec.l1 + spec.elastic_net * spec.elastic_net_beta
+            l2[row, spans[name]] = spec.l2 + spec.elastic_net * (1 - spec.elastic_net_beta)
             limits[name][row] = inf if spec.max_norm is None else spec.max_norm
     return Penalties(
         l1.to(device) if l1.any() else None,
         l2.to(device) if l2.any() else None,
         {name: limit.to(device) for name, limit in limits.items() if limit.isfinite().any()},
+        layout,
     )
 
 
@@ -70,23 +79,23 @@ def constrain(found: Penalties, weights: Mapping[str, Tensor]) -> None:
 
     Args:
         found: The penalties.
-        weights: Name → weights (N, fan_out, fan_in).
+        weights: Name → weights (N, *shape).
     """
     for name, limit in found.max_norm.items():
-        norm = weights[name].norm(dim=2, keepdim=True)
+        parameter = found.layout.parameters[name]
+        others = [1 + axis for axis in range(len(parameter.shape)) if axis != parameter.unit_axis]
+        norm = weights[name].norm(dim=others, keepdim=True)
         # Units within the limit are multiplied by exactly 1.
         weights[name].mul_(torch.where(norm > limit, limit / norm, 1.0))
 
 
-def chosen(spec: Regularization, weights: Sequence[str]) -> list[str]:
-    """The weights that a member's penalties act on."""
-    layers = [name.removesuffix(".weight") for name in weights]
+def chosen(spec: Regularization, weights: Mapping[str, Parameter]) -> list[str]:
+    """The names of those weights that a member's regularization acts on."""
+    layers = list(dict.fromkeys(parameter.layer for parameter in weights.values()))
     for layer in spec.layers or ():
         if layer not in layers:
             message = f"unknown layer {layer!r}; {one_of(layer, layers)}"
             raise JobError([Problem("", "regularization.layers", message)])
     return [
-        name
-        for name, layer in zip(weights, layers, strict=True)
-        if spec.layers is None or layer in spec.layers
+        name for name, parameter in weights.items() if spec.layers is None or parameter.layer in spec.layers
     ]

@@ -9,19 +9,22 @@ from torch import Tensor
 
 from raydnn.optim.penalties import chosen
 from raydnn.spec.axes.regularization import Regularization
+from raydnn.stacking.layout import Layout
+from raydnn.stacking.roles import Role
 
 
 @torch.no_grad()
-def prune(specs: Sequence[Regularization], parameters: Mapping[str, Tensor]) -> None:
+def prune(specs: Sequence[Regularization], layout: Layout, parameters: Mapping[str, Tensor]) -> None:
     """Set the share `prune` of the weights of each layer, rounded down, to 0, in place.
 
     Args:
         specs: One a member.
-        parameters: Name → that parameter of all members (n, ...); those with two dimensions a member are weights.
+        layout: Of a member's parameters.
+        parameters: Name → that parameter of all members (n, *shape).
     """
-    weights = {name: tensor for name, tensor in parameters.items() if tensor.dim() == 3}
+    weights = layout.having(Role.WEIGHT)
     for row, spec in enumerate(specs):
-        for name in chosen(spec, list(weights)):
-            own = weights[name][row]
+        for name in chosen(spec, weights):
+            own = parameters[name][row]
             smallest = own.abs().flatten().argsort()[: int(spec.prune * own.numel())]
             own.view(-1)[smallest] = 0.0

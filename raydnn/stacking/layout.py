@@ -2,49 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 
+import torch
 from torch import Tensor
 
-from raydnn.stacking.shapes import Shapes, row_size, spans
+from raydnn.stacking.roles import Parameter, Role
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Parameter (`layers.0.weight`) → its shape, in the order in which they lie in a member's row."""
+
+ALIGNMENT = 16
+"""Every parameter begins at a multiple of so many numbers, 64 bytes, and the gap before it holds zeros.
+
+Matrix products may round differently at other addresses, and a member must not depend on its place in the stack.
+"""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Names and shapes of a member's parameters, in the order in which they lie in its row of P numbers."""
+    """A member's parameters, in the order in which they lie in its row of P numbers."""
 
-    shapes: dict[str, tuple[int, ...]]
-    statistics: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Names and shapes of the running averages, which no gradient moves, in a row of S numbers of their own."""
+    parameters: dict[str, Parameter]
+    """Name (`layers.0.weight`) → what it is."""
+    statistics: dict[str, Parameter] = field(default_factory=dict)
+    """Name → what no gradient moves, as running averages, in a row of S numbers of their own."""
+
+    @property
+    def shapes(self) -> Shapes:
+        """Name → shape of each parameter."""
+        return {name: parameter.shape for name, parameter in self.parameters.items()}
 
     @property
     def count(self) -> int:
         """Number of a member's parameters."""
-        return sum(prod(shape) for shape in self.shapes.values())
+        return sum(parameter.count for parameter in self.parameters.values())
 
     @property
     def size(self) -> int:
-        """Length P of a member's row of parameters."""
-        return row_size(self.shapes)
+        """Length P of a member's row of parameters, with its gaps."""
+        return _row_size(self.parameters)
 
     @property
     def statistics_size(self) -> int:
         """Length S of a member's row of running averages."""
-        return row_size(self.statistics)
+        return _row_size(self.statistics)
+
+    @property
+    def spans(self) -> dict[str, slice]:
+        """Where each parameter lies in a member's row."""
+        return _spans(self.parameters)
+
+    @property
+    def layers(self) -> dict[str, list[str]]:
+        """Name of each layer → the names of its parameters."""
+        found: dict[str, list[str]] = {}
+        for name, parameter in self.parameters.items():
+            found.setdefault(parameter.layer, []).append(name)
+        return found
+
+    def having(self, *roles: Role) -> dict[str, Parameter]:
+        """The parameters that have one of these roles."""
+        return {name: parameter for name, parameter in self.parameters.items() if parameter.role in roles}
+
+    def mask(self, *roles: Role) -> Tensor:
+        """For each of the P numbers whether it belongs to a parameter with one of these roles: bool, (P,)."""
+        found = torch.zeros(self.size, dtype=torch.bool)
+        for name in self.having(*roles):
+            found[self.spans[name]] = True
+        return found
+
+    def layer_norms(self, flat: Tensor) -> Tensor:
+        """The norm of every layer's part of `flat` (N, P), in the order of `layers`: (layers, N)."""
+        spans = self.spans
+        return torch.stack(
+            [
+                torch.stack([flat[:, spans[name]].norm(dim=1) for name in names]).norm(dim=0)
+                for names in self.layers.values()
+            ]
+        )
 
     def followed_by(self, other: Layout) -> Layout:
         """This layout and then the other one's numbers."""
-        return Layout(self.shapes | other.shapes, self.statistics | other.statistics)
+        return Layout(self.parameters | other.parameters, self.statistics | other.statistics)
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Each parameter of all members as a view (N, *shape) of `flat` (N, P)."""
-        return _views(self.shapes, flat)
+        return _views(self.parameters, flat)
 
     def statistics_views(self, flat: Tensor) -> dict[str, Tensor]:
         """Each running average of all members as a view (N, *shape) of `flat` (N, S)."""
         return _views(self.statistics, flat)
 
 
-def _views(shapes: Shapes, flat: Tensor) -> dict[str, Tensor]:
-    return {name: flat[:, place].view(len(flat), *shapes[name]) for name, place in spans(shapes).items()}
+def _spans(parameters: Mapping[str, Parameter]) -> dict[str, slice]:
+    found = {}
+    start = 0
+    for name, parameter in parameters.items():
+        found[name] = slice(start, start + parameter.count)
+        start += _aligned(parameter.count)
+    return found
+
+
+def _row_size(parameters: Mapping[str, Parameter]) -> int:
+    return sum(_aligned(parameter.count) for parameter in parameters.values())
+
+
+def _aligned(count: int) -> int:
+    return -(-count // ALIGNMENT) * ALIGNMENT
+
+
+def _views(parameters: Mapping[str, Parameter], flat: Tensor) -> dict[str, Tensor]:
+    return {
+        name: flat[:, span].view(len(flat), *parameters[name].shape)
+        for name, span in _spans(parameters).items()
+    }

@@ -35,7 +35,7 @@ def complete(
     stack.restore_best([position for position in kept if stack.members[position].ranked is not None])
     for position in positions:
         row = stack.parameters[position : position + 1]
-        prune([stack.members[position].spec.regularization], stack.layout.views(row))
+        prune([stack.members[position].spec.regularization], stack.layout, stack.layout.views(row))
     set_exact_statistics(stack, dataset.train, positions)
     loss, accuracy = evaluate(stack, dataset.test) if dataset.test is not None else (None, None)
     for position in positions:

@@ -83,7 +83,7 @@ def train_epoch(
 
 def _update(stack: Stack, done: Sequence[slice]) -> None:
     """Let the gradients move the parameters, but for members that are `done`."""
-    clip_gradients(stack.clips, stack.gradients, stack.layout.shapes)
+    clip_gradients(stack.clips, stack.gradients, stack.layout)
     stack.optimizer.step(stack.parameters, stack.gradients, done)
     constrain(stack.penalties, stack.weights)
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from raydnn.nn.layers.dense import dense_layout
 from raydnn.optim.clipping import CLIPS, clip_gradients
 from raydnn.spec.axes.clip import NoClip, Norm, PerLayer, Value
 from raydnn.stacking.groups import member_groups
-from raydnn.stacking.shapes import row_size, spans
 
 CPU = torch.device("cpu")
 SPECS = [
@@ -24,16 +24,16 @@ SPECS = [
     PerLayer(max_grad_norm=3.0),
     PerLayer(max_grad_norm=0.01),
 ]
-SHAPES = {"layers.0.weight": (5, 3), "layers.0.bias": (5,), "layers.1.weight": (5, 5), "layers.1.bias": (5,)}
+LAYOUT = dense_layout("layers.0", 3, 5).followed_by(dense_layout("layers.1", 5, 5))
 LAYERS = (32, 48)
 """Numbers of each layer in a row, gaps of zeros included."""
 
 
 def _gradients() -> torch.Tensor:
     scales = torch.tensor([1.0, 3.0, 1e4, 1.0, 1e-4, 100.0, 1.0, 1.0, 1.0, 10.0]).unsqueeze(1)
-    gradients = torch.zeros(len(SPECS), row_size(SHAPES))
+    gradients = torch.zeros(len(SPECS), LAYOUT.size)
     rng = torch.Generator().manual_seed(0)
-    for place in spans(SHAPES).values():
+    for place in LAYOUT.spans.values():
         gradients[:, place] = torch.randn(gradients[:, place].shape, generator=rng) * scales
     return gradients
 
@@ -58,18 +58,18 @@ def test_a_stack_of_clips_does_what_torch_does_to_each_member(member: int) -> No
     elif isinstance(spec, Value):
         clip_grad_value_(parameters, spec.max_grad)
     expected = torch.cat([parameter.grad for parameter in parameters if parameter.grad is not None])
-    clip_gradients(member_groups(SPECS, CPU), gradients, SHAPES)
+    clip_gradients(member_groups(SPECS, CPU), gradients, LAYOUT)
     torch.testing.assert_close(gradients[member], expected, rtol=1e-6, atol=0)
 
 
 def test_a_gradient_below_the_threshold_and_a_zero_one_are_not_touched() -> None:
-    shapes = {"0.weight": (1, 3), "0.bias": (1,)}
-    gradients = torch.zeros(6, row_size(shapes))
-    for place in spans(shapes).values():
+    layout = dense_layout("0", 3, 1)
+    gradients = torch.zeros(6, layout.size)
+    for place in layout.spans.values():
         gradients[::2, place] = 0.4
     expected = gradients.clone()
     specs = [Norm(), Norm(), Value(), Value(), PerLayer(), PerLayer()]
-    clip_gradients(member_groups(specs, CPU), gradients, shapes)
+    clip_gradients(member_groups(specs, CPU), gradients, layout)
     assert torch.equal(gradients, expected)
 
 
@@ -77,6 +77,6 @@ def test_a_member_that_is_not_finite_leaves_the_others_as_they_are() -> None:
     gradients = _gradients()
     gradients[0] = float("inf")
     expected = _gradients()
-    clip_gradients(member_groups(SPECS, CPU), expected, SHAPES)
-    clip_gradients(member_groups(SPECS, CPU), gradients, SHAPES)
+    clip_gradients(member_groups(SPECS, CPU), expected, LAYOUT)
+    clip_gradients(member_groups(SPECS, CPU), gradients, LAYOUT)
     assert torch.equal(gradients[1:], expected[1:])

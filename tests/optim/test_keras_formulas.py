@@ -12,9 +12,12 @@ from torch import Tensor
 from raydnn.optim.optimizers.stacked import StackOptimizer
 from raydnn.spec.axes.adaptive import Adadelta, Adagrad, Adam, Adamax, Nadam, RmsProp
 from raydnn.spec.axes.optimizer import Lion
+from raydnn.stacking.layout import Layout
+from raydnn.stacking.roles import Parameter, Role
 
 SIZE, STEPS = 32, 200
 RNG = torch.Generator().manual_seed(7)
+LAYOUT = Layout({"0.bias": Parameter((SIZE,), Role.BIAS, "0")})
 START, CURVATURE, TARGET = torch.randn(3, 1, SIZE, generator=RNG, dtype=torch.float64)
 WIND = torch.randn(STEPS, SIZE, generator=RNG, dtype=torch.float64)
 
@@ -108,7 +111,7 @@ def test_formulas_of_keras_give_the_same_where_epsilon_does_not_matter(
 ) -> None:
     """Adam's ε is rescaled, Nadam's momentum decay is 1, and η is constant: the docstrings say why."""
     ours, expected, state = START.clone(), START.clone(), dict[str, Any]()
-    optimizer = StackOptimizer([spec], {"0.bias": (SIZE,)}, torch.device("cpu"), torch.float64)
+    optimizer = StackOptimizer([spec], LAYOUT, torch.device("cpu"), torch.float64)
     optimizer.plan(torch.full((STEPS, 1), spec.lr))
     for step in range(STEPS):
         expected = theirs(spec, expected, _gradient(expected, step), state, step + 1)
@@ -133,7 +136,7 @@ def test_pages_say_where_epsilon_stands_otherwise_in_keras(
     spec: Any, theirs: Callable[[Any, Tensor, Tensor, dict[str, Any], int], Tensor]
 ) -> None:
     ours, expected, state = START.clone(), START.clone(), dict[str, Any]()
-    optimizer = StackOptimizer([spec], {"0.bias": (SIZE,)}, torch.device("cpu"), torch.float64)
+    optimizer = StackOptimizer([spec], LAYOUT, torch.device("cpu"), torch.float64)
     optimizer.plan(torch.full((STEPS, 1), spec.lr))
     for step in range(5):
         expected = theirs(spec, expected, _gradient(expected, step), state, step + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from raydnn.nn.layers.dense import dense_layout
 from raydnn.optim.pruning import prune
 from raydnn.spec.axes.regularization import Regularization
 
@@ -14,7 +15,7 @@ def test_the_largest_weights_stay(share: float) -> None:
     rng = torch.Generator().manual_seed(0)
     before = {"layers.0.weight": torch.randn(2, 5, 8, generator=rng), "layers.0.bias": torch.ones(2, 5)}
     after = {name: tensor.clone() for name, tensor in before.items()}
-    prune([Regularization(prune=share), Regularization()], after)
+    prune([Regularization(prune=share), Regularization()], dense_layout("layers.0", 8, 5), after)
     weights, pruned = before["layers.0.weight"], after["layers.0.weight"]
     gone = pruned[0] == 0
     assert gone.sum() == int(share * 40)
@@ -27,5 +28,8 @@ def test_the_largest_weights_stay(share: float) -> None:
 
 def test_only_the_layers_named() -> None:
     parameters = {f"layers.{k}.weight": torch.randn(1, 4, 4) for k in range(2)}
-    prune([Regularization(prune=0.5, layers=("layers.1",))], parameters)
+    layout = dense_layout("layers.0", 4, 4, bias=False).followed_by(
+        dense_layout("layers.1", 4, 4, bias=False)
+    )
+    prune([Regularization(prune=0.5, layers=("layers.1",))], layout, parameters)
     assert [(tensor == 0).sum().item() for tensor in parameters.values()] == [0, 8]

@@ -27,7 +27,7 @@ from raydnn.train.workers import Workers
 WORKER = """
 import json, sys
 import torch
-from raydnn.search.packing import Stack
+from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.files import locate
 from raydnn.store.run import run_at
@@ -41,7 +41,7 @@ torch.distributed.init_process_group("gloo", init_method=f"file://{rendezvous}",
 for number, plan in enumerate(json.load(open(plans))):
     trials = tuple((member, TrialSpec.from_json(config)) for member, config in plan)
     run_stack(
-        run_at(locate(run)), Stack(number, trials), scheduler="asha",
+        run_at(locate(run)), StackPlan(number, trials), scheduler="asha",
         judge=lambda epoch, members: {trials[-1][0]: Verdict(epoch == 2 and len(trials) > 1, 0)},
         workers=Workers(rank, count), device=torch.device("cpu"),
     )

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from raydnn.stacking.shapes import ALIGNMENT
+from raydnn.stacking.layout import ALIGNMENT, Layout
+from raydnn.stacking.roles import Parameter, Role
+
+
+def dense_layout(name: str, fan_in: int, fan_out: int, bias: bool = True) -> Layout:
+    """The parameters `NAME.weight` (fan_out, fan_in), as in torch.nn.Linear, and `NAME.bias` (fan_out) where wanted."""
+    weight = Parameter((fan_out, fan_in), Role.WEIGHT, name, fan_in, fan_out)
+    biases = {f"{name}.bias": Parameter((fan_out,), Role.BIAS, name)} if bias else {}
+    return Layout({f"{name}.weight": weight, **biases})
 
 
 @dataclass(frozen=True)

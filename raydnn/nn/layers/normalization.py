@@ -12,6 +12,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import member_groups
 from raydnn.stacking.layout import Layout
+from raydnn.stacking.roles import Parameter, Role
 
 
 def batch_norm(z: Tensor, layer: NormLayer, context: Context) -> Tensor:
@@ -110,7 +111,11 @@ def normalize(norm: NormLayer | None, z: Tensor, context: Context) -> Tensor:
 
 def norm_layout(prefix: str, width: int, running: bool) -> Layout:
     """The parameters `PREFIX.scale` and `PREFIX.shift`, and where `running` the averages `PREFIX.mean`, `.variance`."""
+    averages = [f"{prefix}.mean", f"{prefix}.variance"] if running else []
     return Layout(
-        {f"{prefix}.scale": (width,), f"{prefix}.shift": (width,)},
-        {f"{prefix}.mean": (width,), f"{prefix}.variance": (width,)} if running else {},
+        {
+            f"{prefix}.scale": Parameter((width,), Role.SCALE, prefix),
+            f"{prefix}.shift": Parameter((width,), Role.SHIFT, prefix),
+        },
+        {name: Parameter((width,), Role.BUFFER, prefix) for name in averages},
     )

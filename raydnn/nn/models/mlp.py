@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from raydnn.nn.layers.dense import Dense
+from raydnn.nn.layers.dense import Dense, dense_layout
 from raydnn.nn.layers.dropout import Dropout
 from raydnn.nn.layers.hidden import Hidden, Tail
 from raydnn.nn.layers.normalization import NormLayer, norm_layout, normalize
@@ -19,6 +19,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import member_groups
 from raydnn.stacking.layout import Layout
+from raydnn.stacking.roles import Parameter, Role
 
 T = TypeVar("T")
 
@@ -40,12 +41,9 @@ def mlp_layout(trial: TrialSpec, inputs: int, outputs: int) -> Layout:
     for layer, (fan_in, fan_out) in enumerate(pairwise((inputs, *widths, outputs))):
         name = f"layers.{layer}"
         hidden = layer < len(widths)
-        shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": (fan_out, fan_in)}
-        if biased or not hidden:
-            shapes[f"{name}.bias"] = (fan_out,)
+        layout = layout.followed_by(dense_layout(name, fan_in, fan_out, bias=biased or not hidden))
         if hidden and isinstance(trial.activation, Prelu):
-            shapes[f"{name}.alpha"] = (fan_out,)
-        layout = layout.followed_by(Layout(shapes))
+            layout = layout.followed_by(Layout({f"{name}.alpha": Parameter((fan_out,), Role.SLOPE, name)}))
         if hidden and not isinstance(normalization, NoNormalization):
             layout = layout.followed_by(norm_layout(f"{name}.norm", fan_out, batch))
     return layout

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from inspect import Parameter, signature
 from typing import Any, NoReturn
@@ -19,6 +19,7 @@ from torch.func import functional_call, vmap
 
 from raydnn.errors import JobError, Problem, UserCodeError, one_of
 from raydnn.nn.imported import imported
+from raydnn.nn.models.module_roles import parameters_of
 from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_of, line_of_code
 from raydnn.secrets import revealed
 from raydnn.spec.axes.model import UserModule
@@ -26,6 +27,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout
 from raydnn.stacking.random import drawing_from, generator
+from raydnn.stacking.roles import Role
 
 Tensors = dict[str, Tensor]
 
@@ -48,10 +50,13 @@ def module_layout(trial: TrialSpec, inputs: int, outputs: int) -> ModuleLayout:
         JobError: There is no such class, or what it builds cannot be trained.
     """
     spec = _spec(trial)
-    learned, kept = _tensors(_build(spec, inputs, outputs, trial.seed))
+    module = _build(spec, inputs, outputs, trial.seed)
+    learned, kept = _tensors(module)
     if not learned:
         raise _problem("model.path", f"{spec.path} has no parameter to learn; at least one is needed")
-    return ModuleLayout(_shapes(learned), _shapes(kept), inputs=inputs, outputs=outputs)
+    found = parameters_of(module)
+    frozen = {name: replace(found[name], role=Role.BUFFER) for name in kept}
+    return ModuleLayout({name: found[name] for name in learned}, frozen, inputs=inputs, outputs=outputs)
 
 
 def initial_module(layout: Layout, trial: TrialSpec) -> tuple[Tensor, Tensor]:
@@ -274,10 +279,6 @@ def _tensors(module: nn.Module) -> tuple[Tensors, Tensors]:
     learned = {name: tensor.detach() for name, tensor in parameters.items() if tensor.requires_grad}
     frozen = {name: tensor.detach() for name, tensor in parameters.items() if not tensor.requires_grad}
     return learned, frozen | dict(module.named_buffers())
-
-
-def _shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _register(root: nn.Module, name: str, parameter: nn.Parameter) -> None:

@@ -15,6 +15,7 @@ from raydnn.spec.axes.activation import Prelu
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.layout import Layout
 from raydnn.stacking.random import generator
+from raydnn.stacking.roles import Role
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ def initial_parameters(layout: Layout, trial: TrialSpec) -> Tensor:
     flat = torch.zeros(1, layout.size)
     zeros = zero_scales(trial)
     for name, view in layout.views(flat).items():
-        if view.dim() == 3:
-            fan_out, fan_in = view.shape[1:]
-            view[0] = initializer(trial.init, fan_in, fan_out, generator("init", trial.seed, name)).T
-        elif name.endswith(".alpha") and isinstance(trial.activation, Prelu):
+        parameter = layout.parameters[name]
+        if parameter.role is Role.WEIGHT:
+            drawn = initializer(
+                trial.init, parameter.fan_in, parameter.fan_out, generator("init", trial.seed, name)
+            )
+            view[0] = drawn.T
+        elif parameter.role is Role.SLOPE and isinstance(trial.activation, Prelu):
             view.fill_(trial.activation.alpha)
-        elif name.endswith("norm.scale") and name not in zeros:
+        elif parameter.role is Role.SCALE and name not in zeros:
             view.fill_(1.0)
     return flat[0]
 

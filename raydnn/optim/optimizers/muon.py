@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod, sqrt
+from math import sqrt
 
 import torch
 from torch import Tensor
 
 from raydnn.optim.optimizers.adam import adamw, adamw_coefficients
 from raydnn.optim.optimizers.step import Coefficients, Horizon, State, Step, decay, shrinking
-from raydnn.stacking.shapes import Shapes, spans
+from raydnn.stacking.layout import Layout
+from raydnn.stacking.roles import Parameter, Role
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
@@ -41,38 +42,39 @@ def muon(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> Non
     """
     of_rest = {name.removeprefix("adamw."): c for name, c in step.of.items() if name.startswith("adamw.")}
     rest = replace(step, of=of_rest)
-    hidden = hidden_matrices(step.shapes)
-    for name, place in spans(step.shapes).items():
+    hidden = hidden_matrices(step.layout)
+    for name, place in step.layout.spans.items():
         local = {buffer: values[:, place] for buffer, values in state.items()}
         if name in hidden:
-            shape = step.shapes[name]
-            _matrix_step(parameters[:, place], gradients[:, place], local, step.over(place), shape)
+            weight = step.layout.parameters[name]
+            _matrix_step(parameters[:, place], gradients[:, place], local, step.over(place), weight)
         else:
             adamw(parameters[:, place], gradients[:, place], local, rest.over(place))
 
 
-def hidden_matrices(shapes: Shapes) -> set[str]:
-    """The parameters that Muon itself updates: every matrix but the last one, which is the output layer's.
+def hidden_matrices(layout: Layout) -> set[str]:
+    """The parameters that Muon itself updates: every layer's weights but the last one's, which is the output layer.
 
-    What has more dimensions, as a convolution's kernels have, is a matrix with a row for each output.
+    A weight of more dimensions, as a convolution's kernels, is a matrix with a row for each unit.
     """
-    matrices = [name for name, shape in shapes.items() if len(shape) >= 2]
-    return set(matrices[:-1])
+    weights = list(layout.having(Role.WEIGHT))
+    return set(weights[:-1])
 
 
-def _matrix_step(
-    parameters: Tensor, gradients: Tensor, state: State, step: Step, shape: tuple[int, ...]
-) -> None:
+def _matrix_step(parameters: Tensor, gradients: Tensor, state: State, step: Step, weight: Parameter) -> None:
     velocity = state["mean"].lerp_(gradients, step["blend"])
     ahead = gradients.lerp_(velocity, step["momentum"])
     direction = torch.where(step["nesterov"], ahead, velocity)
-    fan_out, fan_in = shape[0], prod(shape[1:])
-    matrices = orthogonalized(direction.view(len(direction), fan_out, fan_in))
+    units = 1 + weight.unit_axis
+    rows = direction.view(len(direction), *weight.shape).movedim(units, 1)
+    fan_out, fan_in = rows.shape[1], rows[0, 0].numel()
+    matrices = orthogonalized(rows.reshape(len(rows), fan_out, fan_in))
+    step_of_units = matrices.view(rows.shape).movedim(1, units)
     decay(parameters, step)
     factor = torch.where(
         step["match_rms"], 0.2 * sqrt(max(fan_in, fan_out)), sqrt(max(1.0, fan_out / fan_in))
     )
-    parameters.addcmul_(matrices.reshape(direction.shape), step["minus_lr"] * factor)
+    parameters.addcmul_(step_of_units.reshape(direction.shape), step["minus_lr"] * factor)
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:

@@ -10,30 +10,31 @@ from torch import Tensor
 from raydnn.optim.optimizers.descent import others
 from raydnn.optim.optimizers.registry import family_of
 from raydnn.optim.optimizers.step import Coefficients, Horizon, Step
+from raydnn.optim.penalties import PENALIZED
 from raydnn.spec.axes.optimizer import momentum_field
 from raydnn.spec.base import Component
 from raydnn.stacking.groups import MemberGroup, member_groups
-from raydnn.stacking.shapes import Shapes, in_matrices
+from raydnn.stacking.layout import Layout
 
 
 class StackOptimizer:
     """Updates the parameters (N, P) of N members, each with its own optimizer and hyperparameters."""
 
     def __init__(
-        self, specs: Sequence[Component], shapes: Shapes, device: torch.device, dtype: torch.dtype
+        self, specs: Sequence[Component], layout: Layout, device: torch.device, dtype: torch.dtype
     ) -> None:
         """Start N optimizers.
 
         Args:
             specs: One optimizer spec a member, in the stack's order.
-            shapes: Names and shapes of a member's parameters, in the order in which they lie in its row of P.
+            layout: Of a member's parameters in its row of P.
             device: Where the state lives.
             dtype: Precision of the parameters.
         """
         self.steps = torch.zeros(len(specs), 1, dtype=torch.float64, device=device)
         self._specs = list(specs)
-        self._shapes = shapes
-        self._weights = in_matrices(shapes, device)
+        self._layout = layout
+        self._weights = layout.mask(*PENALIZED).to(device)
         self._device = device
         self._dtype = dtype
         self._planned: list[list[Coefficients]] = []
@@ -116,7 +117,7 @@ class StackOptimizer:
             self.runs, self._families, self._states, self._planned, self._decayed, strict=True
         ):
             for own in others(done, run.start, run.stop):
-                step = Step(planned[self._next], run.used, decayed, self._shapes)
+                step = Step(planned[self._next], run.used, decayed, self._layout)
                 if own == slice(run.start, run.stop):
                     family.update(run.of(parameters), run.of(gradients), state, step)
                 else:

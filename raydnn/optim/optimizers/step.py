@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from raydnn.stacking.shapes import Shapes
+from raydnn.stacking.layout import Layout
 
 State = Mapping[str, Tensor]
 """Buffer → its values for n members."""
@@ -49,8 +49,8 @@ class Step:
     """Hyperparameters that differ from zero in some member; the others can be skipped."""
     decayed: Tensor | None
     """Which parameters (n, P) weight decay acts on; None: all."""
-    shapes: Shapes
-    """How a member's P parameters are made up."""
+    layout: Layout
+    """Of a member's P parameters."""
 
     def __getitem__(self, name: str) -> Tensor:
         """The column of a coefficient."""

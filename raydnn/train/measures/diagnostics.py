@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.data.dataset import Split
-from raydnn.stacking.shapes import layer_norms, layers
+from raydnn.stacking.roles import Role
 from raydnn.train.stack.stack import Stack
 
 PROBE_EXAMPLES = 1024
@@ -49,7 +49,7 @@ class Diagnostics:
             gradients: (N, P), not yet clipped.
         """
         if self._wanted:
-            self._gradient_norms = layer_norms(gradients, self._stack.layout.shapes)
+            self._gradient_norms = self._stack.layout.layer_norms(gradients)
             self._before = self._stack.parameters.clone()
 
     def rows(self, epoch: int, split: Split) -> list[LayerRow]:
@@ -62,14 +62,14 @@ class Diagnostics:
         if not self._wanted:
             return []
         stack = self._stack
-        shapes = stack.layout.shapes
+        layout = stack.layout
         gradients, weights, changes, before = (
             norms.T.tolist()
             for norms in (
                 self._gradient_norms,
-                layer_norms(stack.parameters, shapes),
-                layer_norms(stack.parameters - self._before, shapes),
-                layer_norms(self._before, shapes),
+                layout.layer_norms(stack.parameters),
+                layout.layer_norms(stack.parameters - self._before),
+                layout.layer_norms(self._before),
             )
         )
         activations = activation_statistics(stack, split)
@@ -88,7 +88,7 @@ class Diagnostics:
             }
             for position, member in enumerate(stack.members)
             if member.spec.train.diagnostics
-            for depth, layer in enumerate(layers(shapes))
+            for depth, layer in enumerate(layout.layers)
         ]
 
 
@@ -135,7 +135,7 @@ def activation_statistics(stack: Stack, split: Split) -> dict[str, list[LayerRow
 def _receivers(stack: Stack) -> dict[str, nn.Module]:
     """Hidden layer → the module that its activations go to: its normalization after them, else the next layer."""
     modules = dict(stack.module.named_modules())
-    dense = [name for name in layers(stack.layout.shapes) if f"{name}.weight" in stack.layout.shapes]
+    dense = [parameter.layer for parameter in stack.layout.having(Role.WEIGHT).values()]
     normalization = stack.members[0].spec.normalization
     after = getattr(normalization, "position", None) == "after_activation"
     return {layer: modules[f"{layer}.norm" if after else following] for layer, following in pairwise(dense)}

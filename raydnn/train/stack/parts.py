@@ -16,6 +16,7 @@ from raydnn.data.dataset import Dataset
 from raydnn.search.packing import balanced
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.layout import Layout
+from raydnn.stacking.roles import Role
 from raydnn.train.stack.footprint import most_in_memory
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack, layout_of
@@ -94,6 +95,6 @@ def stack_limit(memory_gib: float, dataset: Dataset, gpus: int) -> Callable[[Seq
 
 
 def _most_on_a_cpu(layout: Layout, batch_size: int) -> int:
-    units = sum(shape[0] for shape in layout.shapes.values() if len(shape) == 2)
+    units = sum(weight.shape[weight.unit_axis] for weight in layout.having(Role.WEIGHT).values())
     member_bytes = 4 * (layout.size + 2 * units * batch_size)
     return min(max(CACHE_BYTES // member_bytes, 1), MOST_FUSED)

@@ -67,9 +67,7 @@ class Stack:
         self.parameters = torch.stack([parameters for parameters, _ in initial]).to(device)
         self.statistics = torch.stack([statistics for _, statistics in initial]).to(device)
         """Running averages (N, S) of the normalization layers, a row a member like the parameters."""
-        self.optimizer = StackOptimizer(
-            optimizers_of(members), self.layout.shapes, device, self.parameters.dtype
-        )
+        self.optimizer = StackOptimizer(optimizers_of(members), self.layout, device, self.parameters.dtype)
         self.lowered = first.train.precision != "float32"
         """Whether the network computes in bfloat16."""
         self.best: Tensor | None = None
@@ -92,7 +90,7 @@ class Stack:
         )
         self.shared_module = self.workers.share(self.module)
         self.gradients = torch.zeros_like(self.parameters)
-        self.penalties = penalties([spec.regularization for spec in specs], self.layout.shapes, self.device)
+        self.penalties = penalties([spec.regularization for spec in specs], self.layout, self.device)
         self.weights = self.layout.views(self.parameters)
         self._gradient_views = self.layout.views(self.gradients)
         self.backprop = None

@@ -25,7 +25,7 @@ def test_the_starter_files_are_valid(cli, tmp_path: Path) -> None:
     require_training(load_job(folder / "job.yaml"))
     sweep = load_job(folder / "sweep.yaml")
     require_sweep(sweep)
-    assert build_space(sweep.job, sweep.places).parameters
+    assert build_space(sweep.job, sweep.positions).parameters
     schema = json.loads((folder / "raydnn.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     for name in ("job.yaml", "sweep.yaml"):

@@ -49,6 +49,10 @@ def _layer(name: str, width: int) -> NormLayer:
     return NormLayer(trials, parameters, running if name == "batch_norm" else {})
 
 
+def _training(examples: int) -> Context:
+    return Context(Noise([0, 0], 1, CPU), examples)
+
+
 def test_every_normalization_has_an_implementation() -> None:
     assert set(NORMALIZATIONS) == set(components("normalization")) - {"none"}
 
@@ -62,7 +66,7 @@ def test_values_gradients_and_averages_are_those_of_torch(name: str) -> None:
         module.bias.data = layer.shift[member].detach().clone()
     for batch in range(3):
         z = (3 * _normal(2, 6, 8, seed=3 + batch) + 2).double().requires_grad_()
-        outputs = layer(z, 6)
+        outputs = layer(z, _training(6))
         outputs.pow(3).sum().backward()
         for member, module in enumerate(theirs):
             own = z[member].detach().clone().requires_grad_()
@@ -86,7 +90,7 @@ def test_values_gradients_and_averages_are_those_of_torch(name: str) -> None:
 def test_a_batch_of_one_example_leaves_everything_finite(name: str) -> None:
     layer = _layer(name, 8)
     z = _normal(2, 1, 8).double().requires_grad_()
-    outputs = layer(z, 1)
+    outputs = layer(z, _training(1))
     outputs.square().sum().backward()
     found = [outputs, z.grad, layer.scale.grad, layer.shift.grad]
     assert all(tensor is not None and tensor.isfinite().all() for tensor in found)
@@ -104,8 +108,8 @@ def test_batch_norm_stands_where_it_is_told(position: str) -> None:
     before = position == "before_activation"
     assert ("layers.0.bias" in layout.shapes) is not before
     assert layout.shapes["layers.2.bias"] == (3,)
-    assert layout.shapes["layers.1.norm.scale"] == layout.statistics["layers.1.norm.variance"] == (4,)
-    assert layout.shapes["input_norm.shift"] == layout.statistics["input_norm.mean"] == (5,)
+    assert layout.shapes["layers.1.norm.scale"] == layout.statistics["layers.1.norm.variance"].shape == (4,)
+    assert layout.shapes["input_norm.shift"] == layout.statistics["input_norm.mean"].shape == (5,)
     # Each begins at a multiple of 16.
     assert layout.statistics_size == 2 * 3 * 16
     flat = initial_parameters(layout, trial).unsqueeze(0)

@@ -17,6 +17,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import Context
 from raydnn.stacking.layout import Layout
 from raydnn.stacking.noise import Noise
+from raydnn.stacking.roles import Parameter, Role
 
 CPU = torch.device("cpu")
 
@@ -45,7 +46,8 @@ def test_the_layout_is_that_of_the_textbook_network() -> None:
 
 
 def test_views_lie_in_the_row_in_order_each_at_a_multiple_of_16() -> None:
-    layout = Layout({"a": (2, 3), "b": (4,), "c": (1, 1)})
+    shapes: dict[str, tuple[int, ...]] = {"a": (2, 3), "b": (4,), "c": (1, 1)}
+    layout = Layout({name: Parameter(shape, Role.OTHER, name) for name, shape in shapes.items()})
     assert (layout.count, layout.size) == (11, 48)
     flat = torch.arange(2.0 * layout.size).view(2, -1)
     views = layout.views(flat)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from raydnn.nn.layers.dense import dense_layout
+from raydnn.nn.layers.normalization import norm_layout
 from raydnn.optim.optimizers.muon import hidden_matrices, orthogonalized
 from raydnn.optim.optimizers.stacked import StackOptimizer
 from raydnn.spec.axes.optimizer import Muon
 from raydnn.spec.base import Component
-from raydnn.stacking.shapes import row_size
+from raydnn.stacking.layout import Layout
+from raydnn.stacking.roles import Parameter, Role
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (20, 5), (5, 20)])
@@ -36,31 +39,27 @@ def test_muon_is_torchs_in_bfloat16_up_to_its_rounding() -> None:
 
 
 def test_all_matrices_but_the_output_layers_are_hidden() -> None:
-    shapes = {"0.weight": (8, 4), "0.bias": (8,), "norm.scale": (8,), "1.weight": (8, 8), "2.weight": (3, 8)}
-    assert hidden_matrices(shapes) == {"0.weight", "1.weight"}
-    assert hidden_matrices({"0.weight": (3, 4), "0.bias": (3,)}) == set()
+    layout = dense_layout("0", 4, 8).followed_by(norm_layout("norm", 8, running=False))
+    layout = layout.followed_by(dense_layout("1", 8, 8, bias=False)).followed_by(dense_layout("2", 8, 3))
+    assert hidden_matrices(layout) == {"0.weight", "1.weight"}
+    assert hidden_matrices(dense_layout("0", 4, 3)) == set()
 
 
 def test_a_member_of_a_stack_takes_the_steps_it_takes_alone() -> None:
-    shapes = {
-        "0.weight": (48, 64),
-        "0.bias": (48,),
-        "1.weight": (80, 48),
-        "1.bias": (80,),
-        "2.weight": (10, 80),
-    }
-    size = row_size(shapes)
+    layout = dense_layout("0", 64, 48).followed_by(dense_layout("1", 48, 80))
+    layout = layout.followed_by(dense_layout("2", 80, 10, bias=False))
+    size = layout.size
     rng = torch.Generator().manual_seed(1)
     specs: list[Component] = [Muon(), Muon(lr=0.1, nesterov=False), Muon(match_rms=True), Muon(momentum=0.5)]
     start, gradients = torch.randn(4, size, generator=rng), torch.randn(10, 4, size, generator=rng)
     lr = torch.tensor([[spec.lr for spec in specs if isinstance(spec, Muon)]] * 10, dtype=torch.float64)
-    together, stack = start.clone(), StackOptimizer(specs, shapes, torch.device("cpu"), torch.float32)
+    together, stack = start.clone(), StackOptimizer(specs, layout, torch.device("cpu"), torch.float32)
     stack.plan(lr)
     for step in range(10):
         stack.step(together, gradients[step].clone())
     for member, spec in enumerate(specs):
         alone = start[member : member + 1].clone()
-        optimizer = StackOptimizer([spec], shapes, torch.device("cpu"), torch.float32)
+        optimizer = StackOptimizer([spec], layout, torch.device("cpu"), torch.float32)
         optimizer.plan(lr[:, member : member + 1])
         for step in range(10):
             optimizer.step(alone, gradients[step, member : member + 1].clone())
@@ -70,10 +69,11 @@ def test_a_member_of_a_stack_takes_the_steps_it_takes_alone() -> None:
 def test_kernels_are_matrices_with_a_row_for_each_output() -> None:
     found = []
     for shape in ((8, 3, 2, 2), (8, 12)):
-        shapes = {"0.weight": shape, "1.weight": (3, 8)}
+        kernels = Layout({"0.weight": Parameter(shape, Role.WEIGHT, "0", 12, 8)})
+        layout = kernels.followed_by(dense_layout("1", 8, 3, bias=False))
         rng = torch.Generator().manual_seed(2)
-        parameters, gradients = torch.randn(2, 1, row_size(shapes), generator=rng)
-        stack = StackOptimizer([Muon(match_rms=True)], shapes, torch.device("cpu"), torch.float32)
+        parameters, gradients = torch.randn(2, 1, layout.size, generator=rng)
+        stack = StackOptimizer([Muon(match_rms=True)], layout, torch.device("cpu"), torch.float32)
         stack.plan(torch.full((1, 1), 0.1, dtype=torch.float64))
         stack.step(parameters, gradients)
         found.append(parameters)

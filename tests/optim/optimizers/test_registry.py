@@ -10,19 +10,24 @@ import pytest
 import torch
 from torch import Tensor
 
+from raydnn.nn.layers.dense import dense_layout
 from raydnn.optim.optimizers.registry import ON_CPU, OPTIMIZERS
 from raydnn.optim.optimizers.stacked import StackOptimizer
 from raydnn.spec.axes.adaptive import Adadelta, Adagrad, Adam, Adamax, AdamW, Nadam, RAdam, RmsProp
 from raydnn.spec.axes.optimizer import Lion, Muon, Sgd, momentum_field
 from raydnn.spec.base import Component
-from raydnn.stacking.shapes import row_size, spans
 
 CPU = torch.device("cpu")
-SHAPES = {"0.weight": (3, 2), "0.bias": (3,), "1.weight": (2, 3), "1.bias": (2,), "2.weight": (5, 2)}
-SIZE = row_size(SHAPES)
+LAYOUT = (
+    dense_layout("0", 2, 3)
+    .followed_by(dense_layout("1", 3, 2))
+    .followed_by(dense_layout("2", 2, 5, bias=False))
+)
+SHAPES = LAYOUT.shapes
+SIZE = LAYOUT.size
 INSIDE = torch.zeros(SIZE, dtype=torch.bool)
 """Which numbers of a row are parameters; the others are the gaps between them."""
-for place in spans(SHAPES).values():
+for place in LAYOUT.spans.values():
     INSIDE[place] = True
 STEPS = 200
 
@@ -224,7 +229,7 @@ def _network() -> Gradient:
 
     def gradient(parameters: Tensor, step: int) -> Tensor:
         rows = parameters.clone().requires_grad_()
-        w = {name: rows[:, place].view(-1, *SHAPES[name]) for name, place in spans(SHAPES).items()}
+        w = {name: rows[:, place].view(-1, *SHAPES[name]) for name, place in LAYOUT.spans.items()}
         hidden = torch.tanh(inputs[step] @ w["0.weight"].mT + w["0.bias"].unsqueeze(1))
         hidden = torch.tanh(hidden @ w["1.weight"].mT + w["1.bias"].unsqueeze(1))
         loss = (hidden @ w["2.weight"].mT - targets[step]).square().mean(dim=(1, 2)).sum()
@@ -247,14 +252,14 @@ def _lrs(specs: list[Component], steps: range) -> Tensor:
 
 
 def _optimizer(specs: list[Component]) -> StackOptimizer:
-    return StackOptimizer(specs, SHAPES, CPU, torch.get_default_dtype())
+    return StackOptimizer(specs, LAYOUT, CPU, torch.get_default_dtype())
 
 
 def _oracle(
     spec: Any, start: Tensor, gradient: Gradient, momentum: Callable[[int], float] | None = None
 ) -> Tensor:
     row = start.clone()
-    views = {name: row[place].view(SHAPES[name]) for name, place in spans(SHAPES).items()}
+    views = {name: row[place].view(SHAPES[name]) for name, place in LAYOUT.spans.items()}
     leaves = {name: view.clone().requires_grad_() for name, view in views.items()}
     groups = []
     for dimensions, decay in ((2, spec.weight_decay), (1, spec.weight_decay * spec.decay_bias)):
@@ -263,7 +268,7 @@ def _oracle(
     optimizer = ORACLES[spec.name](spec, groups)
     for step in range(STEPS):
         (gradients,) = gradient(row.unsqueeze(0), step)
-        for name, place in spans(SHAPES).items():
+        for name, place in LAYOUT.spans.items():
             leaves[name].grad = gradients[place].view(SHAPES[name]).clone()
         for group in optimizer.param_groups:
             group["lr"] = _lr(spec, step)

@@ -165,7 +165,7 @@ def test_every_field_called_a_path_is_declared_one() -> None:
 
 
 def test_problems_without_a_place_get_their_fields() -> None:
-    positions = load(CSV).places
+    positions = load(CSV).positions
     with pytest.raises(JobError) as raised, placed(positions):
         raise JobError([Problem("", "data.target", "no such column"), Problem("x:1", "seed", "stays")])
     assert str(raised.value) == "../jobs/job.yaml:3: data.target: no such column\nx:1: seed: stays"

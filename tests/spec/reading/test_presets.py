@@ -85,7 +85,7 @@ def test_the_command_line_wins() -> None:
 
 
 def test_its_fields_stand_where_it_is_written() -> None:
-    assert load(f"{GOOD}preset: elu\n").places.of("schedule") == "job.yaml:3"
+    assert load(f"{GOOD}preset: elu\n").positions.of("schedule") == "job.yaml:3"
 
 
 @pytest.mark.parametrize("name", ["sel", "[elu]", "3"])

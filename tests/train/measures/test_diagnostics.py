@@ -242,7 +242,7 @@ def test_it_changes_nothing_and_off_it_does_nothing(
         for row in both
         if row["trial_id"] == "t00001"
     ]
-    monkeypatch.setattr(diagnostics, "layer_norms", None)
+    monkeypatch.setattr("raydnn.stacking.layout.Layout.layer_norms", None)
     monkeypatch.setattr(diagnostics, "activation_statistics", None)
     assert _train(off, [trials[False]] * 2) == []
     assert list(off.local_path("layers").iterdir()) == []

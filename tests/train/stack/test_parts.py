@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raydnn.data.load import load_dataset
+from raydnn.nn.layers.dense import dense_layout
 from raydnn.search.packing import StackPlan, pack
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.layout import Layout
@@ -25,8 +27,18 @@ from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-REFERENCE = Layout({"0": (300, 784), "1": (100, 300), "2": (10, 100)})
-DIGITS = Layout({"0": (64, 64), "1": (10, 64)})
+
+
+def _dense(*widths: int) -> Layout:
+    """A perceptron's weights, without biases."""
+    layout = Layout({})
+    for number, (fan_in, fan_out) in enumerate(pairwise(widths)):
+        layout = layout.followed_by(dense_layout(str(number), fan_in, fan_out, bias=False))
+    return layout
+
+
+REFERENCE = _dense(784, 300, 100, 10)
+DIGITS = _dense(64, 64, 10)
 CLOCK = {"seconds", "examples_per_second", "attempt", "committed_at", "run_id", "trial_id"}
 """Columns of time and restarts; the rows' order tells the trial."""
 
@@ -42,13 +54,13 @@ def test_the_rule() -> None:
     assert _sizes(9, REFERENCE) == [3, 3, 3]
     assert _sizes(64, DIGITS) == [64]
     assert _sizes(200, DIGITS) == [100, 100]
-    assert _sizes(3, Layout({"0": (4096, 4096)})) == [1, 1, 1]
+    assert _sizes(3, _dense(4096, 4096)) == [1, 1, 1]
     assert _sizes(256, REFERENCE, GPU) == [256]
 
 
 @given(n=st.integers(1, 2000), width=st.integers(1, 3000), batch_size=st.integers(1, 4096))
 def test_parts_are_balanced_and_hold_every_member(n: int, width: int, batch_size: int) -> None:
-    sizes = _sizes(n, Layout({"0": (width, width)}), CPU, batch_size)
+    sizes = _sizes(n, _dense(width, width), CPU, batch_size)
     assert sum(sizes) == n
     assert max(sizes) - min(sizes) <= 1
     assert min(sizes) >= 1

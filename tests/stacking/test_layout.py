@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raydnn.nn.layers.dense import dense_layout
 from raydnn.optim.clipping import CLIPS, clip_gradients
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.optim.optimizers.stacked import StackOptimizer
@@ -17,24 +18,38 @@ from raydnn.spec.axes.regularization import Regularization
 from raydnn.spec.base import Component
 from raydnn.spec.catalogue.kinds import components
 from raydnn.stacking.groups import member_groups
-from raydnn.stacking.shapes import ALIGNMENT, in_matrices, layer_norms, layers, row_size, spans
+from raydnn.stacking.layout import ALIGNMENT, Layout
+from raydnn.stacking.roles import Parameter, Role
 
 CPU = torch.device("cpu")
-SHAPES = {"0.weight": (3, 5), "0.bias": (3,), "1.weight": (7, 3), "1.bias": (7,), "2.weight": (2, 7)}
+LAYOUT = (
+    dense_layout("0", 5, 3)
+    .followed_by(dense_layout("1", 3, 7))
+    .followed_by(dense_layout("2", 7, 2, bias=False))
+)
 STEPS = 50
 
-shapes_of = st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=2).map(tuple), max_size=8).map(
-    lambda shapes: {f"{number // 2}.{'wb'[number % 2]}": shape for number, shape in enumerate(shapes)}
+layouts = st.lists(
+    st.tuples(
+        st.lists(st.integers(1, 12), min_size=1, max_size=3).map(tuple),
+        st.sampled_from([Role.WEIGHT, Role.BIAS]),
+    ),
+    max_size=8,
+).map(
+    lambda parameters: Layout(
+        {
+            f"{number // 2}.{'wb'[number % 2]}": Parameter(shape, role, str(number // 2))
+            for number, (shape, role) in enumerate(parameters)
+        }
+    )
 )
 
 
 @settings(max_examples=200, deadline=None)
-@given(shapes=shapes_of)
-def test_every_parameter_begins_at_a_multiple_of_16_and_none_overlap(
-    shapes: dict[str, tuple[int, ...]],
-) -> None:
-    found = spans(shapes)
-    assert list(found) == list(shapes)
+@given(layout=layouts)
+def test_every_parameter_begins_at_a_multiple_of_16_and_none_overlap(layout: Layout) -> None:
+    found, shapes = layout.spans, layout.shapes
+    assert list(found) == list(shapes) == [name for names in layout.layers.values() for name in names]
     assert ALIGNMENT == 16
     stop = 0
     for name, place in found.items():
@@ -43,25 +58,23 @@ def test_every_parameter_begins_at_a_multiple_of_16_and_none_overlap(
         assert stop <= place.start < stop + 16
         stop = place.stop
         assert stop - place.start == prod(shapes[name])
-    assert stop <= row_size(shapes) < stop + 16
-    assert row_size(shapes) % 16 == 0
-    assert sorted((p.start, p.stop) for own in layers(shapes).values() for p in own) == [
-        (p.start, p.stop) for p in found.values()
-    ]
+    assert stop <= layout.size < stop + 16
+    assert layout.size % 16 == 0
 
 
 @settings(max_examples=50, deadline=None)
-@given(shapes=shapes_of.filter(bool))
-def test_norms_of_layers_and_matrices_leave_the_gaps_out(shapes: dict[str, tuple[int, ...]]) -> None:
-    row = torch.randn(2, row_size(shapes), generator=torch.Generator().manual_seed(0))
+@given(layout=layouts.filter(lambda layout: bool(layout.parameters)))
+def test_norms_of_layers_and_masks_of_roles_leave_the_gaps_out(layout: Layout) -> None:
+    row = torch.randn(2, layout.size, generator=torch.Generator().manual_seed(0))
     by_layer: dict[str, list[torch.Tensor]] = {}
-    inside = in_matrices(shapes, CPU)
-    for name, place in spans(shapes).items():
+    weights = layout.having(Role.WEIGHT)
+    inside = layout.mask(Role.WEIGHT)
+    for name, place in layout.spans.items():
         by_layer.setdefault(name.partition(".")[0], []).append(row[:, place])
-        assert (inside[place] == (len(shapes[name]) == 2)).all()
+        assert (inside[place] == (name in weights)).all()
     expected = torch.stack([torch.cat(own, dim=1).norm(dim=1) for own in by_layer.values()])
-    torch.testing.assert_close(layer_norms(row, shapes), expected)
-    assert inside.sum() == sum(prod(shape) for shape in shapes.values() if len(shape) == 2)
+    torch.testing.assert_close(layout.layer_norms(row), expected)
+    assert inside.sum() == sum(prod(weight.shape) for weight in weights.values())
 
 
 def _members(name: str) -> list[Component]:
@@ -84,26 +97,26 @@ def _members(name: str) -> list[Component]:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_gaps_stay_zero_under_every_optimizer(name: str, clip: str) -> None:
     specs = _members(name)
-    gap = torch.ones(row_size(SHAPES), dtype=torch.bool)
-    for place in spans(SHAPES).values():
+    gap = torch.ones(LAYOUT.size, dtype=torch.bool)
+    for place in LAYOUT.spans.values():
         gap[place] = False
     assert gap.sum() > 20
     rng = torch.Generator().manual_seed(0)
-    parameters = torch.zeros(len(specs), row_size(SHAPES))
+    parameters = torch.zeros(len(specs), LAYOUT.size)
     gradients = torch.zeros_like(parameters)
-    for place in spans(SHAPES).values():
+    for place in LAYOUT.spans.values():
         parameters[:, place] = torch.randn(parameters[:, place].shape, generator=rng)
     start = parameters.clone()
     clips = member_groups([components("clip")[clip]()] * len(specs), CPU)
-    penalized = penalties([Regularization(l1=0.01, l2=0.01)] * len(specs), SHAPES, CPU)
-    optimizer = StackOptimizer(specs, SHAPES, CPU, torch.float32)
+    penalized = penalties([Regularization(l1=0.01, l2=0.01)] * len(specs), LAYOUT, CPU)
+    optimizer = StackOptimizer(specs, LAYOUT, CPU, torch.float32)
     optimizer.plan(torch.full((STEPS, len(specs)), 0.01, dtype=torch.float64))
     for _ in range(STEPS):
         # The backward pass writes the parameters' gradients only; what an optimizer leaves in the gaps stays there.
-        for place in spans(SHAPES).values():
+        for place in LAYOUT.spans.values():
             gradients[:, place] = torch.randn(gradients[:, place].shape, generator=rng)
         add_penalties(penalized, parameters, gradients)
-        clip_gradients(clips, gradients, SHAPES)
+        clip_gradients(clips, gradients, LAYOUT)
         optimizer.step(parameters, gradients)
         assert not gradients[:, gap].any()
     assert not parameters[:, gap].any()
