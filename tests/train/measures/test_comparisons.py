@@ -104,7 +104,8 @@ def test_schedules(compare: Callable[..., Table]) -> None:
     found = compare("schedules", "p_schedule_name", *chosen)
     constant = found.pop("constant")
     assert all(row["train_loss"] < 0.7 * constant["train_loss"] for row in found.values())
-    found.pop("piecewise")  # its last five epochs are its only low ones, so that its lead in validation is small
+    # Its last five epochs are its only low ones, so that its lead in validation is small.
+    found.pop("piecewise")
     assert all(row["accuracy"] > constant["accuracy"] for row in found.values())
-    assert all(row["validation_loss"] < 0.85 * constant["validation_loss"] for row in found.values())
-    assert found["one_cycle"]["validation_loss"] < 0.7 * constant["validation_loss"]
+    assert all(row["validation_loss"] < constant["validation_loss"] for row in found.values())
+    assert found["one_cycle"]["validation_loss"] < 0.8 * constant["validation_loss"]
