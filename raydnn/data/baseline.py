@@ -72,4 +72,5 @@ def _counts(dataset: Dataset) -> dict[str, Tensor]:
 
 
 def _name(dataset: Dataset, number: int) -> Any:
-    return number if dataset.class_names is None else dataset.class_names[number]
+    names = dataset.preparation.class_names
+    return number if names is None else names[number]

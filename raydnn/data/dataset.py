@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from raydnn.data.preparation import Preparation
 from raydnn.data.scaling import ScalingState
 from raydnn.data.targets import TargetScale
-from raydnn.spec.data import Label, Task
+from raydnn.spec.data import Task
 
 MOST_NAMES = 10_000
 """More classes or columns are not kept by name."""
@@ -37,25 +38,37 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training, validation and perhaps test part of a data set, and the scaling they went through."""
+    """Training, validation and perhaps test part of a data set, and what they went through."""
 
     train: Split
     validation: Split
     test: Split | None
-    classes: int
-    """Number of classes; 0 where the targets are not class numbers."""
-    task: Task
-    scaling: ScalingState
+    preparation: Preparation
+    """What all parts went through."""
     shape: tuple[int, ...] | None = None
     """Shape of one input before it was made a row; None: it is as it was."""
-    class_names: tuple[Label, ...] | None = None
-    """What the data call the classes, in the order of their numbers; None: by these numbers."""
-    feature_names: tuple[str, ...] | None = None
-    """What the data call the features; None: they have no names."""
-    target_scale: TargetScale | None = None
-    """What a regression's targets went through; None: they are as they were."""
     baseline: dict[str, Any] = field(default_factory=dict)
     """What is reached without a network: `raydnn.data.baseline`."""
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return self.preparation.task
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; 0 where the targets are not class numbers."""
+        return self.preparation.classes
+
+    @property
+    def scaling(self) -> ScalingState:
+        """What the inputs went through."""
+        return self.preparation.scaling
+
+    @property
+    def target_scale(self) -> TargetScale | None:
+        """What a regression's targets went through; None: they are as they were."""
+        return self.preparation.target_scale
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -89,7 +102,7 @@ class Dataset:
         The names of `classes`, in the order of their numbers, and of `columns`, the `target_scale`, and the
         `baseline`. What there is not, or of which there are more than MOST_NAMES names, has no entry.
         """
-        named = {"classes": self.class_names, "columns": self.feature_names}
+        named = {"classes": self.preparation.class_names, "columns": self.preparation.feature_names}
         found: dict[str, Any] = {
             what: list(names) for what, names in named.items() if names and len(names) <= MOST_NAMES
         }
@@ -104,5 +117,5 @@ class Dataset:
             train=self.train.to(device),
             validation=self.validation.to(device),
             test=None if self.test is None else self.test.to(device),
-            scaling=self.scaling.to(device),
+            preparation=self.preparation.to(device),
         )

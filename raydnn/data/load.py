@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from raydnn.data.baseline import baseline, tell_lacking_classes
 from raydnn.data.dataset import Dataset, Split
 from raydnn.data.drawing import draw
-from raydnn.data.scaling import ScalingState, fit
+from raydnn.data.preparation import Preparation, as_tensor
+from raydnn.data.scaling import fit
 from raydnn.data.sources.raw import Arrays, Raw, digits_lost
 from raydnn.data.sources.registry import SOURCES
-from raydnn.data.targets import TargetScale, fit_targets
+from raydnn.data.targets import fit_targets
 from raydnn.errors import DataError, JobError, Problem
 from raydnn.secrets import hide, is_secret, revealed
 from raydnn.spec.data import Csv, DataSet, Digits, Npz
@@ -26,8 +25,39 @@ _FEW_LONE = 0.01
 """Share of the examples that may be the only ones of their class."""
 
 
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The parts of a data set as its source has them, not prepared."""
+
+    train: Arrays
+    validation: Arrays
+    test: Arrays | None
+    source: Raw
+    """What the source says of them; its arrays are those before validation and test were taken out."""
+
+
 def load_dataset(spec: DataSet) -> Dataset:
-    """Read a data set, split it, and scale every part as the training part says.
+    """Read a data set, split it, and prepare every part as the training part says.
+
+    Raises:
+        DataError: The data is missing or damaged.
+        JobError: The splits that the spec asks for cannot be made from this data, or a secret of it is not there.
+    """
+    parts = read_parts(spec)
+    _tell_lost_digits(spec.scaling.name, parts.train, parts.source)
+    preparation = fit_preparation(spec, parts)
+    dataset = Dataset(
+        prepared(parts.train, preparation),
+        prepared(parts.validation, preparation),
+        None if parts.test is None else prepared(parts.test, preparation),
+        preparation,
+    )
+    tell_lacking_classes(dataset)
+    return replace(dataset, baseline=baseline(dataset))
+
+
+def read_parts(spec: DataSet) -> Parts:
+    """Read a data set and split it.
 
     A test part that is drawn is drawn first; the validation part then comes from what is left for training.
     Drawn parts keep the order of the source and depend on `spec.split_seed` alone.
@@ -38,7 +68,7 @@ def load_dataset(spec: DataSet) -> Dataset:
     """
     secrets = {name: value for name, value in spec if is_secret(value)}
     try:
-        return _load(
+        return _read(
             spec.model_copy(update={k: revealed(value, f"data.{k}") for k, value in secrets.items()})
         )
     except Exception as error:
@@ -46,7 +76,7 @@ def load_dataset(spec: DataSet) -> Dataset:
         raise
 
 
-def _load(spec: DataSet) -> Dataset:
+def _read(spec: DataSet) -> Parts:
     try:
         raw = SOURCES[spec.name](spec)
     except DataError as error:
@@ -64,25 +94,43 @@ def _load(spec: DataSet) -> Dataset:
         train, validation = _draw(
             train, spec.validation_fraction, spec.split_seed, raw, "validation_fraction"
         )
+    return Parts(train, validation, test, raw)
 
-    _tell_lost_digits(spec.scaling.name, train, raw)
-    scaling = fit(spec.scaling, _tensor(train.inputs))
+
+def fit_preparation(spec: DataSet, parts: Parts) -> Preparation:
+    """Fit what the examples go through on the training part.
+
+    Raises:
+        JobError: The inputs cannot be scaled as the spec asks.
+    """
+    raw = parts.source
     target_scale = None
     if raw.task == "regression" and isinstance(spec, Csv | Npz):
-        target_scale = fit_targets(spec.target_scaling, train.targets)
-    dataset = Dataset(
-        _split(train, scaling, target_scale),
-        _split(validation, scaling, target_scale),
-        None if test is None else _split(test, scaling, target_scale),
-        raw.classes,
+        target_scale = fit_targets(spec.target_scaling, parts.train.targets)
+    return Preparation(
         raw.task,
-        scaling,
-        class_names=raw.class_names,
-        feature_names=raw.feature_names,
-        target_scale=target_scale,
+        parts.train.inputs.shape[1:],
+        fit(spec.scaling, as_tensor(parts.train.inputs)),
+        raw.classes,
+        raw.class_names,
+        raw.feature_names,
+        raw.feature_types,
+        raw.target_names,
+        target_scale,
     )
-    tell_lacking_classes(dataset)
-    return replace(dataset, baseline=baseline(dataset))
+
+
+def prepared(arrays: Arrays, preparation: Preparation) -> Split:
+    """A part as a network gets it.
+
+    Raises:
+        DataError: Its inputs have another shape than those that the preparation was fitted on.
+    """
+    return Split(
+        preparation.inputs(arrays.inputs),
+        preparation.targets(arrays.targets),
+        None if arrays.weights is None else as_tensor(arrays.weights),
+    )
 
 
 def _of_field(spec: DataSet, error: DataError) -> DataError:
@@ -92,21 +140,6 @@ def _of_field(spec: DataSet, error: DataError) -> DataError:
         if path is not None and str(error).startswith(f"{path}: "):
             return DataError(str(error), field=f"data.{name}", path=path)
     return error
-
-
-def _split(arrays: Arrays, scaling: ScalingState, target_scale: TargetScale | None) -> Split:
-    weights = None if arrays.weights is None else _tensor(arrays.weights)
-    targets = _tensor(target_scale.apply(arrays.targets) if target_scale else arrays.targets)
-    return Split(
-        scaling.apply(_tensor(arrays.inputs)),
-        targets.float() if targets.is_floating_point() else targets,
-        weights,
-    )
-
-
-def _tensor(array: NDArray[Any]) -> torch.Tensor:
-    """The same numbers as a tensor, in the same memory where that may be written to, as torch asks."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def _tell_lost_digits(scaling: str, train: Arrays, raw: Raw) -> None:

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from raydnn.data.dataset import Dataset, Split
 from raydnn.data.load import load_dataset
+from raydnn.data.preparation import Preparation
 from raydnn.data.scaling import ScalingState
 from raydnn.search.packing import pack
 from raydnn.spec.reading.load import load_job
@@ -84,7 +85,8 @@ def reference_data(folder: Path | None, examples: int) -> Dataset:
         return Split(inputs, torch.randint(10, (n,), generator=generator))
 
     scaling = ScalingState("none", torch.zeros(()), torch.ones(()))
-    return Dataset(split(examples), split(1), None, 10, "classification", scaling)
+    preparation = Preparation("classification", (784,), scaling, classes=10)
+    return Dataset(split(examples), split(1), None, preparation)
 
 
 def without_validation(dataset: Dataset) -> Dataset:

@@ -56,7 +56,7 @@ def load_csv(spec: Csv) -> Raw:
     _tell_unnamed(train)
     if not features:
         raise DataError(f"{train.path}: '{spec.target}' is the only column; at least one feature is needed")
-    train, inputs, target, weights = _read(train, features, spec, spec.weights)
+    train, inputs, types, target, weights = _read(train, features, spec, spec.weights)
     tell_oddities(inputs, features, train.path)
     where = train.where(names.index(spec.target))
     if spec.kind == "regression":
@@ -78,7 +78,16 @@ def load_csv(spec: Csv) -> Raw:
         None if spec.test_path is None else _test_part(spec.test_path, train, features, classes, spec, inputs)
     )
     kept = None if classes is None or classes.are_numbers else classes.names
-    return Raw(arrays, test, len(classes or ()), spec.kind, kept, tuple(features))
+    return Raw(
+        arrays,
+        test,
+        len(classes or ()),
+        spec.kind,
+        kept,
+        tuple(features),
+        feature_types=types,
+        target_names=(spec.target,),
+    )
 
 
 def _test_part(
@@ -95,7 +104,7 @@ def _test_part(
     if odd:
         raise DataError(f"{file.path}: column '{odd[0]}' is not in both the training and the test file")
     _check_names(file, spec)
-    file, inputs, target, _ = _read(file, features, spec, None, like.dtype)
+    file, inputs, _, target, _ = _read(file, features, spec, None, like.dtype)
     where = file.where(file.dialect.names.index(spec.target))
     if classes is None:
         return Arrays(inputs, _numbers(target, where)[:, None])
@@ -161,8 +170,8 @@ def _read(
     spec: Csv,
     weights: str | None,
     least: np.dtype[Any] | None = None,
-) -> tuple[File, NDArray[Any], pa.ChunkedArray, pa.ChunkedArray | None]:
-    """Read features as a matrix, the target and perhaps weights as columns."""
+) -> tuple[File, NDArray[Any], tuple[str, ...], pa.ChunkedArray, pa.ChunkedArray | None]:
+    """Read features as a matrix, with the type of each; the target and perhaps weights as columns."""
     places = {name: number for number, name in enumerate(file.dialect.names)}
     number = pa.float64() if least == np.float64 else pa.float32()
     kinds = {places[name]: _feature_kind(file, places[name], number) for name in features}
@@ -172,8 +181,10 @@ def _read(
     file, columns = read_columns(file, kinds, spec)
     of_weights = columns.pop() if weights is not None else None
     target = columns.pop()
+    types = tuple("boolean" if pa.types.is_boolean(column.type) else "number" for column in columns)
     columns = [column.cast(number) if pa.types.is_boolean(column.type) else column for column in columns]
-    return file, _matrix(file, columns, [places[name] for name in features], number), target, of_weights
+    matrix = _matrix(file, columns, [places[name] for name in features], number)
+    return file, matrix, types, target, of_weights
 
 
 def _feature_kind(file: File, place: int, number: pa.DataType) -> pa.DataType:

@@ -17,4 +17,4 @@ def load_digits(spec: Digits) -> Raw:
     """Return the 1,797 digits: inputs (1797, 8, 8) from 0 to 16, ten classes, no test part."""
     rows = np.loadtxt(str(distribution("scikit-learn").locate_file(FILE)), delimiter=",", dtype=np.float32)
     train = Arrays(rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64))
-    return Raw(train, None, 10, "classification")
+    return Raw(train, None, 10, "classification", feature_types=("picture",))

@@ -30,7 +30,13 @@ def load_idx(spec: Mnist | FashionMnist) -> Raw:
         DataError: A file is missing or damaged, or cannot be downloaded when `path` is null.
     """
     folder = downloaded(spec.name) if spec.path is None else existing_folder(spec.path)
-    return Raw(_part(folder, "train"), _part(folder, "t10k"), _CLASSES, "classification")
+    return Raw(
+        _part(folder, "train"),
+        _part(folder, "t10k"),
+        _CLASSES,
+        "classification",
+        feature_types=("picture",),
+    )
 
 
 def read_idx(path: Path, dimensions: int, pixels: tuple[int, ...] = ()) -> NDArray[np.uint8]:

@@ -72,6 +72,10 @@ class Raw:
     """What the data call the classes, in the order of their numbers; None: by these numbers."""
     feature_names: tuple[str, ...] | None = None
     """What the data call the features; None: they have no names."""
+    feature_types: tuple[str, ...] = ("number",)
+    """`number` or `boolean` of each named feature; of an input without names what it is: `number` or `picture`."""
+    target_names: tuple[str, ...] | None = None
+    """What the data call the targets; None: they have no names."""
 
 
 def finite(values: NDArray[Any], where: RowPlace) -> NDArray[np.float32]:

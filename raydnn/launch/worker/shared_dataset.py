@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from raydnn.data.dataset import Dataset, Split
-from raydnn.data.scaling import ScalingState
-from raydnn.data.targets import TargetScale
-from raydnn.spec.data import DataSet, Label, Task
+from raydnn.data.preparation import Preparation
+from raydnn.spec.data import DataSet
 
 LARGEST_BYTES = 2**30
 """A larger data set is read by each process itself: Ray's object store is a share of the memory."""
@@ -24,13 +23,9 @@ class Prepared:
 
     spec: DataSet
     arrays: dict[str, NDArray[Any]]
-    """`train.inputs`, `validation.targets`, ..., and `scaling.shift`, ..., by name."""
-    classes: int
-    task: Task
-    scaling: str
-    class_names: tuple[Label, ...] | None
-    feature_names: tuple[str, ...] | None
-    target_scale: TargetScale | None
+    """`train.inputs`, `validation.targets`, ... by name."""
+    preparation: Preparation
+    """What they went through."""
 
     def dataset(self) -> Dataset:
         """Return the data set; its tensors lie in memory that cannot be written."""
@@ -40,19 +35,7 @@ class Prepared:
         validation, test = _split(tensors, "validation"), None
         if "test.inputs" in tensors:
             test = _split(tensors, "test")
-        of_scaling = {name.partition(".")[2]: t for name, t in tensors.items() if name.startswith("scaling.")}
-        scaling = ScalingState(self.scaling, **of_scaling)
-        return Dataset(
-            _split(tensors, "train"),
-            validation,
-            test,
-            self.classes,
-            self.task,
-            scaling,
-            class_names=self.class_names,
-            feature_names=self.feature_names,
-            target_scale=self.target_scale,
-        )
+        return Dataset(_split(tensors, "train"), validation, test, self.preparation)
 
 
 def prepare(spec: DataSet, dataset: Dataset) -> Prepared | None:
@@ -62,7 +45,7 @@ def prepare(spec: DataSet, dataset: Dataset) -> Prepared | None:
         spec: What it was read from.
         dataset: As it was read.
     """
-    tensors = {f"scaling.{name}": tensor for name, tensor in dataset.scaling.tensors().items()}
+    tensors: dict[str, torch.Tensor] = {}
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     for part, split in parts.items():
         if split is not None:
@@ -72,16 +55,7 @@ def prepare(spec: DataSet, dataset: Dataset) -> Prepared | None:
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     if sum(array.nbytes for array in arrays.values()) > LARGEST_BYTES:
         return None
-    return Prepared(
-        spec,
-        arrays,
-        dataset.classes,
-        dataset.task,
-        dataset.scaling.name,
-        dataset.class_names,
-        dataset.feature_names,
-        dataset.target_scale,
-    )
+    return Prepared(spec, arrays, dataset.preparation)
 
 
 def _split(tensors: dict[str, torch.Tensor], part: str) -> Split:

@@ -1,0 +1,63 @@
+"""What raw examples go through before a network gets them, fitted on the training part and kept with the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from raydnn.data.scaling import ScalingState
+from raydnn.data.targets import TargetScale
+from raydnn.errors import DataError
+from raydnn.spec.data import Label, Task
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """The fitted way from raw examples to a network's inputs and targets, and what the data call both."""
+
+    task: Task
+    shape: tuple[int, ...] | None
+    """Shape of one raw input; None: any that has as many numbers as the network takes."""
+    scaling: ScalingState
+    classes: int
+    """Number of classes; 0 where the targets are not class numbers."""
+    class_names: tuple[Label, ...] | None = None
+    """What the data call the classes, in the order of their numbers; None: by these numbers."""
+    feature_names: tuple[str, ...] | None = None
+    """What the data call the features; None: they have no names."""
+    feature_types: tuple[str, ...] | None = None
+    """`number` or `boolean` of each named feature; of an input without names what it is: `number` or `picture`."""
+    target_names: tuple[str, ...] | None = None
+    """What the data call the targets; None: they have no names."""
+    target_scale: TargetScale | None = None
+    """What a regression's targets went through; None: they are as they were."""
+
+    def inputs(self, raw: NDArray[Any]) -> Tensor:
+        """Return what a network gets (n, *features), float32, for raw inputs (n, *shape).
+
+        Raises:
+            DataError: They have another shape.
+        """
+        if self.shape is not None and raw.shape[1:] != self.shape:
+            raise DataError(
+                f"inputs of shape {raw.shape[1:]} are given; the network was trained on {self.shape}"
+            )
+        return self.scaling.apply(as_tensor(raw))
+
+    def targets(self, raw: NDArray[Any]) -> Tensor:
+        """Return what a network learns: class numbers int64 (n,), numbers and probabilities float32 (n, outputs)."""
+        targets = as_tensor(raw if self.target_scale is None else self.target_scale.apply(raw))
+        return targets.float() if targets.is_floating_point() else targets
+
+    def to(self, device: torch.device | str) -> Preparation:
+        """Return the same preparation on a device."""
+        return replace(self, scaling=self.scaling.to(device))
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """The same numbers as a tensor, in the same memory where that may be written to, as torch asks."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
