@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import gpu
+import kernels
 import many
 import memory
 import overhead
@@ -35,6 +36,7 @@ SHORT: dict[str, tuple[str, Part]] = {
     "stacks": ("Stacks", stacks.measure),
     "memory": ("Memory", memory.measure),
     "overhead": ("Overhead", overhead.measure),
+    "kernels": ("Kernels a step", kernels.measure),
     "gpu": ("GPU", gpu.measure),
 }
 LONG: dict[str, tuple[str, Part]] = {

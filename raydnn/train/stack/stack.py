@@ -151,8 +151,10 @@ class Stack:
             self.best.copy_(self.parameters)
             self.best_statistics.copy_(self.statistics)
         else:
-            self.best[list(positions)] = self.parameters[list(positions)]
-            self.best_statistics[list(positions)] = self.statistics[list(positions)]
+            # One copy to the device for all that is indexed there.
+            rows = torch.tensor(list(positions), device=self.device)
+            self.best.index_copy_(0, rows, self.parameters.index_select(0, rows))
+            self.best_statistics.index_copy_(0, rows, self.statistics.index_select(0, rows))
 
     def restore_best(self, positions: Sequence[int]) -> None:
         """Put the best parameters of those at `positions` back, and the configurations they were trained with."""
