@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).parents[2]
-LESS_IS_BETTER = ("s", "MB", "epochs", "loss")
+LESS_IS_BETTER = ("s", "MB", "epochs", "loss", "kernels")
 SUMMARIES: dict[str, Callable[[Sequence[float]], float]] = {
     "median": median,
     "mean": fmean,
