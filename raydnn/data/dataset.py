@@ -45,8 +45,6 @@ class Dataset:
     test: Split | None
     preparation: Preparation
     """What all parts went through."""
-    shape: tuple[int, ...] | None = None
-    """Shape of one input before it was made a row; None: it is as it was."""
     baseline: dict[str, Any] = field(default_factory=dict)
     """What is reached without a network: `raydnn.data.baseline`."""
 

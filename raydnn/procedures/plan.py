@@ -37,7 +37,6 @@ from raydnn.spec.data import DataSet
 from raydnn.spec.job import Job
 from raydnn.spec.scheduler import Bohb, NoScheduler
 from raydnn.spec.trial import TrialSpec, trial_of_job
-from raydnn.train.loop import flat
 from raydnn.train.measures.probe import Probed, probe
 from raydnn.train.stack.footprint import dataset_bytes, footprint
 from raydnn.train.stack.parts import stack_limit
@@ -116,7 +115,7 @@ def plan_run(
 
     @cache
     def read(data: DataSet) -> Dataset:
-        return flat(load_dataset(data), device)
+        return load_dataset(data).to(device)
 
     fits = None
     if job.search is not None:

@@ -27,7 +27,7 @@ def complete(
 
     Args:
         stack: Their stack.
-        dataset: The data, flat and on its device.
+        dataset: The data, on its device.
         positions: The members that have ended, with weights of use.
         save: Keeps a member's weights, and what is needed to use them.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raydnn.data.dataset import Dataset, Split
+from raydnn.data.dataset import Dataset
 from raydnn.optim.schedules import TrainingTime, learning_rates, momenta
 from raydnn.spec.axes.optimizer import momentum_field
 from raydnn.train.epoch import train_epoch
@@ -36,7 +35,7 @@ def train(
 
     Args:
         stack: The members; all of them have finished `first_epoch − 1` epochs.
-        dataset: The data, flat and on the stack's device.
+        dataset: The data, on the stack's device.
         first_epoch: Absolute epoch to begin with, from 1.
         before_last_step: Called in every epoch, as `train_epoch` says.
 
@@ -112,19 +111,3 @@ def _table(members: Sequence[Member], epoch: int, steps: int) -> np.ndarray[Any,
 
 def _none_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def flat(dataset: Dataset, device: torch.device) -> Dataset:
-    """Put a data set on a device with every input as one row of features (n, F)."""
-    moved = dataset.to(device)
-    return replace(
-        moved,
-        shape=moved.features,
-        train=_flat_split(moved.train),
-        validation=_flat_split(moved.validation),
-        test=None if moved.test is None else _flat_split(moved.test),
-    )
-
-
-def _flat_split(split: Split) -> Split:
-    return replace(split, inputs=split.inputs.flatten(1))

@@ -33,7 +33,7 @@ from raydnn.train.faults.memory import (
     pieces_of,
 )
 from raydnn.train.faults.watchdog import Watchdog
-from raydnn.train.loop import flat, train
+from raydnn.train.loop import train
 from raydnn.train.measures.diagnostics import Diagnostics
 from raydnn.train.process import fit_for_training
 from raydnn.train.record import Record
@@ -68,7 +68,7 @@ def run_stack(
         judge: Asked after every epoch, once its rows are committed.
         workers: This process among the data-parallel workers; rank 0 writes.
         device: Where to train.
-        dataset: Gives a data set, flat and on the device; None: it is read here.
+        dataset: Gives a data set on the device; None: it is read here.
         copied_after: Epochs after which other stacks' members may copy this one's: its state is saved before it is
             judged there, and kept for as long as it may be asked for, even when the stack has ended.
         tell: Takes incidents that are the run's events; None: this process commits them.
@@ -88,7 +88,7 @@ def run_stack(
                 judge,
                 workers,
                 device,
-                dataset or flat_dataset,
+                dataset or read_dataset,
                 sorted(copied_after),
                 tell or committing(run),
                 timeout_seconds,
@@ -113,11 +113,11 @@ def run_stack(
 
 
 @lru_cache(maxsize=2)
-def flat_dataset(spec: DataSet, device: torch.device) -> Dataset:
+def read_dataset(spec: DataSet, device: torch.device) -> Dataset:
     """A data set, read once a process however many stacks it trains; who drives it has told what is odd in it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return flat(load_dataset(spec), device)
+        return load_dataset(spec).to(device)
 
 
 class _Session:

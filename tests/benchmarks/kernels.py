@@ -98,13 +98,12 @@ def _kernels_of_epoch(trials: Sequence[TrialSpec], steps: int, device: Any) -> i
     from raydnn.data.dataset import Split
     from raydnn.data.load import load_dataset
     from raydnn.train.epoch import train_epoch
-    from raydnn.train.loop import flat
     from raydnn.train.stack.member import Member
     from raydnn.train.stack.stack import Stack
     from raydnn.train.steps.passes import Passes
     from raydnn.train.workers import Workers
 
-    dataset = flat(load_dataset(trials[0].data), GPU)
+    dataset = load_dataset(trials[0].data).to(GPU)
     split = Split(dataset.train.inputs[: steps * BATCH], dataset.train.targets[: steps * BATCH])
     stack = Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), GPU)
     passes = Passes(stack, split)

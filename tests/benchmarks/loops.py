@@ -23,7 +23,7 @@ from raydnn.data.scaling import ScalingState
 from raydnn.search.packing import pack
 from raydnn.spec.reading.load import load_job
 from raydnn.spec.trial import TrialSpec, trial_of_job
-from raydnn.train.loop import flat, train
+from raydnn.train.loop import train
 from raydnn.train.process import fit_for_training
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.parts import cut
@@ -76,12 +76,12 @@ def reference_data(folder: Path | None, examples: int) -> Dataset:
         examples: Training examples, at most.
     """
     if folder is not None:
-        dataset = flat(load_dataset(load_job(REFERENCE_JOB, [f"data.path={folder}"]).job.data), CPU)
+        dataset = load_dataset(load_job(REFERENCE_JOB, [f"data.path={folder}"]).job.data).to(CPU)
         return replace(dataset, train=_first(dataset.train, examples), test=None)
     generator = torch.Generator().manual_seed(0)
 
     def split(n: int) -> Split:
-        inputs = torch.rand(n, 784, generator=generator)
+        inputs = torch.rand(n, 28, 28, generator=generator)
         return Split(inputs, torch.randint(10, (n,), generator=generator))
 
     scaling = ScalingState("none", torch.zeros(()), torch.ones(()))
@@ -100,7 +100,7 @@ def _first(split: Split, n: int) -> Split:
 
 def work_of(trial: TrialSpec, dataset: Dataset) -> Work:
     """What the peers are given where raydnn is given `trial` and `dataset`."""
-    inputs, targets = dataset.train.inputs, dataset.train.targets
+    inputs, targets = dataset.train.inputs.flatten(1), dataset.train.targets
     widths = (inputs.shape[1], *trial.model.widths, dataset.outputs)
     assert trial.train.batch_size is not None
     return Work(inputs, targets, widths, trial.train.batch_size, trial.optimizer.lr)
@@ -111,7 +111,7 @@ def raydnn_loop(trials: Sequence[TrialSpec], dataset: Dataset, device: torch.dev
 
     Args:
         trials: Trials of one shape; together in one stack, if raydnn packs them so.
-        dataset: The data; flat.
+        dataset: The data.
         device: Where to train.
     """
     there = without_validation(dataset).to(device)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import torch
@@ -22,7 +23,6 @@ from raydnn.search.algorithms.registry import propose
 from raydnn.space.space import build_space
 from raydnn.spec.reading.load import load_job
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.loop import flat
 
 DIGITS_JOB = ROOT / "jobs" / "digits-asha.yaml"
 ONE = "one optimizer"
@@ -61,8 +61,8 @@ def measure(
 
 
 def digits_data() -> Dataset:
-    """The data of jobs/digits-asha.yaml, flat."""
-    return flat(load_dataset(load_job(DIGITS_JOB, []).job.data), CPU)
+    """The data of jobs/digits-asha.yaml."""
+    return load_dataset(load_job(DIGITS_JOB, []).job.data).to(CPU)
 
 
 def draw_trials(network: str, kind: str, n: int) -> list[TrialSpec]:
@@ -112,7 +112,7 @@ def _compare(network: str, kind: str, n: int, repeats: int, dataset: Dataset) ->
     peer = f"sequential `nn.Module` + `torch.optim`, {len(few)} measured"
     rows = [Comparison(f"{key}/torch", what, peer, "trial-steps/s", found["raydnn"], found["torch"])]
     if "peak" in found:
-        flops = flops_of_example(dataset.train.inputs.shape[1], [*trials[0].model.widths, 10])
+        flops = flops_of_example(prod(dataset.features), [*trials[0].model.widths, 10])
         gigaflop_a_step = flops * len(dataset.train) / steps / 1e9
         ours = tuple(speed * gigaflop_a_step for speed in found["raydnn"])
         peak = (f"{key}/peak", what, "this core's sgemm peak", "GFLOP/s")
@@ -122,7 +122,7 @@ def _compare(network: str, kind: str, n: int, repeats: int, dataset: Dataset) ->
 
 def sequential_loop(trials: Sequence[TrialSpec], dataset: Dataset) -> Loop:
     """An epoch of each trial, one trial after the other."""
-    tensors = {"inputs": dataset.train.inputs, "targets": dataset.train.targets}
+    tensors = {"inputs": dataset.train.inputs.flatten(1), "targets": dataset.train.targets}
     epochs = [torch_trial.train(trial.model_dump(), tensors, validate=False) for trial in trials]
 
     return lambda: timed(lambda: [next(each) for each in epochs])

@@ -15,7 +15,7 @@ from raydnn.data.load import load_dataset
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.run import Run, create_run
-from raydnn.train.loop import flat, train
+from raydnn.train.loop import train
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
 from raydnn.train.workers import Workers
@@ -96,7 +96,7 @@ def fit() -> Callable[..., list[Fitted]]:
     """Train trials in one stack; `drop` says which positions leave it after which epoch."""
 
     def run(trials: Sequence[TrialSpec], drop: Mapping[int, Collection[int]] | None = None) -> list[Fitted]:
-        dataset = flat(load_dataset(trials[0].data), CPU)
+        dataset = load_dataset(trials[0].data).to(CPU)
         stack = Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), CPU)
         found = [Fitted() for _ in trials]
         for epoch, rows in train(stack, dataset, 1):

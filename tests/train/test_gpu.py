@@ -12,7 +12,7 @@ from raydnn.data.load import load_dataset
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.epoch import train_epoch
-from raydnn.train.loop import flat, train
+from raydnn.train.loop import train
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
 from raydnn.train.steps import passes
@@ -47,7 +47,7 @@ def exact_products() -> Iterator[None]:
 
 
 def _stack(trials: Sequence[TrialSpec], device: torch.device) -> tuple[Stack, Any]:
-    dataset = flat(load_dataset(trials[0].data), device)
+    dataset = load_dataset(trials[0].data).to(device)
     return Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), device), dataset
 
 

@@ -15,7 +15,6 @@ from raydnn.optim.optimizers import stacked
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.spec.catalogue.kinds import components
 from raydnn.train.epoch import train_epoch
-from raydnn.train.loop import flat
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
 from raydnn.train.steps import passes
@@ -115,7 +114,7 @@ def test_an_epoch_looks_at_no_value(
     """With a GPU's updates: there it would wait for the device."""
     monkeypatch.setattr(stacked, "family_of", lambda name, _device: OPTIMIZERS[name])
     trials = [make_trial(**{"loss": loss, **fields}) for fields in VARIATIONS[axis]]
-    dataset = flat(load_dataset(trials[0].data), torch.device("cpu"))
+    dataset = load_dataset(trials[0].data).to(torch.device("cpu"))
     members = [Member(n, trial) for n, trial in enumerate(trials)]
     stack = Stack(members, dataset, Workers(), torch.device("cpu"))
     table = torch.full((2, 8, len(trials)), 0.01, dtype=torch.float64)

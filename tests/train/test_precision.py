@@ -11,7 +11,7 @@ import torch
 from raydnn.data.load import load_dataset
 from raydnn.search.packing import pack
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.loop import flat, train
+from raydnn.train.loop import train
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
 from raydnn.train.workers import Workers
@@ -35,7 +35,7 @@ def test_losses_are_near_those_of_float32(
 
 def test_products_are_in_bfloat16_and_the_rest_is_not(make_trial: Callable[..., TrialSpec]) -> None:
     trial = make_trial(train={"precision": "bfloat16"})
-    dataset = flat(load_dataset(trial.data), CPU)
+    dataset = load_dataset(trial.data).to(CPU)
     stack = Stack([Member(0, trial)], dataset, Workers(), CPU)
     seen: list[torch.dtype] = []
     hook = stack.module.layers[0].register_forward_hook(lambda _module, _inputs, z: seen.append(z.dtype))

@@ -26,7 +26,7 @@ from raydnn.data.load import load_dataset
 from raydnn.optim.optimizers import stacked
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.loop import flat, train
+from raydnn.train.loop import train
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
 from raydnn.train.workers import Workers
@@ -49,7 +49,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendDevice]:
 
 def _numbers(trials: Sequence[TrialSpec], at: torch.device, epochs: int) -> list[tuple[int, Any]]:
     """The rows of some epochs, without times."""
-    dataset = flat(load_dataset(trials[0].data), at)
+    dataset = load_dataset(trials[0].data).to(at)
     stack = Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), at)
     found = []
     for epoch, rows in train(stack, dataset, 1):

@@ -15,7 +15,6 @@ from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.loop import flat
 from raydnn.train.measures.diagnostics import activation_statistics
 from raydnn.train.session import run_stack
 from raydnn.train.stack.member import Member
@@ -39,7 +38,7 @@ def _trial(**fields: Any) -> TrialSpec:
 
 def _statistics(trial: TrialSpec) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of the activations of every layer, before training."""
-    dataset = flat(load_dataset(trial.data), CPU)
+    dataset = load_dataset(trial.data).to(CPU)
     stack = Stack([Member(0, trial)], dataset, Workers(), CPU)
     rows = [rows[0] for rows in activation_statistics(stack, dataset.train).values()]
     assert len(rows) == LAYERS

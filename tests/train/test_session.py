@@ -19,7 +19,6 @@ from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train import record
 from raydnn.train.checkpoint import load_checkpoint
-from raydnn.train.loop import flat
 from raydnn.train.session import run_stack
 from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Judge, Verdict
@@ -62,7 +61,7 @@ def _epochs(run: Run, number: int) -> list[dict[str, Any]]:
 
 def _test_metrics(trial: TrialSpec, parameters: dict[str, torch.Tensor]) -> tuple[float, float | None]:
     """Loss and accuracy on the test part, from a member's saved parameters."""
-    dataset = flat(load_dataset(trial.data), CPU)
+    dataset = load_dataset(trial.data).to(CPU)
     assert dataset.test is not None
     layout = mlp_layout(trial, dataset.features[0], dataset.outputs)
     row = torch.zeros(1, layout.size)

@@ -18,7 +18,6 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train.checkpoint import load_checkpoint
-from raydnn.train.loop import flat
 from raydnn.train.session import run_stack
 from raydnn.train.stack.summary import summarize
 from raydnn.train.workers import Workers
@@ -86,7 +85,7 @@ def test_it_is_trained_as_plain_torch_trains_it(
     optimizer = {"name": "sgd", "lr": 0.1, "momentum": 0.9}
     trial = make_trial(activation="relu", model=PLAIN, optimizer=optimizer)
     (found,) = fit([trial])
-    dataset = flat(load_dataset(trial.data), torch.device("cpu"))
+    dataset = load_dataset(trial.data).to(torch.device("cpu"))
     from their_networks import Plain  # type: ignore[import-not-found]
 
     network = Plain(6, 3, widths=[8, 7])

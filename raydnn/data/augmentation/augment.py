@@ -43,7 +43,6 @@ class Augmenter:
         self.active = any(spec.changes_images for spec in specs)
         for spec in specs:
             check_images(spec, features)
-        self._features = features
         self._settings = {
             name: _column([getattr(spec, name) for spec in specs], device)
             for name in Augmentation.model_fields
@@ -56,18 +55,17 @@ class Augmenter:
         """Change the images of a batch.
 
         Args:
-            inputs: (n, H·W), or (N, n, H·W) where the members see different examples.
+            inputs: (1, n, H, W), or (N, n, H, W) where the members see different examples.
             draws: Where the randomness comes from.
             batch_size: Examples of the whole batch, over all workers.
 
         Returns:
-            Like `inputs`; (N, n, H·W) where the members differ in settings or seeds.
+            Like `inputs`; (N, n, H, W) where the members differ in settings or seeds.
         """
         if not self.active:
             return inputs
-        rows = inputs if inputs.dim() == 3 else inputs.unsqueeze(0)
-        images = rows.reshape(*rows.shape[:2], *self._features)
-        height, width = self._features
+        images = inputs
+        height, width = images.shape[-2:]
         if "flip" in self._settings:
             mirrored = draws.uniform(batch_size, 1, "flip")[..., 0] < self._settings["flip"]
             images = torch.where(mirrored[..., None, None], images.flip(-1), images)
@@ -94,8 +92,7 @@ class Augmenter:
             lines = _covered(drawn[..., 0], self._settings["cutout"], height)
             columns = _covered(drawn[..., 1], self._settings["cutout"], width)
             images = images.masked_fill(lines[..., :, None] & columns[..., None, :], 0.0)
-        augmented = images.flatten(-2)
-        return augmented[0] if len(augmented) == 1 and inputs.dim() == 2 else augmented
+        return images
 
     def _deviation(self, name: str, draws: Draws, batch_size: int) -> Tensor:
         """Draw U(−a, a), a the members' setting: (1 or N, n); zeros (1, 1) where no member has it."""

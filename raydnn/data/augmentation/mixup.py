@@ -55,10 +55,11 @@ def mixed(share: Tensor, own: Tensor, of_partners: Tensor) -> Tensor:
     """share·own + (1 − share)·of_partners; a share of 1 keeps `own` to the bit, whatever the partners have.
 
     Args:
-        share: Broadcasts to inputs (n, F) or (N, n, F), or to losses (N, n).
-        own: The inputs or losses of the batch's examples.
+        share: () or (N,).
+        own: The inputs (1 or N, n, ...) or losses (N, n, ...) of the batch's examples.
         of_partners: Those of their partners.
     """
+    share = share.view(-1, *[1] * (own.dim() - 1))
     return torch.where(share < 1, share * own + (1 - share) * of_partners, own)
 
 

@@ -24,8 +24,7 @@ from raydnn.spec.resources import Resources
 from raydnn.store.files import locate
 from raydnn.store.run import run_at
 from raydnn.train.faults.machinery import is_of_machinery
-from raydnn.train.loop import flat
-from raydnn.train.session import flat_dataset, run_stack
+from raydnn.train.session import read_dataset, run_stack
 from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
@@ -71,8 +70,8 @@ def train_stack(
 
     def dataset(spec: DataSet, device: torch.device) -> Dataset:
         if prepared is not None and spec == prepared.spec:
-            return flat(prepared.dataset(), device)
-        return flat_dataset(spec, device)
+            return prepared.dataset().to(device)
+        return read_dataset(spec, device)
 
     granted = Resources.model_validate(json.loads(resources))
     try:

@@ -95,7 +95,7 @@ class Backprop:
         """Compute the outputs as the module does, and remember what `backward` needs.
 
         Args:
-            inputs: (B, features), shared by all members, or (N, B, features).
+            inputs: (1, B, *features), shared by all members, or (N, B, *features).
             context: Of the forward pass, one of training.
 
         Returns:

@@ -109,7 +109,7 @@ class Mlp(nn.Module):
         """Compute the outputs.
 
         Args:
-            inputs: (B, features), shared by all members, or (N, B, features).
+            inputs: (1, B, *features), shared by all members, or (N, B, *features); rows (B, F) are shared, too.
             context: Of the forward pass.
 
         Returns:
@@ -125,8 +125,9 @@ class Mlp(nn.Module):
         return outputs
 
     def begin(self, inputs: Tensor, context: Context) -> Tensor:
-        """What the first layer gets (N, B, features): the inputs, normalized and dropped where asked for."""
-        hidden = inputs.expand(self.members, *inputs.shape[-2:])
+        """What the first layer gets (N, B, F): the inputs as rows, normalized and dropped where asked for."""
+        rows = inputs.flatten(2) if inputs.dim() > 3 else inputs
+        hidden = rows.expand(self.members, *rows.shape[-2:])
         hidden = normalize(self.input_norm, hidden, context)
         return self.dropout.of_inputs(hidden, context)
 

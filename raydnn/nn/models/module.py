@@ -110,7 +110,8 @@ class Modules(nn.Module):
         """Compute the outputs.
 
         Args:
-            inputs: (B, features), shared by all members, or (N, B, features).
+            inputs: (1, B, *features), shared by all members, or (N, B, *features); rows (B, F) are shared, too.
+                The class gets rows.
             context: Of the forward pass; the class is told only whether it is one of training.
 
         Returns:
@@ -118,7 +119,8 @@ class Modules(nn.Module):
         """
         self._users[0].train(context.trains)
         # Spread shared inputs, too: one wide product of all members would round otherwise than a member alone.
-        own = inputs.expand(len(self._seeds), *inputs.shape[-2:])
+        rows = inputs.flatten(2) if inputs.dim() > 3 else inputs
+        own = rows.expand(len(self._seeds), *rows.shape[-2:])
         outputs = self._at_once(own) if self.vectorizes else self._in_turn(own, context)
         leave_if_copied()
         if context.trains and torch.is_grad_enabled() and not outputs.requires_grad:

@@ -27,7 +27,7 @@ class Architecture:
     initial: Callable[[Layout, TrialSpec], tuple[Tensor, Tensor]]
     """(layout, member) → its first parameters (P,) and running averages (S,)."""
     module: Callable[[Layout, Tensor, Sequence[TrialSpec], Tensor], nn.Module]
-    """(layout, parameters (N, P), members, statistics (N, S)) → module (B, F) or (N, B, F) → (N, B, K)."""
+    """(layout, parameters (N, P), members, statistics (N, S)) → module (1 or N, B, *features) → (N, B, K)."""
 
 
 def initial_parameters(layout: Layout, trial: TrialSpec) -> Tensor:

@@ -57,7 +57,7 @@ class Diagnostics:
 
         Args:
             epoch: The epoch that was trained just now.
-            split: The training examples, on the stack's device; inputs are flat (n, F).
+            split: The training examples, on the stack's device; inputs (n, *features).
         """
         if not self._wanted:
             return []
@@ -123,7 +123,7 @@ def activation_statistics(stack: Stack, split: Split) -> dict[str, list[LayerRow
 
     receivers = _receivers(stack)
     hooks = [module.register_forward_pre_hook(looking_at(layer)) for layer, module in receivers.items()]
-    stack.module(split.inputs[:PROBE_EXAMPLES])
+    stack.module(split.inputs[:PROBE_EXAMPLES].unsqueeze(0))
     for hook in hooks:
         hook.remove()
     return {

@@ -23,7 +23,7 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
 
     Args:
         stack: The members.
-        split: The examples, on the stack's device; inputs are flat (n, F).
+        split: The examples, on the stack's device; inputs (n, *features).
 
     Returns:
         Loss (N,), without what only weighs or smooths the training loss; and accuracy (N,), None where there is none.
@@ -40,7 +40,7 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
     for start in range(0, len(targets), size):
         answers = targets[start : start + size]
         with stack.in_precision():
-            outputs = stack.module(inputs[start : start + size]).float()
+            outputs = stack.module(inputs[start : start + size].unsqueeze(0)).float()
         loss += stack.objective.evaluation(outputs, answers).sum(dim=1)
         if has_accuracy:
             correct += hits(stack.task, outputs, answers).sum(dim=1)
@@ -57,7 +57,7 @@ def _loss_of_set(stack: Stack, split: Split) -> Tensor:
     chunks = []
     for inputs in torch.split(split.inputs[own], size):
         with stack.in_precision():
-            chunks.append(stack.module(inputs).float())
+            chunks.append(stack.module(inputs.unsqueeze(0)).float())
         beat()
     outputs[:, own] = torch.cat(chunks, dim=1)
     losses = stack.objective.evaluation_of_set(workers.sum(outputs), split.targets, own)

@@ -63,7 +63,7 @@ def probe(plan: StackPlan, dataset: Dataset, device: torch.device) -> Probed:
 
     Args:
         plan: The stack.
-        dataset: Its data, flat and on `device`.
+        dataset: Its data, on `device`.
         device: Where it would be trained.
     """
     members = [Member(number, spec) for number, spec in plan.trials]

@@ -24,7 +24,7 @@ def set_exact_statistics(stack: Stack, split: Split, positions: Sequence[int]) -
 
     Args:
         stack: The members; their statistics are changed in place.
-        split: The training examples, on the stack's device; inputs are flat (n, F).
+        split: The training examples, on the stack's device; inputs (n, *features).
         positions: Members whose parameters will not change any more.
     """
     chosen = [position for position in positions if _is_exact(stack, position)]
@@ -67,7 +67,7 @@ def _mean_input(
 
     hook = norm.register_forward_pre_hook(add)
     for start in range(0, len(inputs), chunk):
-        module(inputs[start : start + chunk])
+        module(inputs[start : start + chunk].unsqueeze(0))
         beat()
     hook.remove()
     return workers.sum(total) / n

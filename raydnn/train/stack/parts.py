@@ -45,7 +45,7 @@ def cut(
 
     Args:
         members: The stack's members; they share shapes.
-        dataset: The data, flat and on `device`.
+        dataset: The data, on `device`.
         workers: This process among the data-parallel workers.
         device: Where they are trained.
         sizes: Sizes of the parts; None: those of the rule.

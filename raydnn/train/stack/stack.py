@@ -60,7 +60,7 @@ class Stack:
         self.loss_unit = 1.0 if scale is None else scale.unit(loss_of(first).unit)
         """What losses are multiplied by to be told in the target's unit; the members share the loss's name."""
         self.class_counts = dataset.class_counts
-        self.input_shape = dataset.shape or dataset.features
+        self.features = dataset.features
         self.task = dataset.task
         self.has_accuracy = dataset.task != "regression" and loss_of(first).decides
         initial = [self.architecture.initial(self.layout, m.spec) for m in members]
@@ -83,7 +83,7 @@ class Stack:
         clips = member_groups([spec.train.clip for spec in specs], self.device)
         self.clips = [run for run in clips if run.name != "none"]
         augmentations = [spec.train.augmentation for spec in specs]
-        self.augmenter = Augmenter(augmentations, self.input_shape, self.device)
+        self.augmenter = Augmenter(augmentations, self.features, self.device)
         self.objective = Objective(specs, self.class_counts, self.device)
         self.module: nn.Module = self.architecture.module(
             self.layout, self.parameters, specs, self.statistics

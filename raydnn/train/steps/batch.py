@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     """A batch, or this worker's share of it."""
 
     inputs: Tensor
-    """(B, F), shared by all members, or (N, B, F)."""
+    """(1, B, *features), shared by all members, or (N, B, *features)."""
     labels: Labels
     partners: Labels | None
     """Those of the examples that mixup has mixed in, or None."""
@@ -44,7 +44,7 @@ def make_batch(stack: Stack, split: Split, rows: Tensor, share: Tensor | None, n
 
     Args:
         stack: The members.
-        split: The training examples, on the stack's device; inputs are flat (n, F).
+        split: The training examples, on the stack's device; inputs (n, *features).
         rows: The whole batch's examples (B,), or (N, B) where the members' differ.
         share: The share of the batch's own examples, where a member mixes.
         noise: The epoch's noise.
@@ -57,7 +57,7 @@ def make_batch(stack: Stack, split: Split, rows: Tensor, share: Tensor | None, n
         return Batch(inputs, _labels(split, mine), None, None, size)
     others = mixup.partners(rows)[..., workers.rank :: workers.count]
     their_inputs = _inputs(stack, split, others, mixup.PartnerDraws(noise), size)
-    inputs = mixup.mixed(share[..., None, None], inputs, their_inputs)
+    inputs = mixup.mixed(share, inputs, their_inputs)
     return Batch(inputs, _labels(split, mine), _labels(split, others), share, size)
 
 
@@ -80,7 +80,7 @@ def in_pieces(batch: Batch, count: int, workers: Workers) -> Sequence[Batch]:
 
 def _piece(batch: Batch, rows: slice, size: int) -> Batch:
     partners = None if batch.partners is None else _of(batch.partners, rows)
-    return Batch(batch.inputs[..., rows, :], _of(batch.labels, rows), partners, batch.share, size)
+    return Batch(batch.inputs[:, rows], _of(batch.labels, rows), partners, batch.share, size)
 
 
 def _of(labels: Labels, rows: slice) -> Labels:
@@ -89,7 +89,8 @@ def _of(labels: Labels, rows: slice) -> Labels:
 
 
 def _inputs(stack: Stack, split: Split, rows: Tensor, draws: Draws, size: int) -> Tensor:
-    return stack.augmenter(_at(split.inputs, rows), draws, size)
+    inputs = _at(split.inputs, rows)
+    return stack.augmenter(inputs if rows.dim() == 2 else inputs.unsqueeze(0), draws, size)
 
 
 def _labels(split: Split, rows: Tensor) -> Labels:

@@ -93,5 +93,4 @@ def _mixed(
     if batch.partners is None or batch.share is None:
         return own
     of_partners = function(outputs, batch.partners.targets, batch.partners.weights)
-    share = batch.share.view(*batch.share.shape, *[1] * (own.dim() - 1))
-    return mixup.mixed(share, own, of_partners)
+    return mixup.mixed(batch.share, own, of_partners)

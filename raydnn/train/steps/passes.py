@@ -28,7 +28,7 @@ class Passes:
 
         Args:
             stack: The members.
-            split: The training examples, on the stack's device; inputs are flat (n, F).
+            split: The training examples, on the stack's device; inputs (n, *features).
         """
         first, n = stack.members[0].spec, len(split)
         self.stack, self.split = stack, split

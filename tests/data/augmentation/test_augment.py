@@ -17,12 +17,13 @@ from raydnn.stacking.noise import Noise
 
 CPU = torch.device("cpu")
 IMAGES = torch.from_numpy(np.random.default_rng(0).uniform(1, 2, (300, 5, 4)).astype(np.float32))
-ROWS = IMAGES.flatten(1)
+SHARED = IMAGES.unsqueeze(0)
 
 
 def augmented(*specs: dict[str, Any], seeds: tuple[int, ...] = (0,), epoch: int = 1) -> torch.Tensor:
     augment = Augmenter([Augmentation(**spec) for spec in specs], (5, 4), CPU)
-    return augment(ROWS, Noise(seeds, epoch, CPU), len(ROWS)).unflatten(-1, (5, 4))
+    found = augment(SHARED, Noise(seeds, epoch, CPU), len(IMAGES))
+    return found[0] if len(found) == 1 else found
 
 
 def test_nothing_is_changed_unless_asked_for() -> None:
@@ -84,9 +85,9 @@ class Fixed:
 def test_transforms_are_drawn_evenly_both_ways(
     draw: float, spec: dict[str, Any], rotation: float, factor: float, shear: float
 ) -> None:
-    found = Augmenter([Augmentation(**spec)], (5, 4), CPU)(ROWS, Fixed(draw), len(ROWS))
-    given = [torch.full((1, len(ROWS)), float(value)) for value in (rotation, factor, shear)]
-    torch.testing.assert_close(found.unflatten(-1, (5, 4)), transformed(IMAGES.unsqueeze(0), *given)[0])
+    found = Augmenter([Augmentation(**spec)], (5, 4), CPU)(SHARED, Fixed(draw), len(IMAGES))
+    given = [torch.full((1, len(IMAGES)), float(value)) for value in (rotation, factor, shear)]
+    torch.testing.assert_close(found, transformed(SHARED, *given))
 
 
 def test_noise_is_normal() -> None:
@@ -139,13 +140,13 @@ def test_equal_seeds_and_settings_share_their_images() -> None:
 def test_workers_share_one_batch() -> None:
     augment = Augmenter([Augmentation(**ALL)], (5, 4), CPU)
     for rank in range(2):
-        mine = augment(ROWS[rank::2], Noise([0], 1, CPU, rank, 2), len(ROWS))
-        assert mine.equal(augmented(ALL).flatten(1)[rank::2])
+        mine = augment(SHARED[:, rank::2], Noise([0], 1, CPU, rank, 2), len(IMAGES))
+        assert mine[0].equal(augmented(ALL)[rank::2])
 
 
 def test_a_worker_without_examples_of_a_small_batch_gets_none() -> None:
     augment = Augmenter([Augmentation(**ALL)], (5, 4), CPU)
-    assert augment(ROWS[:0], Noise([0], 1, CPU, 1, 2), 1).shape == (0, 20)
+    assert augment(SHARED[:, :0], Noise([0], 1, CPU, 1, 2), 1).shape == (1, 0, 5, 4)
 
 
 @pytest.mark.parametrize(("features", "said"), [((6,), "6"), ((3, 5, 4), "3 × 5 × 4")])

@@ -187,15 +187,16 @@ def test_pieces_are_the_batch(size: int, count: int, workers: int, own: bool) ->
     for rank in range(workers):
         mine = rows[..., rank::workers]
         labels = Labels(mine, mine.float())
-        batch = Batch(mine.unsqueeze(-1), labels, labels, torch.tensor(0.5), size)
+        inputs = (mine if own else mine.unsqueeze(0))[..., None, None].expand(-1, -1, 2, 3)
+        batch = Batch(inputs, labels, labels, torch.tensor(0.5), size)
         pieces = in_pieces(batch, count, Workers(rank, workers))
         assert len(pieces) <= count
         assert sum(piece.size for piece in pieces) == size
         for piece in pieces:
             assert piece.partners is not None
-            assert torch.equal(piece.inputs.squeeze(-1), piece.labels.targets)
+            assert torch.equal(piece.inputs[..., 1, 2], piece.labels.targets.view(len(inputs), -1))
             assert torch.equal(piece.partners.targets.float(), piece.labels.weights)
-            assert piece.inputs.shape[-2] == len(range(rank, piece.size, workers))
+            assert piece.inputs.shape[1] == len(range(rank, piece.size, workers))
         seen.append([piece.labels.targets for piece in pieces])
         assert torch.equal(torch.cat(seen[-1], dim=-1), mine)
     assert len({len(pieces) for pieces in seen}) == 1

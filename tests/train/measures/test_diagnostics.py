@@ -22,7 +22,6 @@ from raydnn.stacking.groups import member_groups
 from raydnn.store.compact import compact
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.loop import flat
 from raydnn.train.measures import diagnostics
 from raydnn.train.measures.diagnostics import activation_statistics
 from raydnn.train.session import run_stack
@@ -46,7 +45,7 @@ def _train(run: Run, trials: Sequence[TrialSpec]) -> list[dict[str, Any]]:
 
 
 def _dataset(trial: TrialSpec) -> Dataset:
-    return flat(load_dataset(trial.data), CPU)
+    return load_dataset(trial.data).to(CPU)
 
 
 def _stack(trials: Sequence[TrialSpec]) -> tuple[Stack, Dataset]:

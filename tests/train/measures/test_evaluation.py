@@ -14,7 +14,6 @@ from raydnn.data.load import load_dataset
 from raydnn.nn.losses import LOSSES
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.epoch import train_epoch
-from raydnn.train.loop import flat
 from raydnn.train.measures.evaluation import CHUNK, evaluate
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
@@ -26,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 def _stack(trials: list[TrialSpec]) -> tuple[Stack, Dataset]:
-    dataset = flat(load_dataset(trials[0].data), CPU)
+    dataset = load_dataset(trials[0].data).to(CPU)
     return Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), CPU), dataset
 
 

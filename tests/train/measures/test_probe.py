@@ -13,7 +13,6 @@ from raydnn.data.load import load_dataset
 from raydnn.machine import free_disk_bytes, free_memory_bytes
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.loop import flat
 from raydnn.train.measures.probe import probe
 
 CPU = torch.device("cpu")
@@ -28,7 +27,7 @@ def test_a_probe_tells_what_a_stack_is_and_costs(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     trial = make_trial(train={"batch_size": batch_size, "diagnostics": True})
-    dataset = flat(load_dataset(trial.data), CPU)
+    dataset = load_dataset(trial.data).to(CPU)
     found = probe(StackPlan(0, tuple((number, trial) for number in range(9))), dataset, CPU)
     assert found.steps == (8 if batch_size == 16 else 1)
     assert found.parameters == 6 * 8 + 8 + 8 * 7 + 7 + 7 * 3 + 3

@@ -17,7 +17,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train.checkpoint import load_checkpoint
-from raydnn.train.loop import flat, train
+from raydnn.train.loop import train
 from raydnn.train.session import run_stack
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
@@ -34,7 +34,7 @@ def _go_on(_epoch: int, _members: Sequence[Member]) -> Mapping[int, Verdict]:
 
 
 def _stack(trials: Sequence[TrialSpec]) -> tuple[Stack, Any]:
-    dataset = flat(load_dataset(trials[0].data), CPU)
+    dataset = load_dataset(trials[0].data).to(CPU)
     return Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), CPU), dataset
 
 
@@ -56,7 +56,7 @@ def test_exact_statistics_are_those_of_the_whole_training_set(
     ]
     run = new_run()
     exact, running = _saved(run, trials)
-    dataset = flat(load_dataset(trials[0].data), CPU)
+    dataset = load_dataset(trials[0].data).to(CPU)
     layout = mlp_layout(trials[0], 6, 3)
     assert all(torch.equal(exact[name], running[name]) for name in layout.shapes)
     hidden = dataset.train.inputs.double()

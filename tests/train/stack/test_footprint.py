@@ -11,7 +11,6 @@ import torch
 
 from raydnn.data.load import load_dataset
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.loop import flat
 from raydnn.train.stack.footprint import disk_bytes, footprint, most_in_memory
 
 MEASURE = """
@@ -22,7 +21,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.files import locate
 from raydnn.train.checkpoint import save_checkpoint
 from raydnn.train.stack.footprint import footprint
-from raydnn.train.loop import flat, train
+from raydnn.train.loop import train
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
 from raydnn.train.workers import Workers
@@ -31,7 +30,7 @@ CPU = torch.device("cpu")
 torch.set_num_threads(1)
 count, fields = json.loads(sys.argv[1])
 trial = TrialSpec.from_training(Training.model_validate(fields))
-dataset = flat(load_dataset(trial.data), CPU)
+dataset = load_dataset(trial.data).to(CPU)
 
 def peak(trial, count):
     stack = Stack([Member(number, trial) for number in range(count)], dataset, Workers(), CPU)
@@ -59,7 +58,7 @@ def test_the_estimate_is_near_the_measured_peak() -> None:
 
 def test_a_stack_is_cut_to_the_memory_it_may_take(make_trial: Callable[..., TrialSpec]) -> None:
     small, large = (make_trial(model={"widths": [width, width]}) for width in (8, 1024))
-    dataset = flat(load_dataset(small.data), torch.device("cpu"))
+    dataset = load_dataset(small.data).to(torch.device("cpu"))
     for trial in (small, large):
         most = most_in_memory(0.25, dataset)([trial] * 3)
         assert footprint([trial] * most, dataset) <= 0.25 * 2**30 < footprint([trial] * 2 * most, dataset)

@@ -18,7 +18,6 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.layout import Layout
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.loop import flat
 from raydnn.train.session import run_stack
 from raydnn.train.stack import parts
 from raydnn.train.stack.member import Member
@@ -180,7 +179,7 @@ def test_in_turn_gives_the_rows_of_fused_and_resumes(
 
 def test_a_stack_is_limited_to_one_part_on_a_cpu(make_trial: Callable[..., TrialSpec]) -> None:
     small, large = (make_trial(model={"widths": [width, width]}) for width in (16, 512))
-    dataset = flat(load_dataset(small.data), CPU)
+    dataset = load_dataset(small.data).to(CPU)
     on_cpu, on_gpu = stack_limit(4.0, dataset, 0), stack_limit(4.0, dataset, 1)
     assert on_cpu([small] * 64) == MOST_FUSED
     assert 1 <= on_cpu([large] * 64) < 8

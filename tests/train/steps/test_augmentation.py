@@ -15,7 +15,6 @@ from raydnn.data.load import load_dataset
 from raydnn.errors import JobError
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.epoch import train_epoch
-from raydnn.train.loop import flat
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
 from raydnn.train.stack.summary import summarize
@@ -68,7 +67,7 @@ def test_mixup_has_the_gradient_of_mixed_targets(
 ) -> None:
     train = {"batch_size": 50, "accumulate": accumulate, "augmentation": {"mixup": 0.7}}
     trial = make_trial(loss=loss, seed=3, model="perceptron", train=train)
-    dataset = flat(load_dataset(trial.data), CPU)
+    dataset = load_dataset(trial.data).to(CPU)
     n = len(dataset.train)
     weights = torch.linspace(0.5, 2, n) if weighted else None
     split = replace(dataset.train, weights=weights)
