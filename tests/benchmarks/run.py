@@ -79,7 +79,7 @@ def main() -> None:
         print(report({PARTS[name][0]: measured[PARTS[name][0]]}), end="\n\n", flush=True)
         if name == "stacks" and given.out == MEASURED:
             plot.draw(rows, plot.PICTURE)
-    print(f"wrote {given.out}; `python tests/test_readme.py` puts the tables into the README")
+    print(f"wrote {given.out}; `python tests/test_readme.py` puts the tables into README.md")
 
 
 def keep(path: Path, name: str, part: dict[str, Any]) -> dict[str, Any]:

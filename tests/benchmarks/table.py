@@ -1,4 +1,4 @@
-"""The tables of what was measured, for the terminal and the README: ratios beside their targets."""
+"""The tables of what was measured, for the terminal and README.md: ratios beside their targets."""
 
 from __future__ import annotations
 
