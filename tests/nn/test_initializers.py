@@ -58,7 +58,9 @@ def _spec(name: str) -> Component:
 
 
 def _draw(name: str, fan_in: int, fan_out: int, seed: int = 0) -> torch.Tensor:
-    return INITIALIZERS[name](_spec(name), fan_in, fan_out, torch.Generator().manual_seed(seed))
+    return INITIALIZERS[name](
+        _spec(name), (fan_in, fan_out), fan_in, fan_out, torch.Generator().manual_seed(seed)
+    )
 
 
 def test_the_table_covers_every_initializer() -> None:
@@ -105,7 +107,7 @@ def test_zeros() -> None:
 
 
 def test_constant() -> None:
-    found = INITIALIZERS["constant"](Constant(value=-0.5), 3, 4, torch.Generator())
+    found = INITIALIZERS["constant"](Constant(value=-0.5), (3, 4), 3, 4, torch.Generator())
     assert torch.equal(found, torch.full((3, 4), -0.5))
 
 
@@ -113,7 +115,7 @@ def test_constant() -> None:
 @pytest.mark.parametrize("distribution", ["normal", "truncated_normal", "uniform"])
 def test_variance_scaling_has_the_variance_whatever_the_distribution(distribution: Any, mode: Any) -> None:
     spec = VarianceScaling(scale=3.0, mode=mode, distribution=distribution)
-    found = INITIALIZERS["variance_scaling"](spec, 400, 100, torch.Generator().manual_seed(0))
+    found = INITIALIZERS["variance_scaling"](spec, (400, 100), 400, 100, torch.Generator().manual_seed(0))
     variance = 3 / {"fan_in": 400, "fan_out": 100, "fan_avg": 250}[mode]
     assert found.var().item() == pytest.approx(variance, rel=0.03)
     widest = {"normal": 6.0, "truncated_normal": 2 / 0.8796, "uniform": sqrt(3)}[distribution] * sqrt(
@@ -124,9 +126,9 @@ def test_variance_scaling_has_the_variance_whatever_the_distribution(distributio
 
 @pytest.mark.parametrize("fans", [*FANS, (7, 7)], ids=str)
 def test_orthogonal(fans: tuple[int, int]) -> None:
-    found = INITIALIZERS["orthogonal"](Orthogonal(gain=2.0), *fans, torch.Generator().manual_seed(0))
+    found = INITIALIZERS["orthogonal"](Orthogonal(gain=2.0), fans, *fans, torch.Generator().manual_seed(0))
     assert found.shape == fans
     squared = found @ found.T if fans[0] < fans[1] else found.T @ found
     torch.testing.assert_close(squared, 4 * torch.eye(min(fans)), atol=1e-4, rtol=0)
-    again = INITIALIZERS["orthogonal"](Orthogonal(gain=2.0), *fans, torch.Generator().manual_seed(0))
+    again = INITIALIZERS["orthogonal"](Orthogonal(gain=2.0), fans, *fans, torch.Generator().manual_seed(0))
     assert torch.equal(found, again)

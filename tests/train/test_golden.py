@@ -11,8 +11,7 @@ from torch import nn
 
 from raydnn.data.batches import order
 from raydnn.data.load import load_dataset
-from raydnn.nn.models.mlp import mlp_layout
-from raydnn.nn.models.registry import initial_parameters
+from raydnn.nn.models.mlp import mlp
 from raydnn.spec.trial import TrialSpec
 
 DIGITS = {
@@ -55,8 +54,8 @@ def test_a_plain_pytorch_loop_draws_the_same_curve(
     dataset = load_dataset(spec.data)
     inputs, targets = dataset.train.inputs.flatten(1), dataset.train.targets
     network = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 10))
-    layout = mlp_layout(spec, 64, 10)
-    views = layout.views(initial_parameters(layout, spec).unsqueeze(0))
+    ours = mlp(spec, (64,), 10)
+    views = ours.layout.views(ours.start(spec)[0].unsqueeze(0))
     for parameter, first in zip(network.parameters(), views.values(), strict=True):
         parameter.data = first[0].clone()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9)

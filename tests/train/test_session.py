@@ -12,7 +12,7 @@ import torch
 
 from raydnn.data.load import load_dataset
 from raydnn.nn.losses import LOSSES
-from raydnn.nn.models.mlp import Mlp, mlp_layout
+from raydnn.nn.models.mlp import mlp
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
@@ -63,12 +63,13 @@ def _test_metrics(trial: TrialSpec, parameters: dict[str, torch.Tensor]) -> tupl
     """Loss and accuracy on the test part, from a member's saved parameters."""
     dataset = load_dataset(trial.data).to(CPU)
     assert dataset.test is not None
-    layout = mlp_layout(trial, dataset.features[0], dataset.outputs)
+    network = mlp(trial, (dataset.features[0],), dataset.outputs)
+    layout = network.layout
     row = torch.zeros(1, layout.size)
     for name, view in layout.views(row).items():
         view[0] = parameters[name]
     with torch.no_grad():
-        outputs = Mlp(layout, row, [trial])(dataset.test.inputs)
+        outputs = network.module(row, [trial])(dataset.test.inputs)
     loss = LOSSES[trial.loss.name](outputs, dataset.test.targets).mean().item()
     if dataset.classes == 0:
         return loss, None
@@ -164,7 +165,8 @@ def test_early_stopping_ends_with_the_weights_of_the_best_epoch(
     until = wild.model_copy(update={"train": wild.train.model_copy(update={"epochs": kept})})
     (expected,) = fit([until])
     tensors, _ = load_checkpoint(run.location / "checkpoints" / "t00000")
-    layout = mlp_layout(wild, 6, 3)
+    network = mlp(wild, (6,), 3)
+    layout = network.layout
     for name, view in layout.views(expected.parameters.unsqueeze(0)).items():
         torch.testing.assert_close(tensors[name], view[0], rtol=1e-4, atol=1e-5)
     row = _trials(run)[0]

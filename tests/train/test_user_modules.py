@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 
 from raydnn.data.batches import order
 from raydnn.data.load import load_dataset
-from raydnn.nn.models.registry import MODELS
+from raydnn.nn.models.registry import architecture
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
@@ -88,22 +87,22 @@ def test_it_is_trained_as_plain_torch_trains_it(
     dataset = load_dataset(trial.data).to(torch.device("cpu"))
     from their_networks import Plain  # type: ignore[import-not-found]
 
-    network = Plain(6, 3, widths=[8, 7])
-    architecture = MODELS["module"]
-    layout = architecture.layout(trial, prod(dataset.features), 3)
-    first, _ = architecture.initial(layout, trial)
-    network.load_state_dict({name: view[0] for name, view in layout.views(first.unsqueeze(0)).items()})
-    stepping = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    theirs = Plain(6, 3, widths=[8, 7])
+    network = architecture(trial, dataset.features, 3)
+    layout = network.layout
+    first, _ = network.start(trial)
+    theirs.load_state_dict({name: view[0] for name, view in layout.views(first.unsqueeze(0)).items()})
+    stepping = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9)
     for epoch in (1, 2, 3):
         for rows in order(trial.seed, epoch, 120).split(16):
             stepping.zero_grad()
             loss = torch.nn.functional.cross_entropy(
-                network(dataset.train.inputs[rows]), dataset.train.targets[rows]
+                theirs(dataset.train.inputs[rows]), dataset.train.targets[rows]
             )
             loss.backward()
             stepping.step()
     views = layout.views(found.parameters.unsqueeze(0))
-    for name, parameter in network.named_parameters():
+    for name, parameter in theirs.named_parameters():
         torch.testing.assert_close(views[name][0], parameter.detach(), rtol=1e-4, atol=1e-5)
 
 

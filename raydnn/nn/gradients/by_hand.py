@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from raydnn.nn.activations import BY_HAND, activate_by_hand, pull_back
 from raydnn.nn.layers.dense import Dense, Destination, put
 from raydnn.nn.layers.hidden import Hidden
-from raydnn.nn.models.mlp import Mlp, named_under
+from raydnn.nn.layers.members import named_under
+from raydnn.nn.models.mlp import Mlp
 from raydnn.optim.optimizers.descent import others
 from raydnn.stacking.context import Context
 

@@ -8,8 +8,54 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from raydnn.nn.layers.layer import Shape, Views, draw
+from raydnn.nn.layers.members import Members, named_under
+from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.layout import ALIGNMENT, Layout
 from raydnn.stacking.roles import Parameter, Role
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """A dense layer: y ← xWᵀ + b; what comes in is made one row an example."""
+
+    name: str
+    inputs: int
+    """Numbers of an example that come in."""
+    units: int
+    bias: bool = True
+
+    @property
+    def layout(self) -> Layout:
+        """`NAME.weight` (units, inputs), as in torch.nn.Linear, and `NAME.bias` (units) where wanted."""
+        return dense_layout(self.name, self.inputs, self.units, self.bias)
+
+    @property
+    def shape(self) -> Shape:
+        """(units,)."""
+        return (self.units,)
+
+    @property
+    def activations(self) -> int:
+        """Its units."""
+        return self.units
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds of the product."""
+        return self.inputs * self.units
+
+    def kept(self, _trial: TrialSpec) -> int:
+        """The outputs, with what a loss makes of them, and the gradients of both."""
+        return KEPT * self.units
+
+    def start(self, trial: TrialSpec, parameters: Views, _statistics: Views) -> None:
+        """Draw the weights; biases are 0."""
+        draw(self.layout, trial, parameters)
+
+    def module(self, members: Members) -> Dense:
+        """The layer of N members."""
+        return Dense(named_under(self.name, members.parameters))
 
 
 def dense_layout(name: str, fan_in: int, fan_out: int, bias: bool = True) -> Layout:
@@ -17,6 +63,10 @@ def dense_layout(name: str, fan_in: int, fan_out: int, bias: bool = True) -> Lay
     weight = Parameter((fan_out, fan_in), Role.WEIGHT, name, fan_in, fan_out)
     biases = {f"{name}.bias": Parameter((fan_out,), Role.BIAS, name)} if bias else {}
     return Layout({f"{name}.weight": weight, **biases})
+
+
+KEPT = 4
+"""Numbers that a step keeps of each unit and example: before and after the activation, and the gradients of both."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from raydnn.nn.activations import activate
-from raydnn.nn.layers.dense import Dense
+from raydnn.nn.layers.dense import Dense, DenseLayer
 from raydnn.nn.layers.dropout import Dropout, Terms
-from raydnn.nn.layers.normalization import NormLayer, normalize
+from raydnn.nn.layers.layer import Shape, Views, draw
+from raydnn.nn.layers.members import Members, named_under
+from raydnn.nn.layers.normalization import NormalizationLayer, NormLayer, normalize
+from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import Context
 from raydnn.stacking.groups import MemberGroup
+from raydnn.stacking.layout import Layout
+from raydnn.stacking.roles import Parameter, Role
+
+MASKED = 2
+"""Numbers that dropout keeps of each unit and example."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,74 @@ class Tail:
     """Whether the next skip begins at this layer's activations."""
     is_last: bool
     """Whether it is the last hidden layer."""
+
+
+@dataclass(frozen=True)
+class HiddenLayer:
+    """A dense layer and its tail, whose activations and dropout differ from member to member."""
+
+    dense: DenseLayer
+    norm: NormalizationLayer | None
+    slopes: bool
+    """Whether the slopes of its activation are learned, `NAME.alpha`."""
+    normalizes_before: bool
+    ends_block: bool
+    starts_block: bool
+    is_last: bool
+    """The four: as in `Tail`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the dense layer."""
+        return self.dense.name
+
+    @property
+    def layout(self) -> Layout:
+        """The parameters of the dense layer, the slopes, and those of the normalization."""
+        layout = self.dense.layout
+        if self.slopes:
+            slopes = Parameter(self.shape, Role.SLOPE, self.name)
+            layout = layout.followed_by(Layout({f"{self.name}.alpha": slopes}))
+        return layout if self.norm is None else layout.followed_by(self.norm.layout)
+
+    @property
+    def shape(self) -> Shape:
+        """(units,)."""
+        return self.dense.shape
+
+    @property
+    def activations(self) -> int:
+        """Its units."""
+        return self.dense.activations
+
+    @property
+    def operations(self) -> int:
+        """Those of the product and of the normalization; the activation's are not counted."""
+        return self.dense.operations + (0 if self.norm is None else self.norm.operations)
+
+    def kept(self, trial: TrialSpec) -> int:
+        """What the dense layer and the normalization keep, and dropout's masks with what they leave."""
+        masks = MASKED * self.dense.units if trial.regularization.dropout else 0
+        return self.dense.kept(trial) + (0 if self.norm is None else self.norm.kept(trial)) + masks
+
+    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
+        """Draw the weights, give the slopes and the normalization theirs."""
+        draw(self.layout, trial, parameters)
+        if self.norm is not None:
+            self.norm.start(trial, parameters, statistics)
+
+    def module(self, members: Members) -> Hidden:
+        """The layer of N members."""
+        tail = Tail(
+            members.activations,
+            members.dropout,
+            normalizes_before=self.normalizes_before,
+            ends_block=self.ends_block,
+            starts_block=self.starts_block,
+            is_last=self.is_last,
+        )
+        norm = None if self.norm is None else self.norm.module(members)
+        return Hidden(named_under(self.name, members.parameters), norm, tail)
 
 
 class Hidden(Dense):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+from raydnn.nn.layers.layer import Shape, Views, draw
+from raydnn.nn.layers.members import Members, named_under
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import member_groups
@@ -64,6 +68,51 @@ NORMALIZATIONS: dict[str, Callable[[Tensor, NormLayer, Context], Tensor]] = {
     "group_norm": group_norm,
 }
 """Name → implementation; the names are those of raydnn.spec.axes.normalization without `none`."""
+
+
+@dataclass(frozen=True)
+class NormalizationLayer:
+    """A normalization of units, which all members of a stack have."""
+
+    name: str
+    shape: Shape
+    """Of what comes in and out."""
+    running: bool
+    """Whether it keeps running averages."""
+    begins_at_zero: bool = False
+    """Whether its scales begin at 0, so that what it ends begins as the identity."""
+
+    @property
+    def layout(self) -> Layout:
+        """`NAME.scale` and `NAME.shift`, and perhaps the averages `NAME.mean` and `NAME.variance`, one a unit."""
+        return norm_layout(self.name, prod(self.shape), self.running)
+
+    @property
+    def activations(self) -> int:
+        """None: it has no weights."""
+        return 0
+
+    @property
+    def operations(self) -> int:
+        """A multiply-add a unit for its mean, its variance, and the normalization."""
+        return 3 * prod(self.shape)
+
+    def kept(self, _trial: TrialSpec) -> int:
+        """What comes in, less its mean, and what comes out."""
+        return 2 * prod(self.shape)
+
+    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
+        """Scales 1 or 0, shifts 0, averages of mean 0 and variance 1."""
+        draw(self.layout, trial, parameters)
+        if self.begins_at_zero:
+            parameters[f"{self.name}.scale"].zero_()
+        if self.running:
+            statistics[f"{self.name}.variance"].fill_(1.0)
+
+    def module(self, members: Members) -> NormLayer:
+        """The normalization of N members."""
+        parameters = named_under(self.name, members.parameters)
+        return NormLayer(members.trials, parameters, named_under(self.name, members.statistics))
 
 
 class NormLayer(nn.Module):

@@ -2,114 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TypeVar
+from math import prod
 
 from torch import Tensor, nn
 
-from raydnn.nn.layers.dense import Dense, dense_layout
-from raydnn.nn.layers.dropout import Dropout
-from raydnn.nn.layers.hidden import Hidden, Tail
-from raydnn.nn.layers.normalization import NormLayer, norm_layout, normalize
+from raydnn.nn.layers.dense import DenseLayer
+from raydnn.nn.layers.hidden import HiddenLayer
+from raydnn.nn.layers.layer import Layer, Shape
+from raydnn.nn.layers.members import Members
+from raydnn.nn.layers.normalization import NormalizationLayer, normalize
+from raydnn.nn.models.architecture import Architecture, of_members
 from raydnn.spec.axes.activation import Prelu
 from raydnn.spec.axes.model import ResidualMlp
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
-from raydnn.stacking.groups import member_groups
-from raydnn.stacking.layout import Layout
-from raydnn.stacking.roles import Parameter, Role
-
-T = TypeVar("T")
 
 
-def mlp_layout(trial: TrialSpec, inputs: int, outputs: int) -> Layout:
-    """Names and shapes of one member's parameters: `layers.0.weight` (widths[0], inputs), `layers.0.bias`, ...
+def mlp(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
+    """The layers of a perceptron: `layers.0`, ..., and before them `input_norm` where inputs are normalized.
 
-    Weights are stored (fan_out, fan_in), as in torch.nn.Linear. With `prelu` every hidden layer has
-    the slopes of its units, `layers.0.alpha`, too; with a normalization it has `layers.0.norm.scale` and
-    `layers.0.norm.shift`, and no bias where batch norm would take it away again. `input_norm` normalizes inputs.
+    A hidden layer has no bias where batch norm would take it away again; blocks that skip two hidden layers end
+    where the spec of the model says.
+
+    Args:
+        trial: A member.
+        shape: Shape of an example.
+        outputs: Units of the output layer.
     """
-    normalization = trial.normalization
-    batch = isinstance(normalization, BatchNorm)
-    biased = not (isinstance(normalization, BatchNorm) and normalization.position == "before_activation")
-    widths = trial.model.hidden_widths
-    layout = Layout({})
+    normalization, model = trial.normalization, trial.model
+    running = isinstance(normalization, BatchNorm)
+    before = isinstance(normalization, NoNormalization) or normalization.position == "before_activation"
+    widths, ends = model.hidden_widths, frozenset(model.block_ends)
+    zero = isinstance(model, ResidualMlp) and model.zero_init_last_norm
+    inputs = prod(shape)
+    layers: list[Layer] = []
     if isinstance(normalization, BatchNorm) and normalization.inputs:
-        layout = layout.followed_by(norm_layout("input_norm", inputs, batch))
-    for layer, (fan_in, fan_out) in enumerate(pairwise((inputs, *widths, outputs))):
-        name = f"layers.{layer}"
-        hidden = layer < len(widths)
-        layout = layout.followed_by(dense_layout(name, fan_in, fan_out, bias=biased or not hidden))
-        if hidden and isinstance(trial.activation, Prelu):
-            layout = layout.followed_by(Layout({f"{name}.alpha": Parameter((fan_out,), Role.SLOPE, name)}))
-        if hidden and not isinstance(normalization, NoNormalization):
-            layout = layout.followed_by(norm_layout(f"{name}.norm", fan_out, batch))
-    return layout
-
-
-def zero_scales(trial: TrialSpec) -> set[str]:
-    """Names of the scales that start at 0: those of the normalization that ends a residual block, where asked for."""
-    model = trial.model
-    if isinstance(model, ResidualMlp) and model.zero_init_last_norm:
-        return {f"layers.{layer}.norm.scale" for layer in model.block_ends}
-    return set()
+        layers.append(NormalizationLayer("input_norm", (inputs,), running))
+    for number, (fan_in, fan_out) in enumerate(pairwise((inputs, *widths))):
+        name = f"layers.{number}"
+        norm = None
+        if not isinstance(normalization, NoNormalization):
+            norm = NormalizationLayer(f"{name}.norm", (fan_out,), running, zero and number in ends)
+        layers.append(
+            HiddenLayer(
+                DenseLayer(name, fan_in, fan_out, bias=not (running and before)),
+                norm,
+                slopes=isinstance(trial.activation, Prelu),
+                normalizes_before=before,
+                ends_block=number in ends,
+                starts_block=bool(ends) and (number == 0 or number in ends),
+                is_last=number == len(widths) - 1,
+            )
+        )
+    layers.append(DenseLayer(f"layers.{len(widths)}", widths[-1] if widths else inputs, outputs))
+    return Architecture(shape, tuple(layers), Mlp)
 
 
 class Mlp(nn.Module):
     """N perceptrons at once: hidden layers, then a dense layer for the outputs."""
 
-    def __init__(
-        self, layout: Layout, flat: Tensor, trials: Sequence[TrialSpec], statistics: Tensor | None = None
-    ) -> None:
-        """Wrap parameters.
-
-        Args:
-            layout: From `mlp_layout`.
-            flat: The parameters (N, P) of all members; the module's parameters are views of it.
-            trials: The members.
-            statistics: The running averages (N, S) of all members; None where the layout has none.
-        """
+    def __init__(self, architecture: Architecture, members: Members) -> None:
+        """Make the layers' modules; the names of their parameters are those of the layout."""
         super().__init__()
-        views = layout.views(flat)
-        running = {} if statistics is None else layout.statistics_views(statistics)
-
-        def norm(prefix: str) -> NormLayer | None:
-            own = named_under(prefix, views)
-            return NormLayer(trials, own, named_under(prefix, running)) if own else None
-
-        first = trials[0]
-        activations = member_groups([trial.activation for trial in trials], flat.device)
-        dropout = Dropout(trials, flat.device)
-        depth = sum(name.endswith(".weight") for name in views) - 1
-        ends = frozenset(first.model.block_ends)
-        hidden = []
-        for number in range(depth):
-            tail = Tail(
-                activations,
-                dropout,
-                normalizes_before=isinstance(first.normalization, NoNormalization)
-                or first.normalization.position == "before_activation",
-                ends_block=number in ends,
-                starts_block=bool(ends) and (number == 0 or number in ends),
-                is_last=number == depth - 1,
-            )
-            name = f"layers.{number}"
-            hidden.append(Hidden(named_under(name, views), norm(f"{name}.norm"), tail))
-        output = Dense(named_under(f"layers.{depth}", views))
-        self.input_norm = norm("input_norm")
+        layers = architecture.layers
+        norms = [layer.module(members) for layer in layers if isinstance(layer, NormalizationLayer)]
+        hidden = [layer.module(members) for layer in layers if isinstance(layer, HiddenLayer)]
+        (output,) = (layer.module(members) for layer in layers if isinstance(layer, DenseLayer))
+        self.input_norm = norms[0] if norms else None
         # Registered first, so that the names of the parameters are those of the layout.
         self.layers = nn.ModuleList([*hidden, output])
         self.hidden, self.output = tuple(hidden), output
-        self.dropout = dropout
-        self.members = len(trials)
+        self.dropout = members.dropout
+        self.members = len(members.trials)
+        self._inputs = architecture.inputs
 
     def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
         """Compute the outputs.
 
         Args:
-            inputs: (1, B, *features), shared by all members, or (N, B, *features); rows (B, F) are shared, too.
+            inputs: (B, *shape) or (1, B, *shape), shared by all members, or (N, B, *shape).
             context: Of the forward pass.
 
         Returns:
@@ -125,17 +98,6 @@ class Mlp(nn.Module):
         return outputs
 
     def begin(self, inputs: Tensor, context: Context) -> Tensor:
-        """What the first layer gets (N, B, F): the inputs as rows, normalized and dropped where asked for."""
-        rows = inputs.flatten(2) if inputs.dim() > 3 else inputs
-        hidden = rows.expand(self.members, *rows.shape[-2:])
-        hidden = normalize(self.input_norm, hidden, context)
-        return self.dropout.of_inputs(hidden, context)
-
-
-def named_under(prefix: str, named: Mapping[str, T]) -> dict[str, T]:
-    """What is named `PREFIX.x`, by x."""
-    return {
-        name.removeprefix(f"{prefix}."): value
-        for name, value in named.items()
-        if name.rpartition(".")[0] == prefix
-    }
+        """What the first layer gets (N, B, features): the inputs in rows, normalized and dropped where asked for."""
+        rows = of_members(inputs, self._inputs, self.members).flatten(2)
+        return self.dropout.of_inputs(normalize(self.input_norm, rows, context), context)

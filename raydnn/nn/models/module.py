@@ -7,10 +7,10 @@ model do, in float32, and the class's code is called with them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from inspect import Parameter, signature
+from math import prod
 from typing import Any, NoReturn
 
 import torch
@@ -19,6 +19,10 @@ from torch.func import functional_call, vmap
 
 from raydnn.errors import JobError, Problem, UserCodeError, one_of
 from raydnn.nn.imported import imported
+from raydnn.nn.layers.dense import KEPT
+from raydnn.nn.layers.layer import Shape, Views
+from raydnn.nn.layers.members import Members
+from raydnn.nn.models.architecture import Architecture, parent_of
 from raydnn.nn.models.module_roles import parameters_of
 from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_of, line_of_code
 from raydnn.secrets import revealed
@@ -36,69 +40,97 @@ STREAM = "module"
 
 
 @dataclass(frozen=True)
-class ModuleLayout(Layout):
-    """The layout of a user's module, and what it was built for."""
+class UserLayer:
+    """A user's module, the one layer of its network."""
 
-    inputs: int = field(kw_only=True)
-    outputs: int = field(kw_only=True)
+    spec: UserModule
+    inputs: int
+    """Features of an example."""
+    outputs: int
+    layout: Layout
+    """Of what the module learns, and as statistics that of its buffers and frozen parameters."""
+    name: str = ""
+
+    @property
+    def shape(self) -> Shape:
+        """(outputs,)."""
+        return (self.outputs,)
+
+    @property
+    def activations(self) -> int:
+        """The units of all its weights."""
+        return sum(weight.shape[weight.unit_axis] for weight in self.layout.having(Role.WEIGHT).values())
+
+    @property
+    def operations(self) -> int:
+        """A multiply-add a number of its weights, which is what dense layers take."""
+        return self.layout.count
+
+    def kept(self, _trial: TrialSpec) -> int:
+        """What dense layers of its weights' units would keep."""
+        return KEPT * (self.activations + self.outputs)
+
+    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
+        """The module's own first values, drawn by the trial's seed."""
+        learned, kept = _tensors(_build(self.spec, self.inputs, self.outputs, trial.seed))
+        for name, view in (parameters | statistics).items():
+            view.copy_((learned | kept)[name])
+
+    def module(self, members: Members) -> Modules:
+        """N networks of the class."""
+        return Modules(self, members)
 
 
-def module_layout(trial: TrialSpec, inputs: int, outputs: int) -> ModuleLayout:
-    """Names and shapes of what the module learns, and as statistics those of its buffers and frozen parameters.
+def user_module(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
+    """The network of a user's class.
+
+    Args:
+        trial: A member.
+        shape: Shape of an example.
+        outputs: What the class is to give for each.
 
     Raises:
         JobError: There is no such class, or what it builds cannot be trained.
     """
-    spec = _spec(trial)
+    spec = trial.model
+    assert isinstance(spec, UserModule)
+    inputs = prod(shape)
     module = _build(spec, inputs, outputs, trial.seed)
     learned, kept = _tensors(module)
     if not learned:
         raise _problem("model.path", f"{spec.path} has no parameter to learn; at least one is needed")
     found = parameters_of(module)
     frozen = {name: replace(found[name], role=Role.BUFFER) for name in kept}
-    return ModuleLayout({name: found[name] for name in learned}, frozen, inputs=inputs, outputs=outputs)
-
-
-def initial_module(layout: Layout, trial: TrialSpec) -> tuple[Tensor, Tensor]:
-    """One member's first parameters (P,) and statistics (S,): the module's own, drawn by the trial's seed."""
-    assert isinstance(layout, ModuleLayout)
-    learned, kept = _tensors(_build(_spec(trial), layout.inputs, layout.outputs, trial.seed))
-    parameters, statistics = torch.zeros(1, layout.size), torch.zeros(1, layout.statistics_size)
-    for name, view in (layout.views(parameters) | layout.statistics_views(statistics)).items():
-        view.copy_((learned | kept)[name])
-    return parameters[0], statistics[0]
+    layer = UserLayer(spec, inputs, outputs, Layout({name: found[name] for name in learned}, frozen))
+    return Architecture(shape, (layer,), lambda _, members: layer.module(members))
 
 
 class Modules(nn.Module):
     """N networks of a user's class; the names of its parameters are those of the class's own."""
 
-    def __init__(self, layout: Layout, flat: Tensor, trials: Sequence[TrialSpec], statistics: Tensor) -> None:
+    def __init__(self, layer: UserLayer, members: Members) -> None:
         """Wrap parameters.
 
         Args:
-            layout: From `module_layout`.
-            flat: The parameters (N, P) of all members; the module's parameters are views of it.
-            trials: The members, all of one class with the same arguments.
-            statistics: Buffers and frozen parameters (N, S) of all members.
+            layer: The class, and what it was built for.
+            members: All of one class with the same arguments.
         """
         super().__init__()
-        assert isinstance(layout, ModuleLayout)
-        spec = _spec(trials[0])
-        users = _build(spec, layout.inputs, layout.outputs, trials[0].seed).to(flat.device)
+        spec, trials, device = layer.spec, members.trials, members.device
+        users = _build(spec, layer.inputs, layer.outputs, trials[0].seed).to(device)
         # Inside a tuple torch does not take it for a part of this module, whose parameters are others.
         self._users = (users,)
-        self._outputs = layout.outputs
+        self._outputs = layer.outputs
         self._types = {name: tensor.dtype for name, tensor in _tensors(users)[1].items()}
         self._buffers_of_users = [name for name, _ in users.named_buffers()]
         self._seeds = [trial.seed for trial in trials]
-        self._statistics = statistics
-        self._kept = layout.statistics_views(statistics)
-        for name, view in layout.views(flat).items():
-            _register(self, name, nn.Parameter(view))
+        self._statistics = members.flat_statistics
+        self._kept = members.statistics
+        for name, view in members.parameters.items():
+            parent, last = parent_of(self, name)
+            parent.register_parameter(last, nn.Parameter(view))
         self._learned = dict(self.named_parameters())
-        self.why_in_turn = why_in_turn(
-            spec.path, spec.arguments, layout.inputs, layout.outputs, flat.device.type
-        )
+        self.why_in_turn = why_in_turn(spec.path, spec.arguments, layer.inputs, layer.outputs, device.type)
         """Why the members are not computed at once; empty where they are."""
 
     @property
@@ -160,7 +192,7 @@ class Modules(nn.Module):
             if context.trains:
                 for name in self._buffers_of_users:
                     self._kept[name][member].copy_(tensors[name].detach())
-        if context.workers > 1 and self._buffers_of_users:
+        if context.workers > 1 and self._buffers_of_users and self._statistics is not None:
             # Each worker sees a share of the batch; the buffers of one of them count, as torch's own wrapper has it.
             torch.distributed.broadcast(self._statistics, 0)
         return torch.stack(outputs)
@@ -281,22 +313,6 @@ def _tensors(module: nn.Module) -> tuple[Tensors, Tensors]:
     learned = {name: tensor.detach() for name, tensor in parameters.items() if tensor.requires_grad}
     frozen = {name: tensor.detach() for name, tensor in parameters.items() if not tensor.requires_grad}
     return learned, frozen | dict(module.named_buffers())
-
-
-def _register(root: nn.Module, name: str, parameter: nn.Parameter) -> None:
-    """Give a module a parameter with a dotted name, in empty modules for what is before the dots."""
-    *parts, last = name.split(".")
-    place = root
-    for part in parts:
-        if part not in dict(place.named_children()):
-            place.add_module(part, nn.Module())
-        place = place.get_submodule(part)
-    place.register_parameter(last, parameter)
-
-
-def _spec(trial: TrialSpec) -> UserModule:
-    assert isinstance(trial.model, UserModule)
-    return trial.model
 
 
 def _given(found: object) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -27,7 +26,7 @@ from raydnn.train.record import Record
 from raydnn.train.stack.footprint import checkpoint_bytes, footprint, member_bytes
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.parts import part_sizes
-from raydnn.train.stack.stack import Stack, layout_of
+from raydnn.train.stack.stack import Stack, architecture_of
 from raydnn.train.steps.passes import Passes
 from raydnn.train.workers import Workers
 
@@ -68,8 +67,8 @@ def probe(plan: StackPlan, dataset: Dataset, device: torch.device) -> Probed:
     """
     members = [Member(number, spec) for number, spec in plan.trials]
     first = members[0].spec
-    layout = layout_of(first, dataset)
-    sizes = part_sizes(members, layout, first.train.batch_of(len(dataset.train)), device)
+    architecture = architecture_of(first, dataset)
+    sizes = part_sizes(len(members), architecture, first.train.batch_of(len(dataset.train)), device)
     begun = _now(device)
     stack = Stack(members[: max(sizes)], dataset, Workers(), device)
     start_seconds = (_now(device) - begun) * len(sizes)
@@ -83,15 +82,14 @@ def probe(plan: StackPlan, dataset: Dataset, device: torch.device) -> Probed:
         few = _measure(stack, dataset, record)
         record.close()
     trials = [member.spec for member in members]
-    features = prod(dataset.features)
     part, recording = (Line.through(*pair) for pair in zip(few, many, strict=True))
     return Probed(
         Cost(start_seconds, part, len(sizes), recording, end_seconds),
         steps_per_epoch(stack, dataset),
-        layout.count,
-        footprint(trials, dataset),
-        checkpoint_bytes(trials, features, stack.outputs),
-        member_bytes(first, features, stack.outputs),
+        architecture.layout.count,
+        footprint(trials, dataset, device.type),
+        checkpoint_bytes(trials, architecture.layout),
+        member_bytes(architecture.layout),
         rows_bytes,
     )
 

@@ -32,7 +32,7 @@ def set_exact_statistics(stack: Stack, split: Split, positions: Sequence[int]) -
         return
     specs = [stack.members[position].spec for position in chosen]
     statistics = stack.statistics[chosen]
-    module = stack.architecture.module(stack.layout, stack.parameters[chosen], specs, statistics)
+    module = stack.architecture.module(stack.parameters[chosen], specs, statistics)
     inputs = split.inputs[stack.workers.rank :: stack.workers.count]
     for norm in module.modules():
         if isinstance(norm, NormLayer):

@@ -7,23 +7,22 @@ from collections.abc import Callable, Iterable, Sequence
 from math import prod
 
 from raydnn.data.dataset import Dataset, Split
-from raydnn.nn.models.registry import MODELS
+from raydnn.nn.layers.dense import KEPT
+from raydnn.nn.models.architecture import Architecture
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.optim.schedules import with_cycled_momentum
-from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.layout import Layout
 from raydnn.train.measures.evaluation import CHUNK
+from raydnn.train.stack.stack import architecture_of
 
 FLOAT_BYTES = 4
 """Bytes of a float32."""
+DOUBLE = 2
+"""Float32 numbers that a float64 takes the place of."""
 STEP_COPIES = 3
 """Matrices (N, P) of a step besides parameters and optimizer: the gradients, the dense layers' products, and what an
 optimizer computes with."""
-LAYER_COPIES = 4
-"""Numbers that a step keeps for each hidden unit and example: before and after the activation, and the gradients of
-both."""
-MORE_COPIES = 2
-"""And for dropout's masks, or a normalization."""
 SAVED_COPIES = 2
 """What is saved exists twice more while it is written: tensor by tensor, and as one file."""
 
@@ -31,36 +30,44 @@ EPOCH_FILE_BYTES = 8 * 2**10
 """The file of an epoch's rows, of a few members, before it is compacted."""
 
 
-def stack_bytes(trials: Sequence[TrialSpec], features: int, outputs: int, examples: int) -> int:
+def stack_bytes(
+    trials: Sequence[TrialSpec], architecture: Architecture, examples: int, device_type: str = "cpu"
+) -> int:
     """Most memory that training a stack takes, without its process and its data set.
 
     4 bytes · [N·P · (parameters 1, step 3, optimizer's buffers, best 0 or 1)
-    + max(batch's activations, evaluation's activations, checkpoint 2 · N·P · (1 + buffers, best))]
+    + max(what the layers keep of a batch, evaluation's activations, checkpoint 2 · N·P · (1 + buffers, best))]
 
     Args:
         trials: The stack's N trials.
-        features: Inputs of the network.
-        outputs: Units of its output layer.
+        architecture: Of their network.
         examples: Training examples: what a batch of them all holds.
+        device_type: Where it is trained, `cpu` or `cuda`.
     """
     first = trials[0]
-    n, parameters = len(trials), _parameters(first, features, outputs)
-    kept = saved_numbers(trials, features, outputs)
+    n, parameters = len(trials), architecture.layout.size
+    kept = saved_numbers(trials, architecture.layout)
     batch = min(first.train.batch_of(examples), examples)
     shared = len({trial.seed for trial in trials}) == 1
+    features = prod(architecture.inputs)
     inputs = batch * features * (1 if shared else n)
-    hidden = first.model.hidden_widths
-    masked = any(trial.regularization.dropout for trial in trials)
-    copies = LAYER_COPIES + MORE_COPIES * (masked + (first.normalization.name != "none"))
-    step = inputs + n * batch * (sum(hidden) * copies + LAYER_COPIES * outputs)
-    evaluation = CHUNK["cpu"] * (features + n * LAYER_COPIES * max((*hidden, outputs)))
+    step = inputs + n * batch * max(architecture.kept(trial) for trial in trials)
+    evaluation = CHUNK[device_type] * (
+        features + n * (KEPT * architecture.widest + _exact(trials, architecture))
+    )
     return FLOAT_BYTES * (kept + n * parameters * STEP_COPIES + max(step, evaluation, SAVED_COPIES * kept))
 
 
-def footprint(trials: Sequence[TrialSpec], dataset: Dataset) -> int:
-    """`stack_bytes` with the features, outputs and examples of a data set."""
-    outputs = loss_of(trials[0]).units(dataset.task, dataset.outputs)
-    return stack_bytes(trials, prod(dataset.features), outputs, len(dataset.train))
+def _exact(trials: Sequence[TrialSpec], architecture: Architecture) -> int:
+    """Numbers an example and member that exact statistics take: float64 copies of what comes into a layer."""
+    exact = any(getattr(trial.normalization, "exact_statistics", False) for trial in trials)
+    return 2 * DOUBLE * architecture.widest if exact else 0
+
+
+def footprint(trials: Sequence[TrialSpec], dataset: Dataset, device_type: str = "cpu") -> int:
+    """`stack_bytes` with the network and the examples of a data set."""
+    architecture = architecture_of(trials[0], dataset)
+    return stack_bytes(trials, architecture, len(dataset.train), device_type)
 
 
 def most_in_memory(memory_gib: float, dataset: Dataset) -> Callable[[Sequence[TrialSpec]], int]:
@@ -79,14 +86,14 @@ def most_in_memory(memory_gib: float, dataset: Dataset) -> Callable[[Sequence[Tr
     return most
 
 
-def checkpoint_bytes(trials: Sequence[TrialSpec], features: int, outputs: int) -> int:
+def checkpoint_bytes(trials: Sequence[TrialSpec], layout: Layout) -> int:
     """What the state of a stack takes that is saved to go on from."""
-    return FLOAT_BYTES * saved_numbers(trials, features, outputs)
+    return FLOAT_BYTES * saved_numbers(trials, layout)
 
 
-def member_bytes(trial: TrialSpec, features: int, outputs: int) -> int:
+def member_bytes(layout: Layout) -> int:
     """What the weights of one finished trial take."""
-    return FLOAT_BYTES * _parameters(trial, features, outputs)
+    return FLOAT_BYTES * layout.size
 
 
 def dataset_bytes(dataset: Dataset) -> int:
@@ -95,9 +102,9 @@ def dataset_bytes(dataset: Dataset) -> int:
     return sum(_split_bytes(split) for split in splits if split is not None)
 
 
-def saved_numbers(trials: Sequence[TrialSpec], features: int, outputs: int) -> int:
+def saved_numbers(trials: Sequence[TrialSpec], layout: Layout) -> int:
     """Numbers of parameters, optimizers and best weights of a stack."""
-    return _parameters(trials[0], features, outputs) * _saved_copies(trials)
+    return layout.size * _saved_copies(trials)
 
 
 def disk_bytes(trials: Sequence[TrialSpec], parameters: int) -> int:
@@ -114,11 +121,9 @@ def disk_bytes(trials: Sequence[TrialSpec], parameters: int) -> int:
 
 def most_disk_bytes(stacks: Iterable[Sequence[TrialSpec]], dataset: Dataset) -> int:
     """`disk_bytes` of the stack that takes most."""
-    features = prod(dataset.features)
 
     def of_stack(trials: Sequence[TrialSpec]) -> int:
-        outputs = loss_of(trials[0]).units(dataset.task, dataset.outputs)
-        return disk_bytes(trials, _parameters(trials[0], features, outputs))
+        return disk_bytes(trials, architecture_of(trials[0], dataset).layout.size)
 
     return max(map(of_stack, stacks), default=0)
 
@@ -140,10 +145,6 @@ def _buffers(trials: Sequence[TrialSpec]) -> int:
     }
     kept = Counter(name for name, _ in used)
     return sum(len(OPTIMIZERS[o.name].buffers) + kept[o.name] for o in optimizers)
-
-
-def _parameters(trial: TrialSpec, features: int, outputs: int) -> int:
-    return MODELS[trial.model.name].layout(trial, features, outputs).size
 
 
 def _split_bytes(split: Split) -> int:

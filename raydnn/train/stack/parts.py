@@ -13,13 +13,12 @@ from itertools import accumulate, pairwise
 import torch
 
 from raydnn.data.dataset import Dataset
+from raydnn.nn.models.architecture import Architecture
 from raydnn.search.packing import balanced
 from raydnn.spec.trial import TrialSpec
-from raydnn.stacking.layout import Layout
-from raydnn.stacking.roles import Role
 from raydnn.train.stack.footprint import most_in_memory
 from raydnn.train.stack.member import Member
-from raydnn.train.stack.stack import Stack, layout_of
+from raydnn.train.stack.stack import Stack, architecture_of
 from raydnn.train.workers import Workers
 
 CACHE_BYTES = 5 << 20
@@ -53,24 +52,26 @@ def cut(
     """
     first = members[0].spec
     batch_size = first.train.batch_of(len(dataset.train))
-    edges = accumulate(sizes or part_sizes(members, layout_of(first, dataset), batch_size, device), initial=0)
+    edges = accumulate(
+        sizes or part_sizes(len(members), architecture_of(first, dataset), batch_size, device), initial=0
+    )
     return [Stack(members[start:end], dataset, workers, device, pieces) for start, end in pairwise(edges)]
 
 
-def part_sizes(members: Sequence[Member], layout: Layout, batch_size: int, device: torch.device) -> list[int]:
+def part_sizes(members: int, architecture: Architecture, batch_size: int, device: torch.device) -> list[int]:
     """Sizes of the parts, of neighbouring members.
 
     Args:
-        members: The stack's members; they share shapes.
-        layout: The layout of a member's parameters.
+        members: Members of the stack.
+        architecture: Of their network.
         batch_size: Examples of a batch.
         device: Where they are trained.
 
     Returns:
         At most one apart; they add up to the number of members.
     """
-    n = len(members)
-    return balanced(n, _most_on_a_cpu(layout, batch_size) if device.type == "cpu" else n)
+    most = _most_on_a_cpu(architecture, batch_size) if device.type == "cpu" else members
+    return balanced(members, most)
 
 
 def stack_limit(memory_gib: float, dataset: Dataset, gpus: int) -> Callable[[Sequence[TrialSpec]], int]:
@@ -89,12 +90,13 @@ def stack_limit(memory_gib: float, dataset: Dataset, gpus: int) -> Callable[[Seq
         if gpus:
             return fits(trials)
         batch_size = trials[0].train.batch_of(len(dataset.train))
-        return min(fits(trials), *(_most_on_a_cpu(layout_of(trial, dataset), batch_size) for trial in trials))
+        return min(
+            fits(trials), *(_most_on_a_cpu(architecture_of(trial, dataset), batch_size) for trial in trials)
+        )
 
     return most
 
 
-def _most_on_a_cpu(layout: Layout, batch_size: int) -> int:
-    units = sum(weight.shape[weight.unit_axis] for weight in layout.having(Role.WEIGHT).values())
-    member_bytes = 4 * (layout.size + 2 * units * batch_size)
+def _most_on_a_cpu(architecture: Architecture, batch_size: int) -> int:
+    member_bytes = 4 * (architecture.layout.size + 2 * architecture.activations * batch_size)
     return min(max(CACHE_BYTES // member_bytes, 1), MOST_FUSED)

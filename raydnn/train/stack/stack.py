@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,9 @@ from torch import Tensor, nn
 from raydnn.data.augmentation.augment import Augmenter
 from raydnn.data.dataset import Dataset
 from raydnn.nn.gradients.by_hand import Backprop
+from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.mlp import Mlp
-from raydnn.nn.models.registry import MODELS
+from raydnn.nn.models.registry import architecture
 from raydnn.nn.objective import Objective
 from raydnn.optim.optimizers.descent import descending
 from raydnn.optim.optimizers.stacked import StackOptimizer
@@ -23,7 +23,6 @@ from raydnn.spec.base import Component
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.groups import member_groups
-from raydnn.stacking.layout import Layout
 from raydnn.train.stack.member import Member
 from raydnn.train.workers import Workers
 
@@ -53,9 +52,9 @@ class Stack:
         self.workers = workers
         self.device = device
         self.pieces = pieces
-        self.architecture = MODELS[first.model.name]
         self.outputs = loss_of(first).units(dataset.task, dataset.outputs)
-        self.layout = layout_of(first, dataset)
+        self.architecture = architecture_of(first, dataset)
+        self.layout = self.architecture.layout
         scale = dataset.target_scale
         self.loss_unit = 1.0 if scale is None else scale.unit(loss_of(first).unit)
         """What losses are multiplied by to be told in the target's unit; the members share the loss's name."""
@@ -63,7 +62,7 @@ class Stack:
         self.features = dataset.features
         self.task = dataset.task
         self.has_accuracy = dataset.task != "regression" and loss_of(first).decides
-        initial = [self.architecture.initial(self.layout, m.spec) for m in members]
+        initial = [self.architecture.start(m.spec) for m in members]
         self.parameters = torch.stack([parameters for parameters, _ in initial]).to(device)
         self.statistics = torch.stack([statistics for _, statistics in initial]).to(device)
         """Running averages (N, S) of the normalization layers, a row a member like the parameters."""
@@ -85,9 +84,7 @@ class Stack:
         augmentations = [spec.train.augmentation for spec in specs]
         self.augmenter = Augmenter(augmentations, self.features, self.device)
         self.objective = Objective(specs, self.class_counts, self.device)
-        self.module: nn.Module = self.architecture.module(
-            self.layout, self.parameters, specs, self.statistics
-        )
+        self.module: nn.Module = self.architecture.module(self.parameters, specs, self.statistics)
         self.shared_module = self.workers.share(self.module)
         self.gradients = torch.zeros_like(self.parameters)
         self.penalties = penalties([spec.regularization for spec in specs], self.layout, self.device)
@@ -210,7 +207,7 @@ def optimizers_of(members: Sequence[Member]) -> list[Component]:
     return [with_cycled_momentum(member.spec.optimizer, member.spec.schedule) for member in members]
 
 
-def layout_of(trial: TrialSpec, dataset: Dataset) -> Layout:
-    """The layout of a trial's parameters."""
+def architecture_of(trial: TrialSpec, dataset: Dataset) -> Architecture:
+    """The architecture of a trial's network on a data set."""
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
-    return MODELS[trial.model.name].layout(trial, prod(dataset.features), outputs)
+    return architecture(trial, dataset.features, outputs)

@@ -16,7 +16,7 @@ from raydnn.spec.axes.model import UserModule
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.stack.footprint import disk_bytes
-from raydnn.train.stack.stack import layout_of
+from raydnn.train.stack.stack import architecture_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def summarize(trial: TrialSpec) -> Summary:
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
     inputs = prod(dataset.features)
     check_loss(trial)
-    layout = layout_of(trial, dataset)
+    layout = architecture_of(trial, dataset).layout
     strategy = told_strategy(trial.model, inputs, outputs) if isinstance(trial.model, UserModule) else ""
     if dataset.class_counts is not None:
         class_weights(trial, dataset.class_counts)

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from raydnn.nn.activations import ACTIVATIONS, BY_HAND, activate, activate_by_hand, pull_back
 from raydnn.nn.gradients.by_hand import Backprop
-from raydnn.nn.models.mlp import Mlp, mlp_layout
-from raydnn.nn.models.registry import initial_parameters, initial_statistics
+from raydnn.nn.models.mlp import mlp
 from raydnn.spec.axes.activation import Elu, LeakyRelu
 from raydnn.spec.base import Component
 from raydnn.spec.catalogue.kinds import components
@@ -113,16 +112,17 @@ class _Both:
     """The same members twice: one stack for each way to its gradients."""
 
     def __init__(self, trials: list[TrialSpec], descending: Sequence[slice] = ()) -> None:
-        layout = mlp_layout(trials[0], FEATURES, OUTPUTS)
-        flat = torch.stack([initial_parameters(layout, trial) for trial in trials])
-        statistics = initial_statistics(layout).expand(len(trials), -1).clone()
+        network = mlp(trials[0], (FEATURES,), OUTPUTS)
+        layout = network.layout
+        flat = torch.stack([network.start(trial)[0] for trial in trials])
+        statistics = network.start(trials[0])[1].expand(len(trials), -1).clone()
         # Biases, scales and slopes that are neither 0 nor equal, so that none of them hides a mistake.
         for seed, view in enumerate(layout.views(flat).values()):
             view.add_(_normal(*view.shape, seed=seed), alpha=0.3)
         self.trials = trials
         self.statistics = [statistics, statistics.clone()]
         self.modules = [
-            Mlp(layout, parameters, trials, own)
+            network.module(parameters, trials, own)
             for parameters, own in zip((flat, flat.clone()), self.statistics, strict=True)
         ]
         self.gradients = torch.full_like(flat, torch.nan)
@@ -246,15 +246,16 @@ def test_a_member_descends_alike_in_any_stack(width: int) -> None:
     model = {"name": "mlp", "widths": [width, width]}
     own = [{"data": "digits", "optimizer": "sgd", "model": model, "seed": seed} for seed in range(5)]
     trials = [TrialSpec.from_training(Training.model_validate(fields)) for fields in own]
-    layout = mlp_layout(trials[0], width, OUTPUTS)
+    network = mlp(trials[0], (width,), OUTPUTS)
+    layout = network.layout
     inputs, of_outputs = _normal(32, width, seed=1), _normal(5, 32, OUTPUTS, seed=2)
 
     def descended(members: slice) -> Tensor:
         some = trials[members]
-        flat = torch.stack([initial_parameters(layout, trial) for trial in some])
+        flat = torch.stack([network.start(trial)[0] for trial in some])
         views = layout.views(flat)
         gradients = layout.views(torch.zeros_like(flat))
-        by_hand = Backprop(Mlp(layout, flat, some), views, gradients, [slice(0, len(some))])
+        by_hand = Backprop(network.module(flat, some), views, gradients, [slice(0, len(some))])
         noise = Noise([trial.seed for trial in some], 1, CPU)
         with torch.no_grad(), by_hand.descent():
             for _ in range(3):

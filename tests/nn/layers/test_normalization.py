@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.nn.layers.normalization import NORMALIZATIONS, NormLayer
-from raydnn.nn.models.mlp import Mlp, mlp_layout
-from raydnn.nn.models.registry import initial_parameters, initial_statistics
+from raydnn.nn.models.mlp import mlp
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
@@ -104,7 +103,8 @@ def test_batch_norm_stands_where_it_is_told(position: str) -> None:
     trial = _trial(
         normalization={"name": "batch_norm", "position": position, "inputs": True}, model={"widths": [6, 4]}
     )
-    layout = mlp_layout(trial, 5, 3)
+    network = mlp(trial, (5,), 3)
+    layout = network.layout
     before = position == "before_activation"
     assert ("layers.0.bias" in layout.shapes) is not before
     assert layout.shapes["layers.2.bias"] == (3,)
@@ -112,10 +112,10 @@ def test_batch_norm_stands_where_it_is_told(position: str) -> None:
     assert layout.shapes["input_norm.shift"] == layout.statistics["input_norm.mean"].shape == (5,)
     # Each begins at a multiple of 16.
     assert layout.statistics_size == 2 * 3 * 16
-    flat = initial_parameters(layout, trial).unsqueeze(0)
+    flat = network.start(trial)[0].unsqueeze(0)
     assert all((view == 1).all() for name, view in layout.views(flat).items() if name.endswith("scale"))
-    statistics = initial_statistics(layout).unsqueeze(0)
-    module = Mlp(layout, flat, [trial], statistics)
+    statistics = network.start(trial)[1].unsqueeze(0)
+    module = network.module(flat, [trial], statistics)
     assert [name for name, _ in module.named_parameters() if name not in layout.shapes] == []
     views = layout.views(flat)
     parts: list[nn.Module] = [nn.BatchNorm1d(5)]
@@ -125,20 +125,19 @@ def test_batch_norm_stands_where_it_is_told(position: str) -> None:
         dense.bias.data.zero_()
         rest = [nn.BatchNorm1d(fan_out), nn.Tanh()] if number < 2 else []
         parts += [dense, *(rest if before else reversed(rest))]
-    network = nn.Sequential(*parts)
+    theirs = nn.Sequential(*parts)
     inputs = 2 * _normal(7, 5) + 1
     noise = Noise([0], 1, CPU)
     for _ in range(2):
-        torch.testing.assert_close(
-            module(inputs, Context(noise, 7))[0], network(inputs), rtol=1e-5, atol=1e-5
-        )
-    torch.testing.assert_close(module(inputs)[0], network.eval()(inputs), rtol=1e-5, atol=1e-5)
-    assert not torch.equal(statistics[0], initial_statistics(layout))
+        torch.testing.assert_close(module(inputs, Context(noise, 7))[0], theirs(inputs), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(module(inputs)[0], theirs.eval()(inputs), rtol=1e-5, atol=1e-5)
+    assert not torch.equal(statistics[0], network.start(trial)[1])
 
 
 @pytest.mark.parametrize("name", ["layer_norm", "group_norm"])
 def test_other_normalizations_keep_the_bias_and_no_averages(name: str) -> None:
-    layout = mlp_layout(_trial(normalization=name, model={"widths": [8]}), 5, 3)
+    network = mlp(_trial(normalization=name, model={"widths": [8]}), (5,), 3)
+    layout = network.layout
     assert {"layers.0.bias", "layers.0.norm.scale", "layers.0.norm.shift"} <= set(layout.shapes)
     assert layout.statistics == {}
 
@@ -150,8 +149,9 @@ def _residual(**fields: Any) -> TrialSpec:
 
 def test_a_residual_block_adds_its_input() -> None:
     trial = _residual()
-    layout = mlp_layout(trial, 5, 3)
-    flat = initial_parameters(layout, trial).unsqueeze(0)
+    network = mlp(trial, (5,), 3)
+    layout = network.layout
+    flat = network.start(trial)[0].unsqueeze(0)
     views = {name: view[0] for name, view in layout.views(flat).items()}
     inputs = _normal(7, 5)
 
@@ -161,19 +161,20 @@ def test_a_residual_block_adds_its_input() -> None:
     hidden = dense(inputs, 0).tanh()
     for first in (1, 3):
         hidden = (hidden + dense(dense(hidden, first).tanh(), first + 1)).tanh()
-    torch.testing.assert_close(Mlp(layout, flat, [trial])(inputs)[0], dense(hidden, 5))
+    torch.testing.assert_close(network.module(flat, [trial])(inputs)[0], dense(hidden, 5))
 
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)
 def test_blocks_with_zero_scales_begin_as_identities(name: str) -> None:
     normalization = {"name": name, **({"groups": 3} if name == "group_norm" else {})}
     trial = _residual(model={"zero_init_last_norm": True}, normalization=normalization, activation="relu")
-    layout = mlp_layout(trial, 5, 3)
-    flat = initial_parameters(layout, trial).unsqueeze(0)
+    network = mlp(trial, (5,), 3)
+    layout = network.layout
+    flat = network.start(trial)[0].unsqueeze(0)
     views = layout.views(flat)
     zero = [key for key, view in views.items() if key.endswith("scale") and not view.any()]
     assert zero == ["layers.2.norm.scale", "layers.4.norm.scale"]
-    module = Mlp(layout, flat, [trial], initial_statistics(layout).unsqueeze(0))
+    module = network.module(flat, [trial], network.start(trial)[1].unsqueeze(0))
     inputs = _normal(7, 5)
     bias = views["layers.0.bias"][0] if "layers.0.bias" in views else 0
     norm = module.get_submodule("layers.0.norm")

@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from raydnn.nn.models.mlp import Mlp, mlp_layout
-from raydnn.nn.models.registry import initial_parameters
+from raydnn.nn.models.mlp import mlp
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import Context
@@ -33,7 +32,8 @@ def _dropout(rate: float, seed: int = 0) -> TrialSpec:
 
 
 def test_the_layout_is_that_of_the_textbook_network() -> None:
-    layout = mlp_layout(_trial(model={"widths": [300, 100]}), 784, 10)
+    network = mlp(_trial(model={"widths": [300, 100]}), (784,), 10)
+    layout = network.layout
     assert layout.shapes == {
         "layers.0.weight": (300, 784),
         "layers.0.bias": (300,),
@@ -64,10 +64,11 @@ def test_views_lie_in_the_row_in_order_each_at_a_multiple_of_16() -> None:
 @pytest.mark.parametrize("own_batches", [False, True])
 def test_outputs_and_gradients_are_those_of_torch_nn(own_batches: bool) -> None:
     trials = [_trial(activation="relu", init="glorot_uniform", seed=seed) for seed in range(3)]
-    layout = mlp_layout(_trial(model={"widths": [9, 8]}), 7, 5)
-    flat = torch.stack([initial_parameters(layout, trial) for trial in trials])
+    network = mlp(_trial(model={"widths": [9, 8]}), (7,), 5)
+    layout = network.layout
+    flat = torch.stack([network.start(trial)[0] for trial in trials])
     flat += 0.1
-    module = Mlp(layout, flat, trials)
+    module = network.module(flat, trials)
     inputs = torch.randn(3, 6, 7) if own_batches else torch.randn(6, 7)
     outputs = module(inputs)
     outputs.square().sum().backward()
@@ -92,9 +93,10 @@ def test_outputs_and_gradients_are_those_of_torch_nn(own_batches: bool) -> None:
 
 
 def test_the_modules_parameters_are_views_of_the_matrix() -> None:
-    layout = mlp_layout(_trial(model={"widths": [4]}), 3, 2)
+    network = mlp(_trial(model={"widths": [4]}), (3,), 2)
+    layout = network.layout
     flat = torch.zeros(2, layout.size)
-    module = Mlp(layout, flat, [_trial(), _trial()])
+    module = network.module(flat, [_trial(), _trial()])
     flat += 1
     assert all((parameter == 1).all() for parameter in module.parameters())
     assert sum(prod(parameter.shape) for parameter in module.parameters()) == 2 * layout.count
@@ -102,10 +104,11 @@ def test_the_modules_parameters_are_views_of_the_matrix() -> None:
 
 
 def test_first_parameters_are_seeded_and_differ_between_layers_and_seeds() -> None:
-    layout = mlp_layout(_trial(model={"widths": [6, 6]}), 6, 6)
-    views = layout.views(initial_parameters(layout, _trial(seed=1)).unsqueeze(0))
-    again = layout.views(initial_parameters(layout, _trial(seed=1)).unsqueeze(0))
-    other = layout.views(initial_parameters(layout, _trial(seed=2)).unsqueeze(0))
+    network = mlp(_trial(model={"widths": [6, 6]}), (6,), 6)
+    layout = network.layout
+    views = layout.views(network.start(_trial(seed=1))[0].unsqueeze(0))
+    again = layout.views(network.start(_trial(seed=1))[0].unsqueeze(0))
+    other = layout.views(network.start(_trial(seed=2))[0].unsqueeze(0))
     for name, view in views.items():
         assert torch.equal(view, again[name])
         if name.endswith("bias"):
@@ -116,21 +119,24 @@ def test_first_parameters_are_seeded_and_differ_between_layers_and_seeds() -> No
 
 
 def test_a_layers_first_weights_do_not_depend_on_the_other_layers() -> None:
-    small = mlp_layout(_trial(model={"widths": [6]}), 6, 6)
-    large = mlp_layout(_trial(model={"widths": [6, 50]}), 6, 6)
-    first = [layout.views(initial_parameters(layout, _trial()).unsqueeze(0)) for layout in (small, large)]
+    network = mlp(_trial(model={"widths": [6]}), (6,), 6)
+    small = network.layout
+    network = mlp(_trial(model={"widths": [6, 50]}), (6,), 6)
+    large = network.layout
+    first = [layout.views(network.start(_trial())[0].unsqueeze(0)) for layout in (small, large)]
     assert torch.equal(first[0]["layers.0.weight"], first[1]["layers.0.weight"])
 
 
 def _factors(trials: Sequence[TrialSpec], examples: int = 50, units: int = 200, epoch: int = 1) -> Tensor:
     """What dropout multiplies each hidden unit by: the outputs of identity layers for inputs of 1."""
-    layout = mlp_layout(_trial(model={"widths": [units]}), units, units)
+    network = mlp(_trial(model={"widths": [units]}), (units,), units)
+    layout = network.layout
     flat = torch.zeros(len(trials), layout.size)
     for name, view in layout.views(flat).items():
         if name.endswith("weight"):
             view[:] = torch.eye(units)
     noise = Noise([trial.seed for trial in trials], epoch, CPU)
-    outputs: Tensor = Mlp(layout, flat, trials)(
+    outputs: Tensor = network.module(flat, trials)(
         torch.ones(examples, units), Context(noise, examples)
     ).detach()
     return outputs
@@ -165,24 +171,25 @@ def test_a_members_mask_does_not_depend_on_the_company() -> None:
 
 
 def test_evaluation_drops_nothing() -> None:
-    layout = mlp_layout(_trial(model={"widths": [20]}), 20, 20)
+    network = mlp(_trial(model={"widths": [20]}), (20,), 20)
     trials = [_dropout(0.9), _dropout(0.0)]
-    flat = initial_parameters(layout, trials[0]).expand(2, -1).clone()
-    outputs = Mlp(layout, flat, trials)(torch.randn(5, 20))
+    flat = network.start(trials[0])[0].expand(2, -1).clone()
+    outputs = network.module(flat, trials)(torch.randn(5, 20))
     assert torch.equal(outputs[0], outputs[1])
 
 
 def test_prelu_learns_a_slope_for_each_hidden_unit() -> None:
     trials = [_trial(activation={"name": "prelu", "alpha": a}, model={"widths": [6, 4]}) for a in (0.1, 0.5)]
-    layout = mlp_layout(trials[0], 5, 3)
+    network = mlp(trials[0], (5,), 3)
+    layout = network.layout
     assert {name: shape for name, shape in layout.shapes.items() if name.endswith("alpha")} == {
         "layers.0.alpha": (6,),
         "layers.1.alpha": (4,),
     }
-    flat = torch.stack([initial_parameters(layout, trial) for trial in trials])
+    flat = torch.stack([network.start(trial)[0] for trial in trials])
     views = layout.views(flat)
     assert torch.equal(views["layers.0.alpha"], torch.tensor([[0.1] * 6, [0.5] * 6]))
-    module = Mlp(layout, flat, trials)
+    module = network.module(flat, trials)
     inputs = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     outputs = module(inputs)
     outputs.sum().backward()

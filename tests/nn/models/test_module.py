@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from raydnn.errors import JobError
-from raydnn.nn.models.module import Modules, module_layout
-from raydnn.nn.models.registry import MODELS
+from raydnn.nn.models.module import Modules, user_module
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import Context
@@ -112,10 +111,11 @@ def _trial(name: str, seed: int = 0, **arguments: Any) -> TrialSpec:
 
 
 def _stack(*trials: TrialSpec) -> tuple[Modules, torch.Tensor, torch.Tensor]:
-    layout = module_layout(trials[0], 6, 3)
-    initial = [MODELS["module"].initial(layout, trial) for trial in trials]
-    flat, statistics = (torch.stack(rows) for rows in zip(*initial, strict=True))
-    return Modules(layout, flat, trials, statistics), flat, statistics
+    network = user_module(trials[0], (6,), 3)
+    flat, statistics = (torch.stack(rows) for rows in zip(*map(network.start, trials), strict=True))
+    module = network.module(flat, trials, statistics)
+    assert isinstance(module, Modules)
+    return module, flat, statistics
 
 
 def _outputs(*trials: TrialSpec, examples: torch.Tensor, noise: Noise | None = None) -> torch.Tensor:
@@ -131,7 +131,7 @@ def test_what_vectorizes_equals_the_class_itself(name: str) -> None:
     assert module.vectorizes
     examples = torch.randn(5, 6)
     together = module(examples, Context(Noise([3, 4, 4], 1, flat.device), 5))
-    layout = module_layout(trials[0], 6, 3)
+    layout = user_module(trials[0], (6,), 3).layout
     assert [n for n, _ in module.named_parameters()] == list(layout.shapes)
     for k, trial in enumerate(trials):
         users = type(module._users[0])(6, 3)
@@ -146,10 +146,10 @@ def test_what_vectorizes_equals_the_class_itself(name: str) -> None:
 
 
 def test_frozen_parameters_and_buffers_are_kept_beside_what_is_learned() -> None:
-    layout = module_layout(_trial("Centred"), 6, 3)
+    layout = user_module(_trial("Centred"), (6,), 3).layout
     assert layout.shapes == {"out.weight": (3, 6), "out.bias": (3,)}
     assert {name: kept.shape for name, kept in layout.statistics.items()} == {"centre": (6,), "order": (6,)}
-    assert module_layout(_trial("Picture"), 6, 3).count == 12 + 3 + 18 + 3 + 1
+    assert user_module(_trial("Picture"), (6,), 3).layout.count == 12 + 3 + 18 + 3 + 1
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_buffers_change_in_training_only_and_may_be_replaced() -> None:
     batches = torch.randn(3, 2, 5, 6)
     for batch in batches:
         module(batch, Context(noise, 5)).sum().backward()
-    views = module_layout(_trial("Counting"), 6, 3).statistics_views(statistics)
+    views = user_module(_trial("Counting"), (6,), 3).layout.statistics_views(statistics)
     torch.testing.assert_close(views["mean"], batches.mean(dim=(0, 2)))
     assert views["steps"].tolist() == [3, 3]
     before = statistics.clone()
@@ -217,5 +217,5 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     trial = _trial("Net")
     model = trial.model.model_validate({"name": "module", "path": path, "arguments": arguments})
     with pytest.raises(JobError, match=message) as raised:
-        module_layout(trial.model_copy(update={"model": model}), 6, 3)
+        user_module(trial.model_copy(update={"model": model}), (6,), 3)
     assert "\n" not in str(raised.value)

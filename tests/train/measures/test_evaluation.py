@@ -76,7 +76,7 @@ def test_an_epoch_visits_every_example_once_in_its_order(
     loss, accuracy = evaluate(stack, dataset.train)
     torch.testing.assert_close(measured.train_loss, loss)
     torch.testing.assert_close(measured.train_accuracy, accuracy)
-    plain = stack.architecture.module(stack.layout, stack.parameters, [m.spec for m in stack.members])
+    plain = stack.architecture.module(stack.parameters, [m.spec for m in stack.members])
     for member in range(2):
         last = order(member, 1, n)[(steps - 1) * batch_size :]
         outputs = plain(dataset.train.inputs[last])[member]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from raydnn.data.load import load_dataset
 from raydnn.nn.losses import LOSSES
-from raydnn.nn.models.mlp import Mlp, mlp_layout
+from raydnn.nn.models.mlp import mlp
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
@@ -57,7 +57,8 @@ def test_exact_statistics_are_those_of_the_whole_training_set(
     run = new_run()
     exact, running = _saved(run, trials)
     dataset = load_dataset(trials[0].data).to(CPU)
-    layout = mlp_layout(trials[0], 6, 3)
+    network = mlp(trials[0], (6,), 3)
+    layout = network.layout
     assert all(torch.equal(exact[name], running[name]) for name in layout.shapes)
     hidden = dataset.train.inputs.double()
     for prefix in ("input_norm", "layers.0.norm", "layers.1.norm"):
@@ -79,7 +80,7 @@ def test_exact_statistics_are_those_of_the_whole_training_set(
         flat_row, statistics = torch.zeros(1, layout.size), torch.zeros(1, layout.statistics_size)
         for name, view in (layout.views(flat_row) | layout.statistics_views(statistics)).items():
             view[0] = tensors[name]
-        outputs = Mlp(layout, flat_row, [trials[number]], statistics)(dataset.test.inputs)
+        outputs = network.module(flat_row, [trials[number]], statistics)(dataset.test.inputs)
         loss = LOSSES["cross_entropy"](outputs, dataset.test.targets).mean().item()
         assert found[number]["m_test_loss"] == pytest.approx(loss)
     assert found[0]["m_test_loss"] != found[1]["m_test_loss"]

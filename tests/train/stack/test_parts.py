@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raydnn.data.load import load_dataset
-from raydnn.nn.layers.dense import dense_layout
+from raydnn.nn.layers.dense import DenseLayer
+from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.search.packing import StackPlan, pack
 from raydnn.spec.trial import TrialSpec
-from raydnn.stacking.layout import Layout
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train.session import run_stack
@@ -28,12 +28,10 @@ from raydnn.train.workers import Workers
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
-def _dense(*widths: int) -> Layout:
-    """A perceptron's weights, without biases."""
-    layout = Layout({})
-    for number, (fan_in, fan_out) in enumerate(pairwise(widths)):
-        layout = layout.followed_by(dense_layout(str(number), fan_in, fan_out, bias=False))
-    return layout
+def _dense(*widths: int) -> Architecture:
+    """Dense layers without biases."""
+    layers = [DenseLayer(f"layers.{k}", *fans, bias=False) for k, fans in enumerate(pairwise(widths))]
+    return Architecture(widths[:1], tuple(layers), Chain)
 
 
 REFERENCE = _dense(784, 300, 100, 10)
@@ -42,9 +40,8 @@ CLOCK = {"seconds", "examples_per_second", "attempt", "committed_at", "run_id", 
 """Columns of time and restarts; the rows' order tells the trial."""
 
 
-def _sizes(n: int, layout: Layout, device: torch.device = CPU, batch_size: int = 32) -> list[int]:
-    members: list[Any] = [None] * n
-    return part_sizes(members, layout, batch_size, device)
+def _sizes(n: int, network: Architecture, device: torch.device = CPU, batch_size: int = 32) -> list[int]:
+    return part_sizes(n, network, batch_size, device)
 
 
 def test_the_rule() -> None:

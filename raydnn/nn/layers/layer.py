@@ -1,0 +1,85 @@
+"""What a layer says of itself before it is trained, and how it becomes the module that computes it for N members."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from raydnn.nn.initializers import INITIALIZERS
+from raydnn.nn.layers.members import Members
+from raydnn.spec.axes.activation import Prelu
+from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.layout import Layout
+from raydnn.stacking.random import generator
+from raydnn.stacking.roles import Parameter, Role
+
+Shape = tuple[int, ...]
+"""Of one example: (features,), (channels, height, width), ..."""
+Views = dict[str, Tensor]
+"""Parameter → its values for n members, (n, *shape), a view of the stack's matrix."""
+
+
+class Layer(Protocol):
+    """One layer of a network, the same for all members of a stack; `raydnn.nn.layers` says how to add one."""
+
+    @property
+    def name(self) -> str:
+        """Name in the network, which the names of its parameters begin with."""
+
+    @property
+    def layout(self) -> Layout:
+        """Its parameters, each with its role, and its running averages; names are those in the whole network."""
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of what comes out."""
+
+    @property
+    def activations(self) -> int:
+        """Numbers that its weights make of an example."""
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds of a forward pass, an example and member."""
+
+    def kept(self, trial: TrialSpec) -> int:
+        """Numbers that a step of training keeps for the backward pass and its gradients, an example of a member."""
+
+    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
+        """Give the parameters and averages of one member their first values, in place; they are zeros before."""
+
+    def module(self, members: Members) -> nn.Module:
+        """The layer of N members: (inputs (N, B, *shape), context) → (N, B, *shape of what comes out)."""
+
+
+def draw(layout: Layout, trial: TrialSpec, parameters: Views) -> None:
+    """Give parameters the first values that their roles say, in place.
+
+    Weights are drawn by the trial's initializer, scales are 1, learned slopes as given, all else stays 0. Every
+    parameter has a generator of its own, keyed by the trial's seed and the parameter's name.
+
+    Args:
+        layout: Of a layer.
+        trial: The member.
+        parameters: Its parameters, (1, *shape) each.
+    """
+    for name, parameter in layout.parameters.items():
+        view = parameters[name]
+        if parameter.role is Role.WEIGHT:
+            view[0] = drawn_weight(trial, name, parameter)
+        elif parameter.role is Role.SLOPE and isinstance(trial.activation, Prelu):
+            view.fill_(trial.activation.alpha)
+        elif parameter.role is Role.SCALE:
+            view.fill_(1.0)
+
+
+def drawn_weight(trial: TrialSpec, name: str, weight: Parameter) -> Tensor:
+    """A weight as the trial's initializer draws it, in its shape: a row for each unit of what comes into it."""
+    units = weight.shape[weight.unit_axis]
+    stream = generator("init", trial.seed, name)
+    matrix = INITIALIZERS[trial.init.name](
+        trial.init, (weight.count // units, units), weight.fan_in, weight.fan_out, stream
+    )
+    others = [size for axis, size in enumerate(weight.shape) if axis != weight.unit_axis]
+    return matrix.T.reshape(units, *others).movedim(0, weight.unit_axis)

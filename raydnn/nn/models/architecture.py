@@ -1,0 +1,115 @@
+"""An architecture: the layers of a network, and how they are composed for the N members of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from raydnn.nn.layers.layer import Layer, Shape
+from raydnn.nn.layers.members import Members
+from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import EVALUATION, Context
+from raydnn.stacking.layout import Layout
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The layers of a network, the same for all members of a stack."""
+
+    inputs: Shape
+    """Shape of an example."""
+    layers: tuple[Layer, ...]
+    """In the order in which their parameters lie in a member's row."""
+    compose: Callable[[Architecture, Members], nn.Module]
+    """Makes the module: (inputs, as in `of_members`, context) → outputs (N, B, K)."""
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The layout of one member's parameters."""
+        layout = Layout({})
+        for layer in self.layers:
+            layout = layout.followed_by(layer.layout)
+        return layout
+
+    @property
+    def activations(self) -> int:
+        """Numbers that the weights of all layers make of an example."""
+        return sum(layer.activations for layer in self.layers)
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds of a forward pass, an example and member."""
+        return sum(layer.operations for layer in self.layers)
+
+    def kept(self, trial: TrialSpec) -> int:
+        """Numbers that a step keeps for the backward pass, an example of a member like this trial."""
+        return sum(layer.kept(trial) for layer in self.layers)
+
+    @property
+    def widest(self) -> int:
+        """Numbers of an example where there are most of them between two layers."""
+        return max(prod(layer.shape) for layer in self.layers)
+
+    def start(self, trial: TrialSpec) -> tuple[Tensor, Tensor]:
+        """One member's first parameters (P,) and running averages (S,)."""
+        parameters = torch.zeros(1, self.layout.size)
+        statistics = torch.zeros(1, self.layout.statistics_size)
+        views, running = self.layout.views(parameters), self.layout.statistics_views(statistics)
+        for layer in self.layers:
+            layer.start(trial, views, running)
+        return parameters[0], statistics[0]
+
+    def module(
+        self, flat: Tensor, trials: Sequence[TrialSpec], statistics: Tensor | None = None
+    ) -> nn.Module:
+        """The network of N members.
+
+        Args:
+            flat: Their parameters (N, P); those of the module are views of it.
+            trials: The members.
+            statistics: Their running averages (N, S); None where the layout has none.
+        """
+        return self.compose(self, Members(trials, self.layout, flat, statistics))
+
+
+class Chain(nn.Module):
+    """Layers one after another, for N members."""
+
+    def __init__(self, architecture: Architecture, members: Members) -> None:
+        """Make the layers' modules; the names of their parameters are those of the layout."""
+        super().__init__()
+        self._inputs = architecture.inputs
+        self._members = len(members.trials)
+        self._in_order = [layer.module(members) for layer in architecture.layers]
+        for layer, module in zip(architecture.layers, self._in_order, strict=True):
+            parent, last = parent_of(self, layer.name)
+            parent.add_module(last, module)
+
+    def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
+        """Compute the outputs (N, B, K) of inputs as in `of_members`."""
+        values = of_members(inputs, self._inputs, self._members)
+        for module in self._in_order:
+            values = module(values, context)
+        return values
+
+
+def of_members(inputs: Tensor, shape: Shape, members: int) -> Tensor:
+    """Inputs (B, *shape) or (1, B, *shape) that all members share, or their own, as (N, B, *shape)."""
+    leading = inputs if inputs.dim() == 2 + len(shape) else inputs.unsqueeze(0)
+    return leading.expand(members, *leading.shape[1:])
+
+
+def parent_of(root: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """Where what has a dotted name belongs, in empty modules for what is before the dots, and its last part."""
+    *parts, last = name.split(".")
+    parent = root
+    for part in parts:
+        if part not in dict(parent.named_children()):
+            parent.add_module(part, nn.Module())
+        parent = parent.get_submodule(part)
+    return parent, last
