@@ -63,11 +63,11 @@ def train_epoch(
     *steps, last_step = torch.split(_orders(seeds, epoch, n, stack.device), step_size, dim=-1)
     passes.begin(epoch)
     stack.optimizer.plan(table[0], table[1])
-    every = scales(table[0, :-1], stack.descending, step_size, dtype)
-    with stack.in_descent():
+    every = scales(table[0, :-1], stack.backprop.descending, step_size, dtype)
+    with stack.backprop.descent():
         for number, rows in enumerate(steps):
             tally.add(passes.one_of_many(rows, every[number], shares_of(number)))
-            _update(stack, done=stack.descending)
+            _update(stack, done=stack.backprop.descending)
             beat()
     # Once an epoch all members' gradients are seen.
     (last,) = scales(table[0, -1:], [], last_step.shape[-1], dtype)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 from unittest.mock import patch
 
 import torch
@@ -26,8 +26,12 @@ from raydnn.stacking.random import generator
 from raydnn.train.measures.evaluation import CHUNK
 from raydnn.train.steps import passes
 
+T = TypeVar("T")
+
 _setup_privateuseone_for_python_backend("gpu")
 torch.gpu.get_amp_supported_dtype = lambda: [torch.bfloat16, torch.float16]  # type: ignore[attr-defined]
+# It has no generators that others could fork.
+torch.gpu.device_count = lambda: 0  # type: ignore[attr-defined]
 GPU = torch.device("gpu", 0)
 CPU = torch.device("cpu")
 
@@ -130,18 +134,18 @@ class PretendDevice(TorchDispatchMode):
         PretendDevice._entered = None
 
     def capture(
-        self, function: Callable[[], None], _device: torch.device, _generators: Sequence[torch.Generator]
-    ) -> Callable[[], None]:
+        self, function: Callable[[], T], _device: torch.device, _generators: Sequence[torch.Generator]
+    ) -> tuple[T, Callable[[], T]]:
         """In place of a CUDA graph: the function, in which host and device must not meet."""
         before = self.kernels.total()
 
-        def replay() -> None:
+        def replay() -> T:
             with self._captured():
-                function()
+                return function()
 
-        replay()
+        result = replay()
         self.captures.append(self.kernels.total() - before)
-        return replay
+        return result, replay
 
     @contextmanager
     def _captured(self) -> Iterator[None]:

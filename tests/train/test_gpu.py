@@ -81,8 +81,9 @@ def test_a_graph_changes_nothing(
     capture = passes.capture
 
     def note(*arguments: Any) -> Any:
-        captured.append(capture(*arguments))
-        return captured[-1]
+        result, replay = capture(*arguments)
+        captured.append(replay)
+        return result, replay
 
     monkeypatch.setattr(passes, "capture", note)
     for found, expected in zip(_rows(trials, GPU, 3), eager, strict=True):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.nn.activations import BY_HAND, activate_by_hand, pull_back
+from raydnn.nn.gradients.gradients import Criterion
 from raydnn.nn.layers.dense import Dense, Destination, put
 from raydnn.nn.layers.hidden import Hidden
 from raydnn.nn.layers.members import named_under
@@ -27,6 +28,8 @@ Pullback = Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]
 
 class Backprop:
     """The passes of a training step, forward and backward, of N perceptrons on one worker."""
+
+    why_eager = ""
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class Backprop:
         """
         self._module = module
         self._layers: list[Dense] = [*module.hidden, module.output]
-        self._parameters, self._gradients, self._descending = parameters, gradients, descending
+        self._parameters, self._gradients, self.descending = parameters, gradients, descending
         self._inputs: list[Tensor] = []
         self._pullbacks: list[Pullback] = []
         self._begin: Callable[[Tensor], Sequence[Tensor]] | None = None
@@ -65,7 +68,7 @@ class Backprop:
         With outputs' gradients that are scaled by −η this is a step of gradient descent, without a gradient that is
         written, and read again.
         """
-        members, n = self._descending, self._module.members
+        members, n = self.descending, self._module.members
         if not members:
             yield
             return
@@ -92,6 +95,28 @@ class Backprop:
                 layer.scatter()
             self._arrange(before)
 
+    def of_batch(
+        self,
+        inputs: Tensor,
+        context: Context,
+        criterion: Criterion,
+        scale: Tensor,
+        *,
+        first: bool,
+        last: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As Gradients has it."""
+        outputs = self.forward(inputs, context)
+        losses = None
+        of_outputs = criterion.gradient(outputs)
+        if of_outputs is None:
+            losses, pull = differentiated(criterion.losses, [outputs], [])
+            (of_outputs,) = pull(torch.ones_like(losses))
+        elif not criterion.told_by_outputs:
+            losses = criterion.losses(outputs)
+        self.backward(of_outputs.mul_(scale), add=not first)
+        return outputs, losses
+
     def forward(self, inputs: Tensor, context: Context) -> Tensor:
         """Compute the outputs as the module does, and remember what `backward` needs.
 
@@ -103,7 +128,7 @@ class Backprop:
             Outputs (N, B, K).
         """
         module = self._module
-        self._inputs, self._pullbacks = [], []
+        self._inputs, self._pullbacks, self._begin = [], [], None
         if module.input_norm is None:
             hidden = module.begin(inputs, context).mT
         else:
@@ -148,6 +173,8 @@ class Backprop:
             of_norm = self._begin(of_units.mT)
             for (name, _), gradient in zip(module.input_norm.named_parameters(), of_norm, strict=True):
                 put(gradient, self._of_input_norm[name], add)
+        # What autograd has kept of this pass must not live into the capture of another.
+        self._inputs, self._pullbacks, self._begin = [], [], None
 
     def _finish(
         self, number: int, z: Tensor, skip: Tensor | None, context: Context

@@ -7,6 +7,7 @@ model do, in float32, and the class's code is called with them.
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import Parameter, signature
@@ -34,6 +35,9 @@ from raydnn.stacking.random import drawing_from, generator
 from raydnn.stacking.roles import Role
 
 Tensors = dict[str, Tensor]
+
+_OF_TORCH = frozenset(vars(nn.Module()))
+"""Attributes that every module has."""
 
 STREAM = "module"
 """The stream of what modules draw."""
@@ -137,6 +141,17 @@ class Modules(nn.Module):
     def vectorizes(self) -> bool:
         """Whether all members are computed at once."""
         return not self.why_in_turn
+
+    def remembered(self) -> object:
+        """What the class keeps in its attributes beside parameters and buffers, for comparison."""
+        kept = [
+            {name: value for name, value in vars(module).items() if name not in _OF_TORCH}
+            for module in self._users[0].modules()
+        ]
+        try:
+            return pickle.dumps(kept)
+        except Exception:  # Whatever they keep; only which objects these are can be told.
+            return [{name: id(value) for name, value in own.items()} for own in kept]
 
     def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
         """Compute the outputs.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
 from raydnn.data.augmentation.augment import Augmenter
 from raydnn.data.dataset import Dataset
-from raydnn.nn.gradients.by_hand import Backprop
+from raydnn.nn.gradients.registry import gradients_of
 from raydnn.nn.models.architecture import Architecture
-from raydnn.nn.models.mlp import Mlp
+from raydnn.nn.models.module import Modules
 from raydnn.nn.models.registry import architecture
 from raydnn.nn.objective import Objective
 from raydnn.optim.optimizers.descent import descending
@@ -85,31 +85,32 @@ class Stack:
         self.augmenter = Augmenter(augmentations, self.features, self.device)
         self.objective = Objective(specs, self.class_counts, self.device)
         self.module: nn.Module = self.architecture.module(self.parameters, specs, self.statistics)
-        self.shared_module = self.workers.share(self.module)
         self.gradients = torch.zeros_like(self.parameters)
         self.penalties = penalties([spec.regularization for spec in specs], self.layout, self.device)
         self.weights = self.layout.views(self.parameters)
-        self._gradient_views = self.layout.views(self.gradients)
-        self.backprop = None
-        self.descending: list[slice] = []
-        """Members whose parameters the backward pass itself moves."""
-        if self.workers.count == 1 and not self.lowered and isinstance(self.module, Mlp):
+        self.backprop = gradients_of(
+            self.module,
+            self.weights,
+            self.layout.views(self.gradients),
             # What moves with the first piece of a batch is not what the others are to be computed with.
-            self.descending = descending(specs) if self.pieces == 1 else []
-            self.backprop = Backprop(self.module, self.weights, self._gradient_views, self.descending)
+            descending(specs) if self.pieces == 1 else [],
+            self.in_precision if self.lowered else None,
+            self.workers.count,
+        )
+        """Forward and backward of a step's batches."""
 
     def in_precision(self) -> AbstractContextManager[None]:
         """Where the network is to compute in the members' precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.lowered)
 
-    def in_descent(self) -> AbstractContextManager[None]:
-        """Where a backward pass moves the members that descend, instead of giving them gradients."""
-        return nullcontext() if self.backprop is None else self.backprop.descent()
-
     @property
     def fused(self) -> bool:
         """Whether all members share every kernel; a user's module that does not vectorize computes them in turn."""
         return getattr(self.module, "vectorizes", True)
+
+    def remembered_by_users(self) -> object:
+        """What the user's module, where there is one, remembers beside its tensors, for comparison."""
+        return self.module.remembered() if isinstance(self.module, Modules) else None
 
     def keep(self, kept: Sequence[int]) -> None:
         """Drop all members but those at the ascending positions `kept`; the others' numbers do not change."""
@@ -165,13 +166,6 @@ class Stack:
             member.spec, member.ranked_spec = member.ranked_spec or member.spec, None
         if others:
             self._wire()
-
-    def gather_gradients(self) -> None:
-        """Collect the gradients that autograd gave the module's parameters into one matrix (N, P), and clear them."""
-        for name, parameter in self.module.named_parameters():
-            if parameter.grad is not None:
-                self._gradient_views[name].copy_(parameter.grad)
-        self.module.zero_grad(set_to_none=self.workers.count == 1)
 
     def member_parameters(self, position: int) -> dict[str, Tensor]:
         """One member's parameters and running averages by name, without the member dimension."""

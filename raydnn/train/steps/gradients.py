@@ -1,15 +1,15 @@
-"""The forward and backward pass of a batch: by hand where the model has its gradients written out, else by autograd."""
+"""The forward and backward pass of a batch, and what comes out of it for the metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from raydnn.data.augmentation import mixup
-from raydnn.nn.gradients.by_hand import Backprop, differentiated
+from raydnn.nn.objective import Objective
 from raydnn.stacking.context import Context
 from raydnn.stacking.noise import Noise
 from raydnn.train.stack.stack import Stack
@@ -45,52 +45,39 @@ def backpropagate(
         first: Whether the step begins with this batch; what `stack.gradients` held is forgotten.
         last: Whether it ends with it.
     """
-    if stack.backprop is None:
-        return _by_autograd(stack, batch, noise, scale, last)
-    return _by_hand(stack, stack.backprop, batch, noise, scale, first)
-
-
-def _by_hand(
-    stack: Stack, backprop: Backprop, batch: Batch, noise: Noise, scale: Tensor, first: bool
-) -> Outcome:
-    outputs = backprop.forward(batch.inputs, Context(noise, batch.size))
-    losses = None
-    if stack.objective.has_gradient:
-        of_outputs = _mixed(stack.objective.gradient, outputs, batch)
-        if batch.partners is not None or batch.labels.weights is not None:
-            losses = _losses(stack, outputs, batch)
-    else:
-        losses, pull = differentiated(lambda outputs: _losses(stack, outputs, batch), [outputs], [])
-        (of_outputs,) = pull(torch.ones_like(losses))
-    backprop.backward(of_outputs.mul_(scale), add=not first)
+    outputs, losses = stack.backprop.of_batch(
+        batch.inputs,
+        Context(noise, batch.size),
+        _Compared(stack.objective, batch),
+        scale,
+        first=first,
+        last=last,
+    )
     return Outcome(outputs, batch.labels.targets, losses)
 
 
-def _by_autograd(stack: Stack, batch: Batch, noise: Noise, scale: Tensor, last: bool) -> Outcome:
-    workers = stack.workers
-    with torch.enable_grad(), workers.delaying(stack.shared_module, not last):
-        with stack.in_precision():
-            outputs = stack.shared_module(batch.inputs, Context(noise, batch.size))
-        outputs = outputs.float()
-        losses = _losses(stack, outputs, batch)
-        # Gradients are averaged over the workers, whose shares of a batch may differ in size.
-        (losses * (workers.count * scale.squeeze(2))).sum().backward()  # type: ignore[no-untyped-call]
-    if last:
-        stack.gather_gradients()
-    return Outcome(outputs.detach(), batch.labels.targets, losses.detach())
+@dataclass(frozen=True)
+class _Compared:
+    """What a batch's outputs are compared with, with mixup both examples' targets."""
 
+    objective: Objective
+    batch: Batch
 
-def _losses(stack: Stack, outputs: Tensor, batch: Batch) -> Tensor:
-    """The losses (N, B) that are minimized, with mixup those of both examples."""
-    return _mixed(stack.objective.training, outputs, batch)
+    def losses(self, outputs: Tensor) -> Tensor:
+        return self._mixed(self.objective.training, outputs)
 
+    def gradient(self, outputs: Tensor) -> Tensor | None:
+        return self._mixed(self.objective.gradient, outputs) if self.objective.has_gradient else None
 
-def _mixed(
-    function: Callable[[Tensor, Tensor, Tensor | None], Tensor], outputs: Tensor, batch: Batch
-) -> Tensor:
-    """A function (N, B, ...) of outputs, targets and weights, with mixup in the shares of both examples."""
-    own = function(outputs, batch.labels.targets, batch.labels.weights)
-    if batch.partners is None or batch.share is None:
-        return own
-    of_partners = function(outputs, batch.partners.targets, batch.partners.weights)
-    return mixup.mixed(batch.share, own, of_partners)
+    @property
+    def told_by_outputs(self) -> bool:
+        return self.batch.partners is None and self.batch.labels.weights is None
+
+    def _mixed(self, function: Callable[[Tensor, Tensor, Tensor | None], Tensor], outputs: Tensor) -> Tensor:
+        """A function (N, B, ...) of outputs, targets and weights, with mixup in the shares of both examples."""
+        labels, partners, share = self.batch.labels, self.batch.partners, self.batch.share
+        own = function(outputs, labels.targets, labels.weights)
+        if partners is None or share is None:
+            return own
+        of_partners = function(outputs, partners.targets, partners.weights)
+        return mixup.mixed(share, own, of_partners)

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from raydnn.data.dataset import Split
+from raydnn.nn.user_code import paths_of_users
 from raydnn.optim.penalties import add_penalties
-from raydnn.spec.checks.compatibility import loss_of
 from raydnn.stacking.noise import Noise
 from raydnn.train.stack.stack import Stack
 from raydnn.train.steps.batch import in_pieces, make_batch
-from raydnn.train.steps.capture import capture
+from raydnn.train.steps.capture import capture, say_why
+from raydnn.train.steps.checked import capture_checked
 from raydnn.train.steps.gradients import Outcome, backpropagate
 
 STEPS_BEFORE_CAPTURE = 64
@@ -36,13 +37,12 @@ class Passes:
         seeds = [member.spec.seed for member in stack.members]
         self._noise = Noise(seeds, 0, stack.device, stack.workers.rank, stack.workers.count)
         self._module = stack.module
-        # A user's loss may do what is no kernel.
-        self._may_capture = stack.backprop is not None and loss_of(first).name != "function"
+        self._of_users = bool(paths_of_users(first))
+        self._may_capture = True
         self._steps_before_capture = STEPS_BEFORE_CAPTURE
-        self._replay: Callable[[], None] | None = None
+        self._replay: Callable[[], list[Outcome]] | None = None
         self._rows = self._scale = torch.empty(0)
         self._shares: Tensor | None = None
-        self._outcomes: list[Outcome] = []
 
     @property
     def fit(self) -> bool:
@@ -73,19 +73,37 @@ class Passes:
             self._scale.copy_(scale)
             if self._shares is not None and shares is not None:
                 self._shares.copy_(shares)
-            self._replay()
-            return [each.copy() for each in self._outcomes]
+            return [each.copy() for each in self._replay()]
         if not self._may_capture or self._steps_before_capture:
             self._steps_before_capture = max(self._steps_before_capture - 1, 0)
             return self._run(rows, scale, shares)
         self._may_capture = False
+        if self.stack.backprop.why_eager:
+            say_why(self.stack.backprop.why_eager)
+            return self._run(rows, scale, shares)
         self._rows, self._scale = rows.clone(), scale.clone()
         self._shares = None if shares is None else shares.clone()
-        self._replay = capture(self._run_captured, self.stack.device, self._noise.generators)
-        return [each.copy() for each in self._outcomes]
+        outcomes, self._replay = self._captured()
+        return [each.copy() for each in outcomes]
 
-    def _run_captured(self) -> None:
-        self._outcomes = self._run(self._rows, self._scale, self._shares)
+    def _captured(self) -> tuple[list[Outcome], Callable[[], list[Outcome]] | None]:
+        """Run the passes with the arguments that are kept, and capture them."""
+        stack, generators = self.stack, self._noise.generators
+
+        def run() -> list[Outcome]:
+            return self._run(self._rows, self._scale, self._shares)
+
+        if not self._of_users:
+            return capture(run, stack.device, generators)
+        return capture_checked(
+            run,
+            stack.device,
+            generators,
+            rows=self._rows,
+            examples=len(self.split),
+            state=(stack.gradients, stack.statistics),
+            remembered=stack.remembered_by_users,
+        )
 
     def _run(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> list[Outcome]:
         stack, noise = self.stack, self._noise

@@ -7,7 +7,7 @@ CPU what a CUDA graph is to a GPU: the same kernels on the same memory, without 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,39 +23,44 @@ _DEPENDS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 _OF_RESULT = ("dtype", "layout", "device", "pin_memory")
 """Arguments that say what a result is like, which an existing one is already."""
 
+T = TypeVar("T")
 Call = tuple[Callable[..., Any], Sequence[Any], dict[str, Any]]
 
 
-def record(function: Callable[[], None]) -> Callable[[], None] | str:
+def record(function: Callable[[], T]) -> tuple[T, Callable[[], T] | str]:
     """Run a function once, and note its calls.
 
     Args:
         function: Works on tensors that stay where they are. Numbers that it takes out of Python stay as they were.
 
     Returns:
-        What makes the calls again: every tensor that the function made is written again, in place. Or why they cannot
-        be made again: it looks at the values of a tensor.
+        What it returned, and what makes the calls again and returns the same: every tensor that the function made is
+        written again, in place. Or why they cannot be made again, as `Watch.obstacle` has it.
     """
     tape = _Tape()
     with tape:
-        function()
+        result = function()
     if tape.obstacle:
-        return tape.obstacle
+        return result, tape.obstacle
     calls = tape.calls
 
     @torch.no_grad()
-    def replay() -> None:
+    def replay() -> T:
         for call, arguments, options in calls:
             call(*arguments, **options)
+        return result
 
-    return replay
+    return result, replay
 
 
-class _Tape(TorchDispatchMode):
+class Watch(TorchDispatchMode):
+    """Looks for what a function does that no capture repeats."""
+
     def __init__(self) -> None:
+        """Begin without an obstacle."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self.calls: list[Call] = []
         self.obstacle = ""
+        """One line; empty where there is none."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -67,24 +72,39 @@ class _Tape(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         found = kernel(*args, **kwargs)
-        if _depends(kernel, args):
-            self.obstacle = f"{kernel} depends on the values of a tensor"
-        elif kernel._schema.is_mutable:
+        self.obstacle = self.obstacle or _obstacle(kernel, args, kwargs)
+        if not self.obstacle:
+            self.see(kernel, args, kwargs, found)
+        return found
+
+    def see(self, kernel: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], found: Any) -> None:
+        """Take notice of a call that can be repeated."""
+
+
+class _Tape(Watch):  # type: ignore[no-untyped-call]
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+
+    def see(self, kernel: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], found: Any) -> None:
+        if kernel._schema.is_mutable:
             self.calls.append((_in_place(kernel), args, kwargs))
         elif kernel.overloadpacket not in _EMPTY:
             results = [found] if isinstance(found, Tensor) else list(found)
             given = {_storage(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
             # What shares the memory of an argument is a view, and stays one.
-            if not all(_storage(result) in given for result in results):
+            if not all(_storage(result) in given for result in results if isinstance(result, Tensor)):
                 self._note(kernel, args, kwargs, results)
-        return found
 
     def _note(
-        self, kernel: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], results: list[Tensor]
+        self, kernel: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], results: list[Any]
     ) -> None:
         """Note the call that writes a kernel's results to where they are."""
         if kernel.overloadpacket in _COPIES:
             self.calls.append((Tensor.copy_, (results[0], args[0]), {}))
+            return
+        if not all(isinstance(result, Tensor) for result in results):
+            self.calls.append((_copying(kernel, results), args, kwargs))
             return
         options = {name: value for name, value in kwargs.items() if name not in _OF_RESULT}
         fast = getattr(torch, kernel.overloadpacket.__name__, None)
@@ -104,6 +124,19 @@ class _Tape(TorchDispatchMode):
             return
         names = [argument.name for argument in variant._schema.arguments if argument.is_out]
         self.calls.append((variant, args, options | dict(zip(names, results, strict=True))))
+
+
+def _obstacle(kernel: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+    """Why a call would not be the same if it was made again."""
+    if _depends(kernel, args):
+        return f"{kernel} depends on the values of a tensor"
+    if torch.Tag.nondeterministic_seeded in kernel.tags and kwargs.get("generator") is None:
+        given = (
+            dict(zip((argument.name for argument in kernel._schema.arguments), args, strict=False)) | kwargs
+        )
+        if given.get("generator") is None and given.get("dropout_p") != 0.0:
+            return f"{kernel} draws from torch's global generator"
+    return ""
 
 
 def _depends(kernel: OpOverload, args: Sequence[Any]) -> bool:
@@ -136,13 +169,14 @@ def _with_results(kernel: OpOverload) -> OpOverload | None:
     return None
 
 
-def _copying(kernel: OpOverload, results: list[Tensor]) -> Callable[..., None]:
+def _copying(kernel: OpOverload, results: list[Any]) -> Callable[..., None]:
     """A kernel without such a variant, and copies of what it gives."""
 
     def call(*args: Any, **kwargs: Any) -> None:
         found = kernel(*args, **kwargs)
         for result, new in zip(results, [found] if isinstance(found, Tensor) else found, strict=True):
-            result.copy_(new)
+            if isinstance(result, Tensor):
+                result.copy_(new)
 
     return call
 
