@@ -12,6 +12,7 @@ from torch.distributed.nn.functional import all_reduce
 
 from raydnn.nn.layers.layer import Shape, Views, draw
 from raydnn.nn.layers.members import Members, named_under
+from raydnn.spec.axes.model import ResidualMlp
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import member_groups
@@ -79,8 +80,8 @@ class NormalizationLayer:
     """Of what comes in and out."""
     running: bool
     """Whether it keeps running averages."""
-    begins_at_zero: bool = False
-    """Whether its scales begin at 0, so that what it ends begins as the identity."""
+    ends_block: bool = False
+    """Whether a residual block ends with it: where a member asks for it the block begins as the identity."""
 
     @property
     def layout(self) -> Layout:
@@ -104,7 +105,7 @@ class NormalizationLayer:
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Scales 1 or 0, shifts 0, averages of mean 0 and variance 1."""
         draw(self.layout, trial, parameters)
-        if self.begins_at_zero:
+        if self.ends_block and isinstance(trial.model, ResidualMlp) and trial.model.zero_init_last_norm:
             parameters[f"{self.name}.scale"].zero_()
         if self.running:
             statistics[f"{self.name}.variance"].fill_(1.0)

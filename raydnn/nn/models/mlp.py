@@ -14,7 +14,6 @@ from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.normalization import NormalizationLayer, normalize
 from raydnn.nn.models.architecture import Architecture, of_members
 from raydnn.spec.axes.activation import Prelu
-from raydnn.spec.axes.model import ResidualMlp
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
@@ -35,7 +34,6 @@ def mlp(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
     running = isinstance(normalization, BatchNorm)
     before = isinstance(normalization, NoNormalization) or normalization.position == "before_activation"
     widths, ends = model.hidden_widths, frozenset(model.block_ends)
-    zero = isinstance(model, ResidualMlp) and model.zero_init_last_norm
     inputs = prod(shape)
     layers: list[Layer] = []
     if isinstance(normalization, BatchNorm) and normalization.inputs:
@@ -44,7 +42,7 @@ def mlp(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
         name = f"layers.{number}"
         norm = None
         if not isinstance(normalization, NoNormalization):
-            norm = NormalizationLayer(f"{name}.norm", (fan_out,), running, zero and number in ends)
+            norm = NormalizationLayer(f"{name}.norm", (fan_out,), running, number in ends)
         layers.append(
             HiddenLayer(
                 DenseLayer(name, fan_in, fan_out, bias=not (running and before)),
