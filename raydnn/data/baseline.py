@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from raydnn.data.dataset import Dataset
+from raydnn.data.examples import targets_of
 from raydnn.spec.reading.problems import show
 
 
@@ -23,9 +24,9 @@ def baseline(dataset: Dataset) -> dict[str, Any]:
     counts = _counts(dataset)
     if dataset.task == "regression":
         unit = 1.0 if dataset.target_scale is None else dataset.target_scale.unit(2)
-        mean = dataset.train.targets.double().mean(dim=0)
+        mean = targets_of(dataset.train).double().mean(dim=0)
         return {
-            f"{name}_mse": float((part.targets.double() - mean).square().mean()) * unit
+            f"{name}_mse": float((targets_of(part).double() - mean).square().mean()) * unit
             for name, part in dataset.parts.items()
         }
     if not counts:
@@ -65,7 +66,7 @@ def tell_lacking_classes(dataset: Dataset) -> None:
 def _counts(dataset: Dataset) -> dict[str, Tensor]:
     """Part → examples of each class (classes,); empty where the targets are no classes."""
     return {
-        name: torch.bincount(part.targets, minlength=dataset.classes)
+        name: torch.bincount(targets_of(part), minlength=dataset.classes)
         for name, part in dataset.parts.items()
         if dataset.classes
     }

@@ -1,12 +1,14 @@
-"""A data set in memory: its parts as tensors, ready for training."""
+"""A data set: its parts as examples, ready for training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 
+from raydnn.data.examples import Examples, targets_of
 from raydnn.data.preparation import Preparation
 from raydnn.data.scaling import ScalingState
 from raydnn.data.targets import TargetScale
@@ -17,32 +19,12 @@ MOST_NAMES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """One part of a data set."""
-
-    inputs: torch.Tensor
-    """float32, (n, *features), scaled."""
-    targets: torch.Tensor
-    """Class numbers: int64, (n,). Numbers, labels (0 or 1) and probabilities: float32, (n, outputs)."""
-    weights: torch.Tensor | None = None
-    """float32, (n,): weight of each example in the training loss; None where all are equal."""
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def to(self, device: torch.device | str) -> Split:
-        """Return the same part on a device."""
-        weights = None if self.weights is None else self.weights.to(device)
-        return Split(self.inputs.to(device), self.targets.to(device), weights)
-
-
-@dataclass(frozen=True, eq=False)
 class Dataset:
     """Training, validation and perhaps test part of a data set, and what they went through."""
 
-    train: Split
-    validation: Split
-    test: Split | None
+    train: Examples
+    validation: Examples
+    test: Examples | None
     preparation: Preparation
     """What all parts went through."""
     baseline: dict[str, Any] = field(default_factory=dict)
@@ -71,15 +53,15 @@ class Dataset:
     @property
     def features(self) -> tuple[int, ...]:
         """Shape of one input."""
-        return tuple(self.train.inputs.shape[1:])
+        return self.train.features
 
     @property
     def outputs(self) -> int:
         """Number of classes, or of target numbers."""
-        return self.classes or self.train.targets.shape[1]
+        return self.classes or self.train.target_shape[0]
 
     @property
-    def parts(self) -> dict[str, Split]:
+    def parts(self) -> dict[str, Examples]:
         """The parts by name; `test` only where there is one."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in parts.items() if part is not None}
@@ -89,10 +71,10 @@ class Dataset:
         """Number of examples of each part."""
         return {name: len(part) for name, part in self.parts.items()}
 
-    @property
+    @cached_property
     def class_counts(self) -> torch.Tensor | None:
         """Training examples of each class (classes,); None where the targets are no class numbers."""
-        return torch.bincount(self.train.targets, minlength=self.classes) if self.classes else None
+        return torch.bincount(targets_of(self.train), minlength=self.classes) if self.classes else None
 
     def facts(self) -> dict[str, Any]:
         """Return what a run and its checkpoints keep of the data, as JSON values.

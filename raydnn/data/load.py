@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydnn.data.baseline import baseline, tell_lacking_classes
-from raydnn.data.dataset import Dataset, Split
+from raydnn.data.dataset import Dataset
 from raydnn.data.drawing import draw
+from raydnn.data.in_memory import InMemory
 from raydnn.data.preparation import Preparation, as_tensor
 from raydnn.data.scaling import fit
 from raydnn.data.sources.raw import Arrays, Raw, digits_lost
@@ -43,7 +44,9 @@ def load_dataset(spec: DataSet) -> Dataset:
         DataError: The data is missing or damaged.
         JobError: The splits that the spec asks for cannot be made from this data, or a secret of it is not there.
     """
-    parts = read_parts(spec)
+    parts = _read(spec)
+    if isinstance(parts, Dataset):
+        return parts
     _tell_lost_digits(spec.scaling.name, parts.train, parts.source)
     preparation = fit_preparation(spec, parts)
     dataset = Dataset(
@@ -63,24 +66,35 @@ def read_parts(spec: DataSet) -> Parts:
     Drawn parts keep the order of the source and depend on `spec.split_seed` alone.
 
     Raises:
-        DataError: The data is missing or damaged.
+        DataError: The data is missing or damaged, or its source has no raw parts.
         JobError: The splits that the spec asks for cannot be made from this data, or a secret of it is not there.
     """
+    parts = _read(spec)
+    if isinstance(parts, Dataset):
+        raise DataError(f"data.name: {spec.name} prepares its examples itself; there are no raw ones")
+    return parts
+
+
+def _read(spec: DataSet) -> Parts | Dataset:
+    """What the source has, split; its secrets are in nothing that is told."""
     secrets = {name: value for name, value in spec if is_secret(value)}
     try:
-        return _read(
-            spec.model_copy(update={k: revealed(value, f"data.{k}") for k, value in secrets.items()})
-        )
+        revealing = spec.model_copy(update={k: revealed(value, f"data.{k}") for k, value in secrets.items()})
+        source = _source(revealing)
+        return source if isinstance(source, Dataset) else _split(revealing, source)
     except Exception as error:
         hide(error)
         raise
 
 
-def _read(spec: DataSet) -> Parts:
+def _source(spec: DataSet) -> Raw | Dataset:
     try:
-        raw = SOURCES[spec.name](spec)
+        return SOURCES[spec.name](spec)
     except DataError as error:
         raise _of_field(spec, error) from error
+
+
+def _split(spec: DataSet, raw: Raw) -> Parts:
     train, test = raw.train, raw.test
     test_fraction = spec.test_fraction if isinstance(spec, Digits | Csv | Npz) else None
     if test_fraction is not None:
@@ -120,13 +134,13 @@ def fit_preparation(spec: DataSet, parts: Parts) -> Preparation:
     )
 
 
-def prepared(arrays: Arrays, preparation: Preparation) -> Split:
+def prepared(arrays: Arrays, preparation: Preparation) -> InMemory:
     """A part as a network gets it.
 
     Raises:
         DataError: Its inputs have another shape than those that the preparation was fitted on.
     """
-    return Split(
+    return InMemory(
         preparation.inputs(arrays.inputs),
         preparation.targets(arrays.targets),
         None if arrays.weights is None else as_tensor(arrays.weights),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from raydnn.data.augmentation import mixup
-from raydnn.data.batches import order
+from raydnn.data.examples import Examples
 from raydnn.optim.clipping import clip_gradients
 from raydnn.optim.optimizers.descent import scales
 from raydnn.optim.penalties import constrain
@@ -47,7 +47,7 @@ def train_epoch(
         table: Learning rates and momenta (2, steps, N), float64.
         before_last_step: Called with the last step's gradients (N, P), not yet clipped, before that step is made.
     """
-    stack, n, step_size = passes.stack, len(passes.split), passes.step_size
+    stack, n, step_size = passes.stack, len(passes.examples), passes.step_size
     members, dtype = stack.members, stack.parameters.dtype
     seeds = [member.spec.seed for member in members]
     alphas = [member.spec.train.augmentation.mixup for member in members]
@@ -60,7 +60,9 @@ def train_epoch(
         batches = ceil(step_size / passes.batch_size)
         return shares[step * batches : (step + 1) * batches]
 
-    *steps, last_step = torch.split(_orders(seeds, epoch, n, stack.device), step_size, dim=-1)
+    *steps, last_step = torch.split(
+        _orders(passes.examples, seeds, epoch).to(stack.device, non_blocking=True), step_size, dim=-1
+    )
     passes.begin(epoch)
     stack.optimizer.plan(table[0], table[1])
     every = scales(table[0, :-1], stack.backprop.descending, step_size, dtype)
@@ -88,9 +90,9 @@ def _update(stack: Stack, done: Sequence[slice]) -> None:
     constrain(stack.penalties, stack.weights)
 
 
-def _orders(seeds: list[int], epoch: int, n: int, device: torch.device) -> Tensor:
+def _orders(examples: Examples, seeds: list[int], epoch: int) -> Tensor:
     """The order of the examples: (n,) where all members share a seed, else (N, n)."""
-    by_seed = {seed: order(seed, epoch, n) for seed in set(seeds)}
+    by_seed = {seed: examples.order(seed, epoch) for seed in set(seeds)}
     if len(by_seed) == 1:
-        return by_seed[seeds[0]].to(device, non_blocking=True)
-    return torch.stack([by_seed[seed] for seed in seeds]).to(device, non_blocking=True)
+        return by_seed[seeds[0]]
+    return torch.stack([by_seed[seed] for seed in seeds])

@@ -95,7 +95,7 @@ def kernels_a_step(trials: Sequence[TrialSpec]) -> int:
 def _kernels_of_epoch(trials: Sequence[TrialSpec], steps: int, device: Any) -> int:
     from pretend_device import GPU
 
-    from raydnn.data.dataset import Split
+    from raydnn.data.in_memory import InMemory
     from raydnn.data.load import load_dataset
     from raydnn.train.epoch import train_epoch
     from raydnn.train.stack.member import Member
@@ -104,7 +104,7 @@ def _kernels_of_epoch(trials: Sequence[TrialSpec], steps: int, device: Any) -> i
     from raydnn.train.workers import Workers
 
     dataset = load_dataset(trials[0].data).to(GPU)
-    split = Split(dataset.train.inputs[: steps * BATCH], dataset.train.targets[: steps * BATCH])
+    split = InMemory(dataset.train.inputs[: steps * BATCH], dataset.train.targets[: steps * BATCH])
     stack = Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), GPU)
     passes = Passes(stack, split)
     rates = torch.full((2, steps, len(trials)), 0.01, dtype=torch.float64, device=GPU)

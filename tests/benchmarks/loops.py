@@ -16,7 +16,8 @@ from measuring import ROOT
 from torch import Tensor, nn
 from torch.nn import functional
 
-from raydnn.data.dataset import Dataset, Split
+from raydnn.data.dataset import Dataset
+from raydnn.data.in_memory import InMemory
 from raydnn.data.load import load_dataset
 from raydnn.data.preparation import Preparation
 from raydnn.data.scaling import ScalingState
@@ -80,9 +81,9 @@ def reference_data(folder: Path | None, examples: int) -> Dataset:
         return replace(dataset, train=_first(dataset.train, examples), test=None)
     generator = torch.Generator().manual_seed(0)
 
-    def split(n: int) -> Split:
+    def split(n: int) -> InMemory:
         inputs = torch.rand(n, 28, 28, generator=generator)
-        return Split(inputs, torch.randint(10, (n,), generator=generator))
+        return InMemory(inputs, torch.randint(10, (n,), generator=generator))
 
     scaling = ScalingState("none", torch.zeros(()), torch.ones(()))
     preparation = Preparation("classification", (784,), scaling, classes=10)
@@ -94,8 +95,8 @@ def without_validation(dataset: Dataset) -> Dataset:
     return replace(dataset, validation=_first(dataset.validation, 1), test=None)
 
 
-def _first(split: Split, n: int) -> Split:
-    return Split(split.inputs[:n].clone(), split.targets[:n].clone())
+def _first(split: InMemory, n: int) -> InMemory:
+    return InMemory(split.inputs[:n].clone(), split.targets[:n].clone())
 
 
 def work_of(trial: TrialSpec, dataset: Dataset) -> Work:

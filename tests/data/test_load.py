@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from raydnn.data.dataset import Split
+from raydnn.data.in_memory import InMemory
 from raydnn.data.load import load_dataset
 from raydnn.data.scaling import ScalingState
 from raydnn.data.sources.npz import load_npz
@@ -18,7 +18,7 @@ from raydnn.spec.data import Csv, Digits, FashionMnist, Npz
 FASHION_MNIST = Path(__file__).parents[3] / "shared" / "data" / "fashion-mnist-resplit"
 
 
-def rows(split: Split) -> list[bytes]:
+def rows(split: InMemory) -> list[bytes]:
     return [
         row.numpy().tobytes() + bytes([int(target)])
         for row, target in zip(split.inputs, split.targets, strict=True)
@@ -41,7 +41,7 @@ def test_digits_are_those_of_scikit_learn_parted_without_loss() -> None:
         "classification",
     )
     expected = load_digits()
-    source = Split(torch.from_numpy(expected.images).float(), torch.from_numpy(expected.target))
+    source = InMemory(torch.from_numpy(expected.images).float(), torch.from_numpy(expected.target))
     parts = [dataset.train, dataset.validation, dataset.test]
     assert [len(part) for part in parts] == [1293, 324, 180]
     assert sorted(row for part in parts for row in rows(part)) == sorted(rows(source))

@@ -94,7 +94,7 @@ def test_every_part_is_scaled_as_the_training_part_says(houses: Path, source: st
     }
     handed = prepare(spec, found)
     assert handed is not None
-    assert handed.dataset().target_scale == found.target_scale
+    assert handed.dataset.target_scale == found.target_scale
 
 
 def test_a_scaled_target_is_told_with_its_mean_and_deviation(houses: Path) -> None:

@@ -70,7 +70,7 @@ def train_stack(
 
     def dataset(spec: DataSet, device: torch.device) -> Dataset:
         if prepared is not None and spec == prepared.spec:
-            return prepared.dataset().to(device)
+            return prepared.dataset.to(device)
         return read_dataset(spec, device)
 
     granted = Resources.model_validate(json.loads(resources))

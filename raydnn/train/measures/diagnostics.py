@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raydnn.data.dataset import Split
+from raydnn.data.examples import Examples
 from raydnn.stacking.roles import Role
 from raydnn.train.stack.stack import Stack
 
@@ -52,12 +52,12 @@ class Diagnostics:
             self._gradient_norms = self._stack.layout.layer_norms(gradients)
             self._before = self._stack.parameters.clone()
 
-    def rows(self, epoch: int, split: Split) -> list[LayerRow]:
+    def rows(self, epoch: int, examples: Examples) -> list[LayerRow]:
         """A row for every layer of every member that asks for it.
 
         Args:
             epoch: The epoch that was trained just now.
-            split: The training examples, on the stack's device; inputs (n, *features).
+            examples: The training examples, on the stack's device.
         """
         if not self._wanted:
             return []
@@ -72,7 +72,7 @@ class Diagnostics:
                 layout.layer_norms(self._before),
             )
         )
-        activations = activation_statistics(stack, split)
+        activations = activation_statistics(stack, examples)
         return [
             {
                 "trial_id": member.trial_id,
@@ -93,12 +93,12 @@ class Diagnostics:
 
 
 @torch.no_grad()
-def activation_statistics(stack: Stack, split: Split) -> dict[str, list[LayerRow]]:
+def activation_statistics(stack: Stack, examples: Examples) -> dict[str, list[LayerRow]]:
     """What the activations of each hidden layer are like, without dropout or other noise.
 
     Args:
         stack: The members.
-        split: Their training examples, of which the first `PROBE_EXAMPLES` are looked at.
+        examples: Their training examples, of which the first `PROBE_EXAMPLES` are looked at.
 
     Returns:
         Hidden layer → for each member activation_mean, activation_std, dead_fraction, saturated_fraction. The last
@@ -123,7 +123,8 @@ def activation_statistics(stack: Stack, split: Split) -> dict[str, list[LayerRow
 
     receivers = _receivers(stack)
     hooks = [module.register_forward_pre_hook(looking_at(layer)) for layer, module in receivers.items()]
-    stack.module(split.inputs[:PROBE_EXAMPLES].unsqueeze(0))
+    inputs, _ = next(examples.chunks(PROBE_EXAMPLES))
+    stack.module(inputs.unsqueeze(0))
     for hook in hooks:
         hook.remove()
     return {

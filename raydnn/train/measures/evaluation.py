@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
-from raydnn.data.dataset import Split
+from raydnn.data.examples import Examples
 from raydnn.train.faults.watchdog import beat
 from raydnn.train.measures.accuracy import hits
 from raydnn.train.stack.stack import Stack
@@ -18,47 +20,50 @@ It does not depend on the stack, since products of another size may round differ
 
 
 @torch.no_grad()
-def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor | None]:
+def evaluate(stack: Stack, examples: Examples) -> tuple[Tensor, Tensor | None]:
     """Mean loss and accuracy of every member.
 
     Args:
         stack: The members.
-        split: The examples, on the stack's device; inputs (n, *features).
+        examples: On the stack's device.
 
     Returns:
         Loss (N,), without what only weighs or smooths the training loss; and accuracy (N,), None where there is none.
     """
     workers = stack.workers
     if stack.objective.compares:
-        return workers.sum(_loss_of_set(stack, split)) / len(split), None
-    inputs = split.inputs[workers.rank :: workers.count]
-    targets = split.targets[workers.rank :: workers.count]
+        return workers.sum(_loss_of_set(stack, examples)) / len(examples), None
     loss = torch.zeros(len(stack.members), device=stack.device)
     correct = torch.zeros_like(loss)
     has_accuracy = stack.has_accuracy
-    size = CHUNK[stack.device.type] // stack.pieces
-    for start in range(0, len(targets), size):
-        answers = targets[start : start + size]
-        with stack.in_precision():
-            outputs = stack.module(inputs[start : start + size].unsqueeze(0)).float()
+    for outputs, answers in _answered(stack, examples):
         loss += stack.objective.evaluation(outputs, answers).sum(dim=1)
         if has_accuracy:
             correct += hits(stack.task, outputs, answers).sum(dim=1)
-        beat()
-    loss = workers.sum(loss) / len(split)
-    return loss, workers.sum(correct) / len(split) if has_accuracy else None
+    loss = workers.sum(loss) / len(examples)
+    return loss, workers.sum(correct) / len(examples) if has_accuracy else None
 
 
-def _loss_of_set(stack: Stack, split: Split) -> Tensor:
-    """Sums (N,) of this worker's examples' losses, each measured against the whole set."""
-    workers, size = stack.workers, CHUNK[stack.device.type] // stack.pieces
-    own = slice(workers.rank, None, workers.count)
-    outputs = torch.zeros(len(stack.members), len(split), stack.outputs, device=stack.device)
-    chunks = []
-    for inputs in torch.split(split.inputs[own], size):
+def _answered(stack: Stack, examples: Examples) -> Iterator[tuple[Tensor, Tensor]]:
+    """Outputs (N, b, K) and targets of this worker's examples, chunk by chunk."""
+    size = CHUNK[stack.device.type] // stack.pieces
+    for inputs, targets in examples.chunks(size, stack.workers.rank, stack.workers.count):
         with stack.in_precision():
-            chunks.append(stack.module(inputs.unsqueeze(0)).float())
+            outputs = stack.module(inputs.unsqueeze(0)).float()
+        yield outputs, targets
         beat()
-    outputs[:, own] = torch.cat(chunks, dim=1)
-    losses = stack.objective.evaluation_of_set(workers.sum(outputs), split.targets, own)
+
+
+def _loss_of_set(stack: Stack, examples: Examples) -> Tensor:
+    """Sums (N,) of this worker's examples' losses, each measured against the whole set."""
+    workers, n = stack.workers, len(examples)
+    own = slice(workers.rank, None, workers.count)
+    outputs = torch.zeros(len(stack.members), n, stack.outputs, device=stack.device)
+    targets = torch.zeros(n, *examples.target_shape, dtype=torch.long, device=stack.device)
+    own_outputs, own_targets, start = outputs[:, own], targets[own], 0
+    for found, answers in _answered(stack, examples):
+        rows = slice(start, start + len(answers))
+        own_outputs[:, rows], own_targets[rows] = found, answers
+        start += len(answers)
+    losses = stack.objective.evaluation_of_set(workers.sum(outputs), workers.sum(targets), own)
     return losses.sum(dim=1, dtype=torch.float64).float()

@@ -14,7 +14,8 @@ from time import perf_counter, thread_time
 
 import torch
 
-from raydnn.data.dataset import Dataset, Split
+from raydnn.data.dataset import Dataset
+from raydnn.data.examples import First
 from raydnn.search.packing import StackPlan
 from raydnn.search.planning import Cost, Line
 from raydnn.store.run import Run, create_run
@@ -98,12 +99,13 @@ def _measure(stack: Stack, dataset: Dataset, record: Record) -> list[tuple[int, 
     """Members and seconds: of an epoch, from a part of its steps and of the evaluation; and of its recording."""
     device = stack.device
     steps = steps_per_epoch(stack, dataset)
-    size = stack.members[0].spec.train.step_of(len(dataset.train))
-    one = _training_seconds(Passes(stack, _first(dataset.train, size)), 1)
+    n = len(dataset.train)
+    size = stack.members[0].spec.train.step_of(n)
+    one = _training_seconds(Passes(stack, First(dataset.train, min(size, n))), 1)
     measured = max(1, min(steps, round(MEASURED_SECONDS / max(one, 1e-4))))
-    passes = Passes(stack, _first(dataset.train, measured * size))
+    passes = Passes(stack, First(dataset.train, min(measured * size, n)))
     training = median([_training_seconds(passes, measured) for _ in range(4)][1:]) / measured * steps
-    part = _first(dataset.validation, EVALUATED)
+    part = First(dataset.validation, min(EVALUATED, len(dataset.validation)))
     evaluation = _seconds(lambda: evaluate(stack, part), device) * len(dataset.validation) / len(part)
     recording = _seconds(lambda: _record_epoch(stack, dataset, record), device)
     members = len(stack.members)
@@ -140,11 +142,6 @@ def _save_member(record: Record, stack: Stack) -> None:
 def _rows_bytes(run: Run) -> int:
     folder = Path(run.local_path("epochs"))
     return max(path.stat().st_size for path in folder.glob("*.parquet"))
-
-
-def _first(split: Split, count: int) -> Split:
-    weights = None if split.weights is None else split.weights[:count]
-    return Split(split.inputs[:count], split.targets[:count], weights)
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:

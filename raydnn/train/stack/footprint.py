@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
 
-from raydnn.data.dataset import Dataset, Split
+from raydnn.data.dataset import Dataset
 from raydnn.nn.layers.dense import KEPT
 from raydnn.nn.models.architecture import Architecture
 from raydnn.optim.optimizers.registry import OPTIMIZERS
@@ -98,8 +98,7 @@ def member_bytes(layout: Layout) -> int:
 
 def dataset_bytes(dataset: Dataset) -> int:
     """What a data set takes in memory."""
-    splits = (dataset.train, dataset.validation, dataset.test)
-    return sum(_split_bytes(split) for split in splits if split is not None)
+    return sum(part.memory_bytes for part in dataset.parts.values())
 
 
 def saved_numbers(trials: Sequence[TrialSpec], layout: Layout) -> int:
@@ -145,8 +144,3 @@ def _buffers(trials: Sequence[TrialSpec]) -> int:
     }
     kept = Counter(name for name, _ in used)
     return sum(len(OPTIMIZERS[o.name].buffers) + kept[o.name] for o in optimizers)
-
-
-def _split_bytes(split: Split) -> int:
-    tensors = (split.inputs, split.targets, split.weights)
-    return sum(prod(tensor.shape) * tensor.element_size() for tensor in tensors if tensor is not None)

@@ -10,19 +10,11 @@ from torch import Tensor
 
 from raydnn.data.augmentation import mixup
 from raydnn.data.augmentation.augment import Draws
-from raydnn.data.dataset import Split
+from raydnn.data.examples import Examples, Labels
 from raydnn.nn.losses import has_own
 from raydnn.stacking.noise import Noise
 from raydnn.train.stack.stack import Stack
 from raydnn.train.workers import Workers
-
-
-class Labels(NamedTuple):
-    """What the outputs for some examples are compared with."""
-
-    targets: Tensor
-    weights: Tensor | None
-    """Weights of the examples, or None."""
 
 
 class Batch(NamedTuple):
@@ -39,12 +31,12 @@ class Batch(NamedTuple):
     """Examples of the whole batch, over all workers."""
 
 
-def make_batch(stack: Stack, split: Split, rows: Tensor, share: Tensor | None, noise: Noise) -> Batch:
-    """Gather, augment and mix examples.
+def make_batch(stack: Stack, examples: Examples, rows: Tensor, share: Tensor | None, noise: Noise) -> Batch:
+    """Load, augment and mix examples.
 
     Args:
         stack: The members.
-        split: The training examples, on the stack's device; inputs (n, *features).
+        examples: The training examples, on the stack's device.
         rows: The whole batch's examples (B,), or (N, B) where the members' differ.
         share: The share of the batch's own examples, where a member mixes.
         noise: The epoch's noise.
@@ -52,13 +44,12 @@ def make_batch(stack: Stack, split: Split, rows: Tensor, share: Tensor | None, n
     workers = stack.workers
     size = rows.shape[-1]
     mine = rows[..., workers.rank :: workers.count]
-    inputs = _inputs(stack, split, mine, noise, size)
+    inputs, labels = _loaded(stack, examples, mine, noise, size)
     if share is None:
-        return Batch(inputs, _labels(split, mine), None, None, size)
+        return Batch(inputs, labels, None, None, size)
     others = mixup.partners(rows)[..., workers.rank :: workers.count]
-    their_inputs = _inputs(stack, split, others, mixup.PartnerDraws(noise), size)
-    inputs = mixup.mixed(share, inputs, their_inputs)
-    return Batch(inputs, _labels(split, mine), _labels(split, others), share, size)
+    their_inputs, their_labels = _loaded(stack, examples, others, mixup.PartnerDraws(noise), size)
+    return Batch(mixup.mixed(share, inputs, their_inputs), labels, their_labels, share, size)
 
 
 def in_pieces(batch: Batch, count: int, workers: Workers) -> Sequence[Batch]:
@@ -88,17 +79,8 @@ def _of(labels: Labels, rows: slice) -> Labels:
     return Labels(targets, None if labels.weights is None else labels.weights[..., rows])
 
 
-def _inputs(stack: Stack, split: Split, rows: Tensor, draws: Draws, size: int) -> Tensor:
-    inputs = _at(split.inputs, rows)
-    return stack.augmenter(inputs if rows.dim() == 2 else inputs.unsqueeze(0), draws, size)
-
-
-def _labels(split: Split, rows: Tensor) -> Labels:
-    return Labels(_at(split.targets, rows), None if split.weights is None else _at(split.weights, rows))
-
-
-def _at(values: Tensor, rows: Tensor) -> Tensor:
-    """The values (n, ...) at some rows; index_select is twice as fast as indexing."""
-    if rows.dim() == 1:
-        return values.index_select(0, rows)
-    return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
+def _loaded(stack: Stack, examples: Examples, rows: Tensor, draws: Draws, size: int) -> tuple[Tensor, Labels]:
+    """Inputs (1 or N, B, *features), augmented, of the examples (B,) or (N, B), and their labels."""
+    inputs, labels = examples.batch(rows)
+    shared = rows.dim() == 1
+    return stack.augmenter(inputs.unsqueeze(0) if shared else inputs, draws, size), labels

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from raydnn.data.dataset import Split
+from raydnn.data.examples import Examples
 from raydnn.nn.user_code import paths_of_users
 from raydnn.optim.penalties import add_penalties
 from raydnn.stacking.noise import Noise
@@ -22,17 +22,17 @@ STEPS_BEFORE_CAPTURE = 64
 
 
 class Passes:
-    """The passes of one stack over one split, for as long as it keeps its members."""
+    """The passes of one stack over its training examples, for as long as it keeps its members."""
 
-    def __init__(self, stack: Stack, split: Split) -> None:
+    def __init__(self, stack: Stack, examples: Examples) -> None:
         """Prepare for a stack's first epoch.
 
         Args:
             stack: The members.
-            split: The training examples, on the stack's device; inputs (n, *features).
+            examples: The training examples, on the stack's device.
         """
-        first, n = stack.members[0].spec, len(split)
-        self.stack, self.split = stack, split
+        first, n = stack.members[0].spec, len(examples)
+        self.stack, self.examples = stack, examples
         self.batch_size, self.step_size = first.train.batch_of(n), first.train.step_of(n)
         seeds = [member.spec.seed for member in stack.members]
         self._noise = Noise(seeds, 0, stack.device, stack.workers.rank, stack.workers.count)
@@ -78,8 +78,9 @@ class Passes:
             self._steps_before_capture = max(self._steps_before_capture - 1, 0)
             return self._run(rows, scale, shares)
         self._may_capture = False
-        if self.stack.backprop.why_eager:
-            say_why(self.stack.backprop.why_eager)
+        why_eager = self.examples.why_eager or self.stack.backprop.why_eager
+        if why_eager:
+            say_why(why_eager)
             return self._run(rows, scale, shares)
         self._rows, self._scale = rows.clone(), scale.clone()
         self._shares = None if shares is None else shares.clone()
@@ -100,7 +101,7 @@ class Passes:
             stack.device,
             generators,
             rows=self._rows,
-            examples=len(self.split),
+            examples=len(self.examples),
             state=(stack.gradients, stack.statistics),
             remembered=stack.remembered_by_users,
         )
@@ -112,7 +113,7 @@ class Passes:
         outcomes = []
         for number, of_batch in enumerate(batches):
             share = None if shares is None else shares[number]
-            batch = make_batch(stack, self.split, of_batch, share, noise)
+            batch = make_batch(stack, self.examples, of_batch, share, noise)
             pieces = in_pieces(batch, stack.pieces, stack.workers)
             for k, piece in enumerate(pieces):
                 first = number == k == 0

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydnn.data.examples import Labels
 from raydnn.errors import RaydnnError
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
@@ -20,7 +21,7 @@ from raydnn.train.faults.memory import depends_on_batch, is_out_of_memory
 from raydnn.train.measures import evaluation
 from raydnn.train.session import run_stack
 from raydnn.train.steps import passes
-from raydnn.train.steps.batch import Batch, Labels, in_pieces
+from raydnn.train.steps.batch import Batch, in_pieces
 from raydnn.train.steps.gradients import Outcome
 from raydnn.train.workers import Workers
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from raydnn.data.batches import order
-from raydnn.data.dataset import Dataset, Split
+from raydnn.data.dataset import Dataset
+from raydnn.data.in_memory import InMemory
 from raydnn.data.load import load_dataset
 from raydnn.nn.losses import LOSSES
 from raydnn.spec.trial import TrialSpec
@@ -35,7 +36,9 @@ def test_loss_and_accuracy_are_means_over_all_examples(
 ) -> None:
     stack, _ = _stack([make_trial(seed=seed, regularization={"dropout": 0.5}) for seed in range(3)])
     generator = torch.Generator().manual_seed(0)
-    split = Split(torch.randn(size, 6, generator=generator), torch.randint(3, (size,), generator=generator))
+    split = InMemory(
+        torch.randn(size, 6, generator=generator), torch.randint(3, (size,), generator=generator)
+    )
     loss, accuracy = evaluate(stack, split)
     with torch.no_grad():
         outputs = stack.module(split.inputs).double()
@@ -57,7 +60,7 @@ def test_a_triplet_loss_depends_neither_on_the_order_of_the_examples_nor_on_the_
     assert accuracy is None
     assert (whole > 0).all()
     order = dataset.train.targets.argsort()
-    by_class = Split(dataset.train.inputs[order], dataset.train.targets[order])
+    by_class = InMemory(dataset.train.inputs[order], dataset.train.targets[order])
     monkeypatch.setitem(CHUNK, "cpu", chunk)
     torch.testing.assert_close(evaluate(stack, by_class)[0], whole)
 
