@@ -9,6 +9,7 @@ from torch import Tensor
 
 from raydnn.data.dataset import Dataset
 from raydnn.optim.pruning import prune
+from raydnn.train.crossing import to_host
 from raydnn.train.measures.evaluation import evaluate
 from raydnn.train.measures.statistics import set_exact_statistics
 from raydnn.train.stack.member import Member
@@ -37,13 +38,14 @@ def complete(
         row = stack.parameters[position : position + 1]
         prune([stack.members[position].spec.regularization], stack.layout, stack.layout.views(row))
     set_exact_statistics(stack, dataset.train, positions)
-    loss, accuracy = evaluate(stack, dataset.test) if dataset.test is not None else (None, None)
+    tested: dict[str, list[float]] = {}
+    if dataset.test is not None:
+        loss, accuracy = evaluate(stack, dataset.test)
+        tested = to_host({"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy})
+        tested["loss"] = [loss * stack.loss_unit for loss in tested["loss"]]
     for position in positions:
         member = stack.members[position]
-        if loss is not None:
-            member.test["loss"] = loss[position].item() * stack.loss_unit
-        if accuracy is not None:
-            member.test["accuracy"] = accuracy[position].item()
+        member.test |= {name: values[position] for name, values in tested.items()}
         tensors = stack.member_parameters(position)
         tensors |= {f"scaling.{name}": t for name, t in dataset.scaling.tensors().items()}
         save(

@@ -14,6 +14,7 @@ from raydnn.data.examples import Examples
 from raydnn.optim.clipping import clip_gradients
 from raydnn.optim.optimizers.descent import scales
 from raydnn.optim.penalties import constrain
+from raydnn.train.crossing import to_device
 from raydnn.train.faults.watchdog import beat
 from raydnn.train.measures.tally import Tally
 from raydnn.train.stack.stack import Stack
@@ -44,14 +45,20 @@ def train_epoch(
     Args:
         passes: Those of the stack, which is changed in place, over its training examples.
         epoch: Absolute epoch, from 1.
-        table: Learning rates and momenta (2, steps, N), float64.
+        table: Learning rates and momenta (2, steps, N), float64, on the CPU.
         before_last_step: Called with the last step's gradients (N, P), not yet clipped, before that step is made.
     """
     stack, n, step_size = passes.stack, len(passes.examples), passes.step_size
     members, dtype = stack.members, stack.parameters.dtype
     seeds = [member.spec.seed for member in members]
     alphas = [member.spec.train.augmentation.mixup for member in members]
-    shares = mixup.shares(alphas, seeds, epoch, ceil(n / passes.batch_size), stack.device)
+    shares = mixup.shares(alphas, seeds, epoch, ceil(n / passes.batch_size))
+    orders = _orders(passes.examples, seeds, epoch)
+    table, orders, *mixing = to_device(
+        [table, orders] if shares is None else [table, orders, shares.double()], stack.device
+    )
+    if mixing:
+        shares = mixing[0].float()
     tally = Tally(stack)
 
     def shares_of(step: int) -> Tensor | None:
@@ -60,9 +67,7 @@ def train_epoch(
         batches = ceil(step_size / passes.batch_size)
         return shares[step * batches : (step + 1) * batches]
 
-    *steps, last_step = torch.split(
-        _orders(passes.examples, seeds, epoch).to(stack.device, non_blocking=True), step_size, dim=-1
-    )
+    *steps, last_step = torch.split(orders, step_size, dim=-1)
     passes.begin(epoch)
     stack.optimizer.plan(table[0], table[1])
     every = scales(table[0, :-1], stack.backprop.descending, step_size, dtype)

@@ -13,6 +13,7 @@ from torch import Tensor
 from raydnn.data.dataset import Dataset
 from raydnn.optim.schedules import TrainingTime, learning_rates, momenta
 from raydnn.spec.axes.optimizer import momentum_field
+from raydnn.train.crossing import to_host
 from raydnn.train.epoch import train_epoch
 from raydnn.train.measures.evaluation import evaluate
 from raydnn.train.stack.member import Member
@@ -47,10 +48,9 @@ def train(
     while stack.members:
         started = perf_counter()
         table = _table(stack.members, epoch, steps_per_epoch(stack, dataset))
-        rates = torch.from_numpy(table).to(stack.device)
         if passes is None or not passes.fit:
             passes = Passes(stack, dataset.train)
-        measured = train_epoch(passes, epoch, rates, before_last_step)
+        measured = train_epoch(passes, epoch, torch.from_numpy(table), before_last_step)
         validation_loss, validation_accuracy = evaluate(stack, dataset.validation)
         columns = {
             "train_loss": measured.train_loss,
@@ -59,7 +59,7 @@ def train(
             "validation_accuracy": validation_accuracy,
             "grad_norm": measured.grad_norm,
         }
-        values = {name: tensor.tolist() for name, tensor in columns.items() if tensor is not None}
+        values = to_host({name: column for name, column in columns.items() if column is not None})
         for name in ("train_loss", "validation_loss"):
             values[name] = [loss * stack.loss_unit for loss in values[name]]
         seconds = (perf_counter() - started) / len(stack.members)

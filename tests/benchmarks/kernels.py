@@ -107,7 +107,7 @@ def _kernels_of_epoch(trials: Sequence[TrialSpec], steps: int, device: Any) -> i
     split = InMemory(dataset.train.inputs[: steps * BATCH], dataset.train.targets[: steps * BATCH])
     stack = Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), GPU)
     passes = Passes(stack, split)
-    rates = torch.full((2, steps, len(trials)), 0.01, dtype=torch.float64, device=GPU)
+    rates = torch.full((2, steps, len(trials)), 0.01, dtype=torch.float64)
     train_epoch(passes, 1, rates)
     assert device.captures, "its steps are captured"
     device.kernels.clear()

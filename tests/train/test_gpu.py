@@ -99,7 +99,7 @@ def test_an_epoch_does_not_wait_for_the_device(
     monkeypatch.setattr(passes, "STEPS_BEFORE_CAPTURE", 3)
     stack, dataset = _stack([make_trial(**fields) for fields in STACKS[kind]], GPU)
     own = Passes(stack, dataset.train)
-    table = torch.zeros(2, -(-len(dataset.train) // 16), len(stack.members), dtype=torch.float64, device=GPU)
+    table = torch.zeros(2, -(-len(dataset.train) // 16), len(stack.members), dtype=torch.float64)
     train_epoch(own, 1, table)  # allocations, kernels and the graph itself
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")

@@ -33,8 +33,8 @@ from raydnn.train.workers import Workers
 
 Make = Callable[..., TrialSpec]
 
-MOST_CROSSINGS = 8
-"""Of an epoch, between its steps: to the device the rates, the orders and who is at its best, and back five columns."""
+MOST_CROSSINGS = 3
+"""Of an epoch, between its steps: to the device what it needs and who is at its best, and back what it measured."""
 
 
 @pytest.fixture

@@ -13,9 +13,7 @@ from raydnn.data.augmentation.augment import Draws
 from raydnn.stacking.random import generator
 
 
-def shares(
-    alphas: Sequence[float], seeds: Sequence[int], epoch: int, batches: int, device: torch.device
-) -> Tensor | None:
+def shares(alphas: Sequence[float], seeds: Sequence[int], epoch: int, batches: int) -> Tensor | None:
     """Draw the share of each batch's own examples, max(λ, 1 − λ) with λ ~ Beta(α, α).
 
     Args:
@@ -23,17 +21,16 @@ def shares(
         seeds: One a member.
         epoch: Absolute epoch, from 1.
         batches: Number of batches in the epoch.
-        device: Where the examples are.
 
     Returns:
-        (batches,) where all members have the same, else (batches, N); None where no member mixes.
+        On the CPU, (batches,) where all members have the same, else (batches, N); None where no member mixes.
     """
     if not any(alphas):
         return None
     keys = list(zip(alphas, seeds, strict=True))
     drawn = {key: _drawn(*key, epoch, batches) for key in set(keys)}
     own = keys[:1] if len(drawn) == 1 else keys
-    table = torch.stack([drawn[key] for key in own], dim=1).to(device, non_blocking=True)
+    table = torch.stack([drawn[key] for key in own], dim=1)
     return table[:, 0] if len(own) == 1 else table
 
 

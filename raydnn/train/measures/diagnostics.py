@@ -63,15 +63,13 @@ class Diagnostics:
             return []
         stack = self._stack
         layout = stack.layout
-        gradients, weights, changes, before = (
-            norms.T.tolist()
-            for norms in (
-                self._gradient_norms,
-                layout.layer_norms(stack.parameters),
-                layout.layer_norms(stack.parameters - self._before),
-                layout.layer_norms(self._before),
-            )
+        norms = (
+            self._gradient_norms,
+            layout.layer_norms(stack.parameters),
+            layout.layer_norms(stack.parameters - self._before),
+            layout.layer_norms(self._before),
         )
+        gradients, weights, changes, before = torch.stack(norms).mT.tolist()
         activations = activation_statistics(stack, examples)
         return [
             {
@@ -105,8 +103,8 @@ def activation_statistics(stack: Stack, examples: Examples) -> dict[str, list[La
         two are None where the member's activation has no flat end, or only one, and where values are not finite.
     """
     ends = [member.spec.activation.flat_ends for member in stack.members]
-    low = torch.tensor([-inf if end is None else end for end, _ in ends], device=stack.device).view(-1, 1, 1)
-    high = torch.tensor([inf if end is None else end for _, end in ends], device=stack.device).view(-1, 1, 1)
+    flat_at = [[-inf if low is None else low, inf if high is None else high] for low, high in ends]
+    low, high = torch.tensor(flat_at, device=stack.device).view(-1, 2, 1, 1).unbind(1)
     seen: dict[str, Tensor] = {}
 
     def looking_at(layer: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -127,9 +125,10 @@ def activation_statistics(stack: Stack, examples: Examples) -> dict[str, list[La
     stack.module(inputs.unsqueeze(0))
     for hook in hooks:
         hook.remove()
+    found = torch.stack(list(seen.values())).tolist() if seen else []
     return {
-        layer: [_columns(values, *of_member) for values, of_member in zip(found.tolist(), ends, strict=True)]
-        for layer, found in seen.items()
+        layer: [_columns(values, *of_member) for values, of_member in zip(of_layer, ends, strict=True)]
+        for layer, of_layer in zip(seen, found, strict=True)
     }
 
 

@@ -115,7 +115,7 @@ def _measure(stack: Stack, dataset: Dataset, record: Record) -> list[tuple[int, 
 def _training_seconds(passes: Passes, steps: int) -> float:
     """Some steps, with a learning rate of 0."""
     stack = passes.stack
-    rates = torch.zeros(2, steps, len(stack.members), dtype=torch.float64, device=stack.device)
+    rates = torch.zeros(2, steps, len(stack.members), dtype=torch.float64)
     begun = _now(stack.device)
     train_epoch(passes, 1, rates)
     return _now(stack.device) - begun

@@ -76,7 +76,7 @@ def test_mixup_has_the_gradient_of_mixed_targets(
     # With a learning rate of 0 every step has the first parameters.
     metrics = train_epoch(Passes(stack, split), 5, torch.zeros(2, 3 // accumulate, 1, dtype=torch.float64))
 
-    drawn = shares([0.7], [3], 5, 3, CPU)
+    drawn = shares([0.7], [3], 5, 3)
     assert drawn is not None
     totals = []
     for share, rows in zip(drawn, order(3, 5, n).split(50), strict=True):
