@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from raydnn.data.load import load_dataset
+from raydnn.nn.gradients import by_autograd
 from raydnn.nn.losses import LOSSES
 from raydnn.nn.models.mlp import mlp
 from raydnn.search.packing import StackPlan
@@ -455,7 +456,7 @@ def test_other_workers_write_nothing(
     make_trial: MakeTrial, new_run: NewRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Workers, "sum", lambda _self, values: values)
-    monkeypatch.setattr(Workers, "share", lambda _self, module: module)
+    monkeypatch.setattr(by_autograd, "DistributedDataParallel", lambda module, **_: module)
     run = new_run()
     before = sorted(path for path in run.local_path().rglob("*"))
     plan = StackPlan(0, ((0, make_trial()),))

@@ -48,6 +48,26 @@ for number, plan in enumerate(json.load(open(plans))):
 torch.distributed.destroy_process_group()
 """
 
+PARTS = """
+from torch import nn
+
+
+class Spare(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, outputs)
+        self.spare = nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        return self.first(x)
+
+
+class Sometimes(Spare):
+    def forward(self, x):
+        return self.first(x) + (self.spare(x) if self.training and len(x) > 5 else 0)
+"""
+"""Networks with a parameter that takes no part, or not in every batch."""
+
 SGD = {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}
 ADAM = {"name": "adam", "lr": 0.01, "weight_decay": 1e-3}
 ADAMW = {"name": "adamw", "lr": 0.01}
@@ -127,6 +147,22 @@ def runs(
     augmentation = {"flip": 0.5, "rotate": 15.0, "scale": 0.1, "shear": 10.0, "crop": 1, "mixup": 0.4}
     augmented = {**train, "augmentation": augmentation}
     stacks.append([make_trial(data=images, optimizer=SGD, train=augmented, seed=s) for s in (1, 2)])
+    (folder / "networks_of_parts.py").write_text(PARTS)
+    for name in ("Spare", "Sometimes"):
+        model = {"name": "module", "path": f"{folder}/networks_of_parts:{name}"}
+        stacks.append(
+            [
+                make_trial(model=model, activation="relu", optimizer=SGD, train={**train, "accumulate": k})
+                for k in (2,)
+            ]
+        )
+        stacks.append(
+            [
+                make_trial(
+                    model=model, activation="relu", optimizer=ADAM, regularization={"l2": 0.01}, train=train
+                )
+            ]
+        )
     numbers = iter(range(100))
     plans = [
         StackPlan(n, tuple((next(numbers), trial) for trial in trials)) for n, trials in enumerate(stacks)

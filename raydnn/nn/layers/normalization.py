@@ -148,7 +148,8 @@ class NormLayer(nn.Module):
 
     def forward(self, z: Tensor, context: Context = EVALUATION) -> Tensor:
         """Normalize z (N, B, H)."""
-        return self._normalize(z, self, context)
+        # In its own precision, where the products before it have a lower one.
+        return self._normalize(z.to(self.scale.dtype), self, context)
 
 
 def normalize(norm: NormLayer | None, z: Tensor, context: Context) -> Tensor:
