@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Shape, Views, draw
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.spec.trial import TrialSpec
@@ -35,19 +36,9 @@ class DenseLayer:
         """(units,)."""
         return (self.units,)
 
-    @property
-    def activations(self) -> int:
-        """Its units."""
-        return self.units
-
-    @property
-    def operations(self) -> int:
-        """Multiply-adds of the product."""
-        return self.inputs * self.units
-
-    def kept(self, _trial: TrialSpec) -> int:
-        """The outputs, with what a loss makes of them, and the gradients of both."""
-        return KEPT * self.units
+    def costs(self, _trial: TrialSpec) -> Costs:
+        """It keeps its outputs, what a loss or an activation makes of them, and the gradients of both."""
+        return Costs(KEPT * self.units, self.units, self.units, self.inputs * self.units)
 
     def start(self, trial: TrialSpec, parameters: Views, _statistics: Views) -> None:
         """Draw the weights; biases are 0."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from raydnn.nn.activations import activate
+from raydnn.nn.layers.costs import Costs, in_all
 from raydnn.nn.layers.dense import Dense, DenseLayer
 from raydnn.nn.layers.dropout import Dropout, Terms
 from raydnn.nn.layers.layer import Shape, Views, draw
@@ -73,20 +74,12 @@ class HiddenLayer:
         """(units,)."""
         return self.dense.shape
 
-    @property
-    def activations(self) -> int:
-        """Its units."""
-        return self.dense.activations
-
-    @property
-    def operations(self) -> int:
-        """Those of the product and of the normalization; the activation's are not counted."""
-        return self.dense.operations + (0 if self.norm is None else self.norm.operations)
-
-    def kept(self, trial: TrialSpec) -> int:
-        """What the dense layer and the normalization keep, and dropout's masks with what they leave."""
-        masks = MASKED * self.dense.units if trial.regularization.dropout else 0
-        return self.dense.kept(trial) + (0 if self.norm is None else self.norm.kept(trial)) + masks
+    def costs(self, trial: TrialSpec) -> Costs:
+        """Those of the dense layer and the normalization; dropout keeps its masks and what they leave."""
+        units = self.dense.units
+        masks = [Costs(MASKED * units, units, 0, 0)] if trial.regularization.dropout else []
+        norm = [] if self.norm is None else [self.norm.costs(trial)]
+        return in_all([self.dense.costs(trial), *norm, *masks])
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Draw the weights, give the slopes and the normalization theirs."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from raydnn.nn.initializers import INITIALIZERS
+from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.members import Members
 from raydnn.spec.axes.activation import Prelu
 from raydnn.spec.trial import TrialSpec
@@ -35,16 +36,8 @@ class Layer(Protocol):
     def shape(self) -> Shape:
         """Shape of what comes out."""
 
-    @property
-    def activations(self) -> int:
-        """Numbers that its weights make of an example."""
-
-    @property
-    def operations(self) -> int:
-        """Multiply-adds of a forward pass, an example and member."""
-
-    def kept(self, trial: TrialSpec) -> int:
-        """Numbers that a step of training keeps for the backward pass and its gradients, an example of a member."""
+    def costs(self, trial: TrialSpec) -> Costs:
+        """What it costs a member like this trial."""
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Give the parameters and averages of one member their first values, in place; they are zeros before."""

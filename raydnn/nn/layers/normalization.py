@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Shape, Views, draw
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.spec.axes.model import ResidualMlp
@@ -88,19 +89,10 @@ class NormalizationLayer:
         """`NAME.scale` and `NAME.shift`, and perhaps the averages `NAME.mean` and `NAME.variance`, one a unit."""
         return norm_layout(self.name, prod(self.shape), self.running)
 
-    @property
-    def activations(self) -> int:
-        """None: it has no weights."""
-        return 0
-
-    @property
-    def operations(self) -> int:
-        """A multiply-add a unit for its mean, its variance, and the normalization."""
-        return 3 * prod(self.shape)
-
-    def kept(self, _trial: TrialSpec) -> int:
-        """What comes in, less its mean, and what comes out."""
-        return 2 * prod(self.shape)
+    def costs(self, _trial: TrialSpec) -> Costs:
+        """It keeps what comes in, less its mean, and what comes out; both and the variance take an operation each."""
+        units = prod(self.shape)
+        return Costs(2 * units, units, 0, 3 * units)
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Scales 1 or 0, shifts 0, averages of mean 0 and variance 1."""

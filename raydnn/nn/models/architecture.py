@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 
 import torch
 from torch import Tensor, nn
 
+from raydnn.nn.layers.costs import Costs, in_all
 from raydnn.nn.layers.layer import Layer, Shape
 from raydnn.nn.layers.members import Members
 from raydnn.spec.trial import TrialSpec
@@ -36,24 +36,9 @@ class Architecture:
             layout = layout.followed_by(layer.layout)
         return layout
 
-    @property
-    def activations(self) -> int:
-        """Numbers that the weights of all layers make of an example."""
-        return sum(layer.activations for layer in self.layers)
-
-    @property
-    def operations(self) -> int:
-        """Multiply-adds of a forward pass, an example and member."""
-        return sum(layer.operations for layer in self.layers)
-
-    def kept(self, trial: TrialSpec) -> int:
-        """Numbers that a step keeps for the backward pass, an example of a member like this trial."""
-        return sum(layer.kept(trial) for layer in self.layers)
-
-    @property
-    def widest(self) -> int:
-        """Numbers of an example where there are most of them between two layers."""
-        return max(prod(layer.shape) for layer in self.layers)
+    def costs(self, trial: TrialSpec) -> Costs:
+        """What all layers together cost a member like this trial."""
+        return in_all(layer.costs(trial) for layer in self.layers)
 
     def start(self, trial: TrialSpec) -> tuple[Tensor, Tensor]:
         """One member's first parameters (P,) and running averages (S,)."""

@@ -20,10 +20,11 @@ from torch.func import functional_call, vmap
 
 from raydnn.errors import JobError, Problem, UserCodeError, one_of
 from raydnn.nn.imported import imported
-from raydnn.nn.layers.dense import KEPT
+from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Shape, Views
 from raydnn.nn.layers.members import Members
 from raydnn.nn.models.architecture import Architecture, parent_of
+from raydnn.nn.models.module_costs import EXAMPLES, costs_of
 from raydnn.nn.models.module_roles import parameters_of
 from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_of, line_of_code
 from raydnn.secrets import revealed
@@ -60,19 +61,10 @@ class UserLayer:
         """(outputs,)."""
         return (self.outputs,)
 
-    @property
-    def activations(self) -> int:
-        """The units of all its weights."""
-        return sum(weight.shape[weight.unit_axis] for weight in self.layout.having(Role.WEIGHT).values())
-
-    @property
-    def operations(self) -> int:
-        """A multiply-add a number of its weights, which is what dense layers take."""
-        return self.layout.count
-
-    def kept(self, _trial: TrialSpec) -> int:
-        """What dense layers of its weights' units would keep."""
-        return KEPT * (self.activations + self.outputs)
+    def costs(self, _trial: TrialSpec) -> Costs:
+        """As measured; how its members are computed is found by trying, too."""
+        given = self.spec.path, self.spec.arguments, self.inputs, self.outputs
+        return replace(_costs(*given), in_turn=bool(why_in_turn(*given, "cpu")))
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """The module's own first values, drawn by the trial's seed."""
@@ -105,7 +97,8 @@ def user_module(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
         raise _problem("model.path", f"{spec.path} has no parameter to learn; at least one is needed")
     found = parameters_of(module)
     frozen = {name: replace(found[name], role=Role.BUFFER) for name in kept}
-    layer = UserLayer(spec, inputs, outputs, Layout({name: found[name] for name in learned}, frozen))
+    layout = Layout({name: found[name] for name in learned}, frozen)
+    layer = UserLayer(spec, inputs, outputs, layout)
     return Architecture(shape, (layer,), lambda _, members: layer.module(members))
 
 
@@ -211,6 +204,13 @@ class Modules(nn.Module):
             # Each worker sees a share of the batch; the buffers of one of them count, as torch's own wrapper has it.
             torch.distributed.broadcast(self._statistics, 0)
         return torch.stack(outputs)
+
+
+@cache
+def _costs(path: str, arguments: str, inputs: int, outputs: int) -> Costs:
+    module = _build(UserModule(path=path, arguments=arguments), inputs, outputs, 0)
+    with drawing_from(generator(STREAM, 0)):
+        return costs_of(module, torch.randn(EXAMPLES, inputs))
 
 
 @cache

@@ -26,7 +26,7 @@ from raydnn.train.measures.evaluation import CHUNK, evaluate
 from raydnn.train.record import Record
 from raydnn.train.stack.footprint import checkpoint_bytes, footprint, member_bytes
 from raydnn.train.stack.member import Member
-from raydnn.train.stack.parts import part_sizes
+from raydnn.train.stack.parts import part_sizes, step_numbers
 from raydnn.train.stack.stack import Stack, architecture_of
 from raydnn.train.steps.passes import Passes
 from raydnn.train.workers import Workers
@@ -69,7 +69,8 @@ def probe(plan: StackPlan, dataset: Dataset, device: torch.device) -> Probed:
     members = [Member(number, spec) for number, spec in plan.trials]
     first = members[0].spec
     architecture = architecture_of(first, dataset)
-    sizes = part_sizes(len(members), architecture, first.train.batch_of(len(dataset.train)), device)
+    numbers = step_numbers(architecture, first, first.train.batch_of(len(dataset.train)))
+    sizes = part_sizes(len(members), numbers, device)
     begun = _now(device)
     stack = Stack(members[: max(sizes)], dataset, Workers(), device)
     start_seconds = (_now(device) - begun) * len(sizes)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from math import prod
 
 from raydnn.data.dataset import Dataset
-from raydnn.nn.layers.dense import KEPT
 from raydnn.nn.models.architecture import Architecture
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.optim.schedules import with_cycled_momentum
@@ -18,8 +17,10 @@ from raydnn.train.stack.stack import architecture_of
 
 FLOAT_BYTES = 4
 """Bytes of a float32."""
-DOUBLE = 2
-"""Float32 numbers that a float64 takes the place of."""
+EVALUATED = 4
+"""Numbers that an evaluation holds of the widest layer: what comes in and out, and copies in which kernels compute."""
+EXACT = 4
+"""And for exact statistics: two copies of it in float64."""
 STEP_COPIES = 3
 """Matrices (N, P) of a step besides parameters and optimizer: the gradients, the dense layers' products, and what an
 optimizer computes with."""
@@ -51,17 +52,13 @@ def stack_bytes(
     shared = len({trial.seed for trial in trials}) == 1
     features = prod(architecture.inputs)
     inputs = batch * features * (1 if shared else n)
-    step = inputs + n * batch * max(architecture.kept(trial) for trial in trials)
-    evaluation = CHUNK[device_type] * (
-        features + n * (KEPT * architecture.widest + _exact(trials, architecture))
-    )
-    return FLOAT_BYTES * (kept + n * parameters * STEP_COPIES + max(step, evaluation, SAVED_COPIES * kept))
-
-
-def _exact(trials: Sequence[TrialSpec], architecture: Architecture) -> int:
-    """Numbers an example and member that exact statistics take: float64 copies of what comes into a layer."""
+    costs = max((architecture.costs(trial) for trial in trials), key=lambda each: each.kept)
+    at_once = 1 if costs.in_turn else n
+    step = inputs + batch * (n * costs.kept + at_once * costs.passing)
     exact = any(getattr(trial.normalization, "exact_statistics", False) for trial in trials)
-    return 2 * DOUBLE * architecture.widest if exact else 0
+    held = (EVALUATED + EXACT * exact) * costs.widest
+    evaluation = CHUNK[device_type] * (features + at_once * held)
+    return FLOAT_BYTES * (kept + n * parameters * STEP_COPIES + max(step, evaluation, SAVED_COPIES * kept))
 
 
 def footprint(trials: Sequence[TrialSpec], dataset: Dataset, device_type: str = "cpu") -> int:

@@ -16,7 +16,7 @@ from raydnn.data.dataset import Dataset
 from raydnn.nn.models.architecture import Architecture
 from raydnn.search.packing import balanced
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.stack.footprint import most_in_memory
+from raydnn.train.stack.footprint import FLOAT_BYTES, most_in_memory
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack, architecture_of
 from raydnn.train.workers import Workers
@@ -51,27 +51,31 @@ def cut(
         pieces: How many pieces each batch is computed in.
     """
     first = members[0].spec
-    batch_size = first.train.batch_of(len(dataset.train))
-    edges = accumulate(
-        sizes or part_sizes(len(members), architecture_of(first, dataset), batch_size, device), initial=0
-    )
+    if sizes is None:
+        batch_size = first.train.batch_of(len(dataset.train))
+        numbers = step_numbers(architecture_of(first, dataset), first, batch_size)
+        sizes = part_sizes(len(members), numbers, device)
+    edges = accumulate(sizes, initial=0)
     return [Stack(members[start:end], dataset, workers, device, pieces) for start, end in pairwise(edges)]
 
 
-def part_sizes(members: int, architecture: Architecture, batch_size: int, device: torch.device) -> list[int]:
+def part_sizes(members: int, member_numbers: int, device: torch.device) -> list[int]:
     """Sizes of the parts, of neighbouring members.
 
     Args:
         members: Members of the stack.
-        architecture: Of their network.
-        batch_size: Examples of a batch.
+        member_numbers: Of `step_numbers`.
         device: Where they are trained.
 
     Returns:
         At most one apart; they add up to the number of members.
     """
-    most = _most_on_a_cpu(architecture, batch_size) if device.type == "cpu" else members
-    return balanced(members, most)
+    return balanced(members, _most_on_a_cpu(member_numbers) if device.type == "cpu" else members)
+
+
+def step_numbers(architecture: Architecture, trial: TrialSpec, batch_size: int) -> int:
+    """Numbers that a member goes through in a step of `batch_size` examples: its parameters, and what they make."""
+    return architecture.layout.size + 2 * architecture.costs(trial).activations * batch_size
 
 
 def stack_limit(memory_gib: float, dataset: Dataset, gpus: int) -> Callable[[Sequence[TrialSpec]], int]:
@@ -91,12 +95,15 @@ def stack_limit(memory_gib: float, dataset: Dataset, gpus: int) -> Callable[[Seq
             return fits(trials)
         batch_size = trials[0].train.batch_of(len(dataset.train))
         return min(
-            fits(trials), *(_most_on_a_cpu(architecture_of(trial, dataset), batch_size) for trial in trials)
+            fits(trials),
+            *(
+                _most_on_a_cpu(step_numbers(architecture_of(trial, dataset), trial, batch_size))
+                for trial in trials
+            ),
         )
 
     return most
 
 
-def _most_on_a_cpu(architecture: Architecture, batch_size: int) -> int:
-    member_bytes = 4 * (architecture.layout.size + 2 * architecture.activations * batch_size)
-    return min(max(CACHE_BYTES // member_bytes, 1), MOST_FUSED)
+def _most_on_a_cpu(member_numbers: int) -> int:
+    return min(max(CACHE_BYTES // (FLOAT_BYTES * member_numbers), 1), MOST_FUSED)

@@ -15,13 +15,14 @@ from raydnn.data.load import load_dataset
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.search.packing import StackPlan, pack
+from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train.session import run_stack
 from raydnn.train.stack import parts
 from raydnn.train.stack.member import Member
-from raydnn.train.stack.parts import MOST_FUSED, part_sizes, stack_limit
+from raydnn.train.stack.parts import MOST_FUSED, part_sizes, stack_limit, step_numbers
 from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
 
@@ -34,6 +35,7 @@ def _dense(*widths: int) -> Architecture:
     return Architecture(widths[:1], tuple(layers), Chain)
 
 
+TRIAL = TrialSpec.from_training(Training.model_validate({"data": "digits", "optimizer": "sgd"}))
 REFERENCE = _dense(784, 300, 100, 10)
 DIGITS = _dense(64, 64, 10)
 CLOCK = {"seconds", "examples_per_second", "attempt", "committed_at", "run_id", "trial_id"}
@@ -41,7 +43,7 @@ CLOCK = {"seconds", "examples_per_second", "attempt", "committed_at", "run_id", 
 
 
 def _sizes(n: int, network: Architecture, device: torch.device = CPU, batch_size: int = 32) -> list[int]:
-    return part_sizes(n, network, batch_size, device)
+    return part_sizes(n, step_numbers(network, TRIAL, batch_size), device)
 
 
 def test_the_rule() -> None:

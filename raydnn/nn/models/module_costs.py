@@ -1,0 +1,64 @@
+"""What a user's module keeps and computes, measured once on two examples: nobody else knows what is in it."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from raydnn.nn.layers.costs import Costs
+
+EXAMPLES = 2
+PASSING = 2
+"""The gradients of what comes in and out of the widest part are there at once."""
+
+
+def costs_of(module: nn.Module, inputs: Tensor) -> Costs:
+    """Measure a module on some examples, in training.
+
+    Args:
+        module: It is not changed but for the buffers that a forward pass changes.
+        inputs: (examples, *shape).
+    """
+    parameters = {tensor.untyped_storage().data_ptr() for tensor in module.parameters()}
+    saved: dict[int, int] = {}
+    given: dict[nn.Module, int] = {}
+
+    def note_saved(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            # In float32 numbers: a mask takes a byte each.
+            saved[storage.data_ptr()] = ceil(storage.nbytes() / 4)
+        return tensor
+
+    def note_given(part: nn.Module, _: object, outputs: object) -> None:
+        tensors = outputs if isinstance(outputs, tuple) else (outputs,)
+        found = [tensor.numel() for tensor in tensors if isinstance(tensor, Tensor)]
+        given[part] = given.get(part, 0) + sum(found)
+
+    leaves = [part for part in module.modules() if not list(part.children())]
+    hooks = [part.register_forward_hook(note_given) for part in {*leaves, module}]
+    was_training = module.training
+    counter = FlopCounterMode(display=False)
+    try:
+        module.train()
+        with torch.enable_grad(), saved_tensors_hooks(note_saved, lambda tensor: tensor), counter:
+            # What is kept lives as long as the outputs do, so that no memory is counted for another's.
+            outputs = module(inputs)
+        del outputs
+    finally:
+        module.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    n = len(inputs)
+    with_parameters = {part for part in given if list(part.parameters(recurse=False))}
+    return Costs(
+        kept=ceil(sum(saved.values()) / n),
+        passing=PASSING * ceil(max(given.values()) / n),
+        widest=ceil(max(given.values()) / n),
+        activations=ceil(sum(given[part] for part in with_parameters) / n),
+        operations=counter.get_total_flops() // (2 * n),
+    )
