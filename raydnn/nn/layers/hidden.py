@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from raydnn.nn.activations import activate
+from raydnn.nn.activations import BY_HAND, activate
 from raydnn.nn.layers.costs import Costs, in_all
 from raydnn.nn.layers.dense import Dense, DenseLayer
 from raydnn.nn.layers.dropout import Dropout, Terms
@@ -20,8 +20,9 @@ from raydnn.stacking.groups import MemberGroup
 from raydnn.stacking.layout import Layout
 from raydnn.stacking.roles import Parameter, Role
 
-MASKED = 2
-"""Numbers that dropout keeps of each unit and example."""
+ACTIVATED, MASKED, MASKED_BY_AUTOGRAD = 1, 1, 4
+"""Numbers that are kept of each unit and example, as measured: by an activation that autograd differentiates, by
+dropout by hand, and by dropout where autograd differentiates it."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,14 @@ class HiddenLayer:
         return self.dense.shape
 
     def costs(self, trial: TrialSpec) -> Costs:
-        """Those of the dense layer and the normalization; dropout keeps its masks and what they leave."""
+        """Those of the dense layer and the normalization, and what the rest of the tail keeps."""
         units = self.dense.units
-        masks = [Costs(MASKED * units, units, 0, 0)] if trial.regularization.dropout else []
+        by_hand = self.norm is None and trial.activation.name in BY_HAND
+        copies = 0 if by_hand else ACTIVATED
+        if trial.regularization.dropout:
+            copies += MASKED if by_hand else MASKED_BY_AUTOGRAD
         norm = [] if self.norm is None else [self.norm.costs(trial)]
-        return in_all([self.dense.costs(trial), *norm, *masks])
+        return in_all([self.dense.costs(trial), *norm, Costs(copies * units, units, 0, 0)])
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Draw the weights, give the slopes and the normalization theirs."""

@@ -90,9 +90,9 @@ class NormalizationLayer:
         return norm_layout(self.name, prod(self.shape), self.running)
 
     def costs(self, _trial: TrialSpec) -> Costs:
-        """It keeps what comes in, less its mean, and what comes out; both and the variance take an operation each."""
+        """It keeps what comes in, that less its mean, what comes out, and a gradient; three operations a unit."""
         units = prod(self.shape)
-        return Costs(2 * units, units, 0, 3 * units)
+        return Costs(4 * units, units, 0, 3 * units)
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Scales 1 or 0, shifts 0, averages of mean 0 and variance 1."""
