@@ -150,19 +150,9 @@ def runs(
     (folder / "networks_of_parts.py").write_text(PARTS)
     for name in ("Spare", "Sometimes"):
         model = {"name": "module", "path": f"{folder}/networks_of_parts:{name}"}
-        stacks.append(
-            [
-                make_trial(model=model, activation="relu", optimizer=SGD, train={**train, "accumulate": k})
-                for k in (2,)
-            ]
-        )
-        stacks.append(
-            [
-                make_trial(
-                    model=model, activation="relu", optimizer=ADAM, regularization={"l2": 0.01}, train=train
-                )
-            ]
-        )
+        given = {"model": model, "activation": "relu"}
+        stacks.append([make_trial(**given, optimizer=SGD, train={**train, "accumulate": 2})])
+        stacks.append([make_trial(**given, optimizer=ADAM, regularization={"l2": 0.01}, train=train)])
     numbers = iter(range(100))
     plans = [
         StackPlan(n, tuple((next(numbers), trial) for trial in trials)) for n, trials in enumerate(stacks)

@@ -21,6 +21,7 @@ class ByAutograd:
     """The gradients of a module's parameters on one worker."""
 
     descending: Sequence[slice] = ()
+    moved: Sequence[Tensor] = ()
     why_eager = ""
 
     def __init__(self, module: nn.Module, gradients: Mapping[str, Tensor], precision: Precision) -> None:
@@ -66,6 +67,7 @@ class OverWorkers:
     """The same over several workers, each with a share of every batch, by torch's DistributedDataParallel."""
 
     descending: Sequence[slice] = ()
+    moved: Sequence[Tensor] = ()
     why_eager = "data-parallel workers exchange gradients within a step"
 
     def __init__(

@@ -49,6 +49,7 @@ class Backprop:
         self._module = module
         self._layers: list[Dense] = [*module.hidden, module.output]
         self._parameters, self._gradients, self.descending = parameters, gradients, descending
+        self.moved: list[Tensor] = []
         self._inputs: list[Tensor] = []
         self._pullbacks: list[Pullback] = []
         self._begin: Callable[[Tensor], Sequence[Tensor]] | None = None
@@ -80,7 +81,7 @@ class Backprop:
             name: (own if (own := gathered.get(name)) is not None else tensor).data
             for name, tensor in self._parameters.items()
         }
-        before = self._places
+        before, self.moved = self._places, list(parameters.values())
         self._arrange(
             {
                 name: [Destination(parameters[name][own], None if whole else own, True) for own in members]
@@ -93,6 +94,7 @@ class Backprop:
         finally:
             for layer in self._layers:
                 layer.scatter()
+            self.moved = []
             self._arrange(before)
 
     def of_batch(

@@ -33,6 +33,10 @@ class Gradients(Protocol):
         """Members whose parameters the backward pass itself moves in `descent`, ascending slices of neighbours."""
 
     @property
+    def moved(self) -> Sequence[Tensor]:
+        """What a backward pass changes beside the gradients: where the parameters are that it moves now."""
+
+    @property
     def why_eager(self) -> str:
         """Why its kernels cannot be captured; empty where they can."""
 

@@ -102,7 +102,7 @@ class Passes:
             generators,
             rows=self._rows,
             examples=len(self.examples),
-            state=(stack.gradients, stack.statistics),
+            state=(stack.gradients, stack.statistics, *stack.backprop.moved),
             remembered=stack.remembered_by_users,
         )
 

@@ -175,9 +175,12 @@ def test_batches_of_a_step_and_what_is_drawn_for_them_stay_the_same(
     _assert_equal(found, _fitted(fit, trials, monkeypatch, 10_000)[0])
 
 
-def test_a_users_loss_is_captured(make_trial: Make, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_users_loss_is_captured(
+    make_trial: Make, fit: Fit, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
     loss = {"name": "function", "path": "users_networks:distance"}
-    trials = [make_trial(loss=loss, seed=seed) for seed in (1, 2)]
+    trials = [make_trial(loss=loss, seed=seed, optimizer=optimizer) for seed in (1, 2)]
     found, captured = _fitted(fit, trials, monkeypatch, 1)
     assert captured
     _assert_equal(found, _fitted(fit, trials, monkeypatch, 10_000)[0])
