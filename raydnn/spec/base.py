@@ -29,6 +29,17 @@ class Component(Spec):
     source: ClassVar[str] = ""
 
 
+@dataclass(frozen=True)
+class Descends:
+    """Marks a field by whose value a trial may descend: take the step θ ← θ − ηg within the backward pass.
+
+    It may where its field has one of `values`, a component's being its name. Where it has another one its step is
+    more than that, and needs the whole gradient first.
+    """
+
+    values: tuple[Any, ...]
+
+
 def parameter(
     default: Any,
     meaning: str,
@@ -38,6 +49,7 @@ def parameter(
     ge: float | None = None,
     lt: float | None = None,
     le: float | None = None,
+    descends: tuple[Any, ...] | None = None,
 ) -> Any:
     """Declare a field: its default (`...` if it must be given), meaning, bounds and default search range.
 
@@ -49,9 +61,13 @@ def parameter(
         ge: Inclusive lower bound.
         lt: Exclusive upper bound.
         le: Inclusive upper bound.
+        descends: Values with which a trial may descend, as `Descends` has it; None: whatever the value is.
     """
     extra: JsonDict | None = {"search": search} if search else None
-    return Field(default, description=meaning, json_schema_extra=extra, gt=gt, ge=ge, lt=lt, le=le)
+    field = Field(default, description=meaning, json_schema_extra=extra, gt=gt, ge=ge, lt=lt, le=le)
+    if descends is not None:
+        field.metadata.append(Descends(descends))
+    return field
 
 
 def _name_as_mapping(value: Any) -> Any:

@@ -43,7 +43,7 @@ class Training(Spec):
     regularization: Regularization = parameter(Regularization(), "regularization")
     output: Output = parameter(AutoOutput(), "activation of the output layer")
     loss: Loss = parameter(AutoLoss(), "what is minimized")
-    optimizer: Optimizer = parameter(..., "the optimizer")
+    optimizer: Optimizer = parameter(..., "the optimizer", descends=("sgd",))
     schedule: Schedule = parameter(Constant(), "learning-rate schedule")
     train: Train = parameter(Train(), "the training loop")
 

@@ -69,13 +69,14 @@ class Train(Spec):
         "batches whose gradients make one step, as of a batch so many times larger; "
         "dropout is drawn and batch norm measured batch by batch",
         ge=1,
+        descends=(1,),
     )
     augmentation: Augmentation = parameter(Augmentation(), "augmentation of training images")
     precision: Precision = parameter(
         "float32",
         "precision of the network's products; with bfloat16 parameters, gradients and losses stay float32",
     )
-    clip: Clip = parameter(NoClip(), "gradient clipping")
+    clip: Clip = parameter(NoClip(), "gradient clipping", descends=("none",))
     class_weights: ClassWeights = parameter(
         EqualWeights(), "weights of the classes in the training loss: none, balanced, or a list"
     )

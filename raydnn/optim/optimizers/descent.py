@@ -7,30 +7,47 @@ at once, by the matrix product that computes it, it is neither written nor read 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from raydnn.optim.schedules import with_cycled_momentum
-from raydnn.spec.axes.optimizer import Sgd
+from raydnn.spec.base import Component, Descends, Spec
+from raydnn.spec.catalogue.fields import descent_of, members
 from raydnn.spec.trial import TrialSpec
 
 
 def descends(trial: TrialSpec) -> bool:
-    """Whether nothing but −ηg moves a trial's parameters: no momentum, decay, penalty, limit or clipping.
+    """Whether nothing but −ηg moves a trial's parameters, as the fields of its spec declare (`Descends`).
 
     It is the trial's own affair, so that its numbers do not depend on who shares its stack.
     """
-    optimizer, regularization = with_cycled_momentum(trial.optimizer, trial.schedule), trial.regularization
-    return (
-        isinstance(optimizer, Sgd)
-        and not (optimizer.momentum or optimizer.weight_decay)
-        and not (regularization.l1 or regularization.l2 or regularization.elastic_net)
-        and regularization.max_norm is None
-        and trial.train.clip.name == "none"
-        and trial.train.accumulate == 1
-    )
+    return _may_descend(trial) and _may_descend(with_cycled_momentum(trial.optimizer, trial.schedule))
+
+
+def _may_descend(spec: Spec) -> bool:
+    for name, mark, looks_inside in _deciding(type(spec)):
+        value = getattr(spec, name)
+        if mark is not None and (value.name if isinstance(value, Component) else value) not in mark.values:
+            return False
+        if looks_inside and isinstance(value, Spec) and not _may_descend(value):
+            return False
+    return True
+
+
+@cache
+def _deciding(spec: type[Spec]) -> list[tuple[str, Descends | None, bool]]:
+    """Name and mark of the fields that decide, and whether fields inside them do."""
+    found = []
+    for name, field in spec.model_fields.items():
+        mark = descent_of(field)
+        inside = [cls for cls in members(field.annotation) if isinstance(cls, type) and issubclass(cls, Spec)]
+        looks_inside = any(_deciding(cls) for cls in inside)
+        if mark is not None or looks_inside:
+            found.append((name, mark, looks_inside))
+    return found
 
 
 def descending(trials: Sequence[TrialSpec]) -> list[slice]:

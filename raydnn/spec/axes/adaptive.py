@@ -14,7 +14,7 @@ def learning_rate(default: float, search: str) -> Any:
 
 def l2_decay(search: str = "loguniform(1e-7, 1e-2)") -> Any:
     """The field `weight_decay` of an optimizer that adds λθ to the gradient."""
-    return parameter(0.0, "L2 coefficient λ", ge=0, search=search)
+    return parameter(0.0, "L2 coefficient λ", ge=0, search=search, descends=(0.0,))
 
 
 def decoupled_decay(default: float, search: str) -> Any:

@@ -38,7 +38,9 @@ class Sgd(Component):
 
     name: Literal["sgd"] = "sgd"
     lr: float = learning_rate(0.01, "loguniform(1e-3, 5)")
-    momentum: float = parameter(0.0, "momentum μ", ge=0, lt=1, search="one_minus(loguniform(5e-3, 1))")
+    momentum: float = parameter(
+        0.0, "momentum μ", ge=0, lt=1, search="one_minus(loguniform(5e-3, 1))", descends=(0.0,)
+    )
     nesterov: bool = parameter(False, "look ahead along the velocity", search="choice(false, true)")
     dampening: float = parameter(0.0, "share d of the gradient kept out of the velocity", ge=0, le=1)
     weight_decay: float = l2_decay("loguniform(1e-7, 5e-5)")

@@ -31,18 +31,21 @@ class Regularization(Spec):
         "λ of the penalty λ Σ|w| over the weights; the recorded losses leave it out (Keras' have it)",
         ge=0,
         search="loguniform(1e-7, 1e-2)",
+        descends=(0.0,),
     )
     l2: float = parameter(
         0.0,
         "λ of the penalty λ/2 Σw², as sgd's weight_decay (Keras' l2 is λ Σw²); the recorded losses leave it out",
         ge=0,
         search="loguniform(1e-7, 1e-2)",
+        descends=(0.0,),
     )
     elastic_net: float = parameter(
         0.0,
         "λ of the penalty λ(β Σ|w| + (1−β)/2 Σw²); the recorded losses leave it out",
         ge=0,
         search="loguniform(1e-7, 1e-2)",
+        descends=(0.0,),
     )
     elastic_net_beta: float = parameter(0.5, "β of elastic_net, from ridge to lasso", ge=0, le=1)
     max_norm: float | None = parameter(
@@ -50,6 +53,7 @@ class Regularization(Spec):
         "largest norm of the weights that come into a unit; null: no limit",
         gt=0,
         search="uniform(1, 5)",
+        descends=(None,),
     )
     prune: float = parameter(
         0.0,

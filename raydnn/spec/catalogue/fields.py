@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from raydnn.spec.base import Component, PathOf, Spec
+from raydnn.spec.base import Component, Descends, PathOf, Spec
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
@@ -145,6 +145,11 @@ def search_range(field: FieldInfo) -> str | None:
     """The default search range a field declares, in job-file syntax."""
     extra = field.json_schema_extra
     return str(extra["search"]) if isinstance(extra, dict) and "search" in extra else None
+
+
+def descent_of(field: FieldInfo) -> Descends | None:
+    """With which values of a field a trial may descend within the backward pass; None: whatever it is."""
+    return next((mark for mark in field.metadata if isinstance(mark, Descends)), None)
 
 
 def path_of(field: FieldInfo) -> PathOf | None:

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydnn.optim.optimizers.descent import descending, descends, others, scales
+from raydnn.spec.axes.optimizer import Sgd
+from raydnn.spec.catalogue.fields import descent_of, nested_spec
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
@@ -51,6 +53,42 @@ def test_what_more_than_the_gradient_moves_does_not_descend(fields: dict[str, An
 )
 def test_plain_gradient_descent_descends(fields: dict[str, Any]) -> None:
     assert descends(_trial(**fields))
+
+
+WHATEVER_IT_IS = {
+    *("seed", "data", "model", "activation", "init", "normalization", "output", "loss"),
+    "schedule",  # a momentum that it cycles is the optimizer's
+    *("optimizer.lr", "optimizer.nesterov", "optimizer.dampening", "optimizer.decay_bias"),
+    *(f"regularization.{kind}dropout" for kind in ("", "input_", "alpha_")),
+    "regularization.dropout_last_layer_only",
+    *("regularization.elastic_net_beta", "regularization.layers", "regularization.label_smoothing"),
+    "regularization.prune",  # once training has ended
+    *("train.epochs", "train.batch_size", "train.precision", "train.class_weights", "train.diagnostics"),
+    *("train.augmentation", "train.early_stopping", "train.checkpoint_every_epochs"),
+}
+"""Fields, or whole parts, that change the gradient or what is done around a step, and not what the step is."""
+
+
+def test_every_field_decides() -> None:
+    """A field that is new has to say with which values a trial descends, or to stand among those above."""
+    fields = {
+        f"{part}.{name}" if part in ("optimizer", "regularization", "train") else part: field
+        for part, whole in TrialSpec.model_fields.items()
+        for name, field in (
+            (Sgd if part == "optimizer" else nested_spec(whole.annotation) or TrialSpec).model_fields.items()
+        )
+    }
+    fields |= {"optimizer": TrialSpec.model_fields["optimizer"]}
+    del fields["optimizer.name"]
+    declared = {path for path, field in fields.items() if descent_of(field) is not None}
+    assert declared | WHATEVER_IT_IS == fields.keys()
+    assert not declared & WHATEVER_IT_IS
+    tried = {"optimizer", *(path for given in MOVED_BY_MORE for path in _leaves(given))}
+    assert declared <= tried, "and is tried above"
+
+
+def _leaves(given: dict[str, Any]) -> set[str]:
+    return {f"{part}.{name}" for part, own in given.items() if isinstance(own, dict) for name in own}
 
 
 def test_neighbours_descend_together() -> None:
