@@ -11,6 +11,7 @@ import torch
 
 from raydnn.data.batches import order
 from raydnn.data.load import load_dataset
+from raydnn.nn.layers.layer import Row
 from raydnn.nn.models.registry import architecture
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
@@ -147,7 +148,7 @@ def test_the_summary_shows_the_layers_and_how_a_stack_is_computed(
     make_trial: Callable[..., TrialSpec],
 ) -> None:
     plain = summarize(make_trial(activation="relu", model=PLAIN))
-    assert plain.layers[0] == ("layers.0.weight", (8, 6), 48)
+    assert plain.layers[0] == Row("layers.0", (8,), 48 + 8, 48)
     assert plain.parameters == 7 * 8 + 9 * 7 + 8 * 3
     assert plain.strategy == (
         "their_networks:Plain: the members of a stack are computed at once, by torch.func.vmap"

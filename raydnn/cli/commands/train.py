@@ -63,8 +63,12 @@ def train(launch: Launch) -> None:
         run = begin(
             given.job, given.text, new_id, "train", plans, examples=summary.examples, facts=summary.facts
         )
-    for name, shape, count in summary.layers:
-        tell(f"  {name:<20} {' x '.join(map(str, shape)):>12} {count:>12,}")
+    rows = [("layer", "output", "parameters", "operations")]
+    for each in summary.layers:
+        shape = " x ".join(map(str, each.shape))
+        rows.append((each.name, shape, f"{each.parameters:,}", f"{each.operations:,}"))
+    for name, shape, parameters, operations in rows:
+        tell(f"  {name:<20} {shape:>14} {parameters:>12} {operations:>14}")
     if summary.strategy:
         tell(summary.strategy)
     tell(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.layer import Shape, Views, draw
+from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.layout import ALIGNMENT, Layout
@@ -39,6 +39,10 @@ class DenseLayer:
     def costs(self, _trial: TrialSpec) -> Costs:
         """It keeps its outputs, what a loss or an activation makes of them, and the gradients of both."""
         return Costs(KEPT * self.units, self.units, self.units, self.inputs * self.units)
+
+    def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
+        """One."""
+        return row(self, trial)
 
     def start(self, trial: TrialSpec, parameters: Views, _statistics: Views) -> None:
         """Draw the weights; biases are 0."""

@@ -11,7 +11,7 @@ from raydnn.nn.activations import BY_HAND, activate
 from raydnn.nn.layers.costs import Costs, in_all
 from raydnn.nn.layers.dense import Dense, DenseLayer
 from raydnn.nn.layers.dropout import Dropout, Terms
-from raydnn.nn.layers.layer import Shape, Views, draw
+from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.nn.layers.normalization import NormalizationLayer, NormLayer, normalize
 from raydnn.spec.trial import TrialSpec
@@ -84,6 +84,10 @@ class HiddenLayer:
             copies += MASKED if by_hand else MASKED_BY_AUTOGRAD
         norm = [] if self.norm is None else [self.norm.costs(trial)]
         return in_all([self.dense.costs(trial), *norm, Costs(copies * units, units, 0, 0)])
+
+    def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
+        """One."""
+        return row(self, trial)
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Draw the weights, give the slopes and the normalization theirs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -19,6 +20,18 @@ Shape = tuple[int, ...]
 """Of one example: (features,), (channels, height, width), ..."""
 Views = dict[str, Tensor]
 """Parameter → its values for n members, (n, *shape), a view of the stack's matrix."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the printed summary."""
+
+    name: str
+    shape: Shape
+    """Of what comes out of one example."""
+    parameters: int
+    operations: int
+    """Multiply-adds of a forward pass, an example and member."""
 
 
 class Layer(Protocol):
@@ -39,11 +52,19 @@ class Layer(Protocol):
     def costs(self, trial: TrialSpec) -> Costs:
         """What it costs a member like this trial."""
 
+    def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
+        """Its rows of the printed summary, of a member like this trial; most layers have one, that of `row`."""
+
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Give the parameters and averages of one member their first values, in place; they are zeros before."""
 
     def module(self, members: Members) -> nn.Module:
         """The layer of N members: (inputs (N, B, *shape), context) → (N, B, *shape of what comes out)."""
+
+
+def row(layer: Layer, trial: TrialSpec) -> tuple[Row]:
+    """The one row of a layer in the printed summary."""
+    return (Row(layer.name, layer.shape, layer.layout.count, layer.costs(trial).operations),)
 
 
 def draw(layout: Layout, trial: TrialSpec, parameters: Views) -> None:

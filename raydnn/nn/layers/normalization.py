@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.layer import Shape, Views, draw
+from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.spec.axes.model import ResidualMlp
 from raydnn.spec.trial import TrialSpec
@@ -93,6 +93,10 @@ class NormalizationLayer:
         """It keeps what comes in, that less its mean, what comes out, and a gradient; three operations a unit."""
         units = prod(self.shape)
         return Costs(4 * units, units, 0, 3 * units)
+
+    def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
+        """One."""
+        return row(self, trial)
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Scales 1 or 0, shifts 0, averages of mean 0 and variance 1."""

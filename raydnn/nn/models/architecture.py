@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.nn.layers.costs import Costs, in_all
-from raydnn.nn.layers.layer import Layer, Shape
+from raydnn.nn.layers.layer import Layer, Row, Shape
 from raydnn.nn.layers.members import Members
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
@@ -39,6 +39,10 @@ class Architecture:
     def costs(self, trial: TrialSpec) -> Costs:
         """What all layers together cost a member like this trial."""
         return in_all(layer.costs(trial) for layer in self.layers)
+
+    def rows(self, trial: TrialSpec) -> list[Row]:
+        """The rows of the printed summary, of a member like this trial."""
+        return [row for layer in self.layers for row in layer.rows(trial)]
 
     def start(self, trial: TrialSpec) -> tuple[Tensor, Tensor]:
         """One member's first parameters (P,) and running averages (S,)."""

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.hooks import RemovableHandle
 
 from raydnn.nn.layers.costs import Costs
+from raydnn.nn.layers.layer import Row
 
 EXAMPLES = 2
 PASSING = 2
@@ -62,3 +64,43 @@ def costs_of(module: nn.Module, inputs: Tensor) -> Costs:
         activations=ceil(sum(given[part] for part in with_parameters) / n),
         operations=counter.get_total_flops() // (2 * n),
     )
+
+
+def rows_of(module: nn.Module, inputs: Tensor) -> tuple[Row, ...]:
+    """A row for each part of a module that has parameters of its own, in the order in which they are computed.
+
+    Args:
+        module: As in `costs_of`.
+        inputs: (examples, *shape).
+    """
+    found: dict[str, Row] = {}
+    counter = FlopCounterMode(display=False)
+
+    def hook(name: str, part: nn.Module) -> RemovableHandle:
+        own = sum(
+            parameter.numel() for parameter in part.parameters(recurse=False) if parameter.requires_grad
+        )
+        before = [0]
+
+        def begin(_: nn.Module, __: object) -> None:
+            before[0] = counter.get_total_flops()
+
+        def end(_: nn.Module, __: object, outputs: object) -> None:
+            first = outputs[0] if isinstance(outputs, tuple) else outputs
+            shape = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
+            operations = (counter.get_total_flops() - before[0]) // (2 * len(inputs))
+            found[name] = Row(name or type(part).__name__, shape, own, operations)
+
+        handles.append(part.register_forward_pre_hook(begin))
+        return part.register_forward_hook(end)
+
+    handles: list[RemovableHandle] = []
+    parts = [(name, part) for name, part in module.named_modules() if list(part.parameters(recurse=False))]
+    handles += [hook(name, part) for name, part in parts]
+    try:
+        with torch.no_grad(), counter:
+            module(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(found.values())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, prod
+from math import ceil
 from typing import Any
 
 from raydnn.data.augmentation.augment import check_images
 from raydnn.data.load import load_dataset
 from raydnn.nn.imported import imported
-from raydnn.nn.models.module import told_strategy
+from raydnn.nn.layers.layer import Row
+from raydnn.nn.models.module import user_class
+from raydnn.nn.models.user_class import told_strategy
 from raydnn.nn.objective import class_weights
 from raydnn.spec.axes.loss import Function
-from raydnn.spec.axes.model import UserModule
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.stack.footprint import disk_bytes
@@ -23,8 +24,8 @@ from raydnn.train.stack.stack import architecture_of
 class Summary:
     """A trial's model and data in numbers."""
 
-    layers: list[tuple[str, tuple[int, ...], int]]
-    """Parameter, shape, count."""
+    layers: list[Row]
+    """In the order in which they are computed."""
     strategy: str
     """How the members of a stack of it are computed, where that is not known beforehand; else empty."""
     parameters: int
@@ -49,14 +50,15 @@ def summarize(trial: TrialSpec) -> Summary:
     dataset = load_dataset(trial.data)
     check_images(trial.train.augmentation, dataset.features)
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
-    inputs = prod(dataset.features)
     check_loss(trial)
-    layout = architecture_of(trial, dataset).layout
-    strategy = told_strategy(trial.model, inputs, outputs) if isinstance(trial.model, UserModule) else ""
+    architecture = architecture_of(trial, dataset)
+    layout = architecture.layout
+    users = user_class(trial, dataset.features, outputs)
+    strategy = "" if users is None else told_strategy(users)
     if dataset.class_counts is not None:
         class_weights(trial, dataset.class_counts)
     return Summary(
-        [(name, shape, prod(shape)) for name, shape in layout.shapes.items()],
+        architecture.rows(trial),
         strategy,
         layout.count,
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
