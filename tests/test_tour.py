@@ -1,4 +1,4 @@
-"""The README's tour, run as it stands there, with a cluster on this machine."""
+"""The README's demo and its tour, run as they stand there, with a cluster on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DEMO = re.compile(r"<!-- demo -->\n```\n(.*?)```", re.DOTALL)
 TOUR = re.compile(r"<!-- tour -->\n```(bash|python)\n(.*?)```", re.DOTALL)
 DASHBOARD = "http://127.0.0.1:8265"
 
@@ -113,3 +115,21 @@ def test_the_tour_runs(cluster: dict[str, str], tmp_path: Path) -> None:
     assert len(runs) == 3, runs
     assert "SUCCEEDED" in done.stderr
     assert "9 trials" in done.stdout
+
+
+@pytest.mark.ray
+def test_the_demo_says_what_the_readme_shows(tmp_path: Path) -> None:
+    (makes,) = re.findall(r"^demo:.*\n\t\$\(BIN\)/raydnn (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    command = [sys.executable, "-m", "raydnn", *makes.split(), f"storage={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    said = {_shape(line) for line in (done.stdout + done.stderr).splitlines()}
+    (shown,) = DEMO.findall(README.read_text())
+    lines = [line for line in shown.splitlines() if line.strip() and not re.match("─|  {30}|\\.\\.\\.", line)]
+    assert len(lines) > 8
+    assert [line for line in lines if _shape(line) not in said] == []
+
+
+def _shape(line: str) -> str:
+    """A line without what differs from machine to machine: numbers, the curve, the run's folder, a configuration."""
+    line = re.sub(r" \S+/trials/", " ", line).partition("activation=")[0]
+    return " ".join(re.sub(r"[\d.]+|[▁-█]+", "#", line).split())
