@@ -148,6 +148,12 @@ def measured() -> str:
     return f"{report(json.loads((BENCHMARKS / 'measured.json').read_text()))}\n"
 
 
+def reference() -> str:
+    """The reference training's numbers, from what tests/benchmarks/reference.py wrote."""
+    numbers = runpy.run_path(str(BENCHMARKS / "reference_table.py"))["numbers"]
+    return f"{numbers(json.loads((BENCHMARKS / 'reference.json').read_text()))}\n"
+
+
 def ratio() -> str:
     """What stacks bring, from what `make bench` wrote."""
     parts = json.loads((BENCHMARKS / "measured.json").read_text())
@@ -227,7 +233,7 @@ DOCUMENTS: dict[str, dict[str, Part]] = {
     "raydnn/README.md": {"folders": folders},
     "raydnn/cli/README.md": {"commands": commands},
     "raydnn/store/README.md": {"columns": columns},
-    "tests/benchmarks/README.md": {"measured": measured},
+    "tests/benchmarks/README.md": {"reference": reference, "measured": measured},
 }
 """Document → name of each generated part → what writes it."""
 

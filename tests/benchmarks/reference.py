@@ -1,111 +1,124 @@
-"""The README's picture: the reference training's curve beside the published one.
+"""The reference training beside plain PyTorch on the same examples, and beside the published run.
 
-python tests/benchmarks/reference.py FOLDER          trains jobs/fashion-mlp.yaml on FOLDER's IDX files, then draws
-python tests/benchmarks/reference.py --run RUN       draws a run that is there already
+python tests/benchmarks/reference.py FOLDER      trains jobs/fashion-mlp.yaml and PyTorch on FOLDER's IDX files
+python tests/benchmarks/reference.py             draws what reference.json has
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
+import reference_plot
+import torch
+import torch_trial
+from loops import REFERENCE_JOB
+from measuring import machine
+from reference_table import numbers
+from torch import Tensor, nn
+from torch.nn import functional
 
 import raydnn
+from raydnn.data.dataset import Dataset
+from raydnn.data.examples import Examples
+from raydnn.data.load import load_dataset
+from raydnn.spec.reading.load import load_job
+from raydnn.spec.trial import trial_of_job
 
-ROOT = Path(__file__).parents[2]
-JOB = ROOT / "jobs" / "fashion-mlp.yaml"
-PICTURE = Path(__file__).parent / "pictures" / "fashion-mlp.png"
-
-PUBLISHED = {
-    "train_loss": {1: 0.7229, 10: 0.3323},
-    "validation_loss": {1: 0.5097, 10: 0.3382},
-    "train_accuracy": {1: 0.7646, 10: 0.8811},
-    "validation_accuracy": {1: 0.8288, 10: 0.8832},
-    "test_loss": {10: 0.3748},
-    "test_accuracy": {10: 0.8652},
-}
-"""Metric → epoch → value, as published for this configuration."""
-
-COLOURS = {"train": "#4477aa", "validation": "#cc6633", "test": "#228833"}
+MEASURED = Path(__file__).parent / "reference.json"
+SEEDS = (0, 1, 2)
 
 
-def train(data: Path, storage: str) -> Path:
-    """Train the reference job and return its run's folder."""
-    command = [sys.executable, "-m", "raydnn", "train", str(JOB), f"data.path={data}", f"storage={storage}"]
-    subprocess.run(command, check=True)
-    (run,) = (path for path in Path(storage).iterdir() if (path / "resolved.json").is_file())
-    return run
+def measure(folder: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Train the reference job with each seed, by raydnn and by plain PyTorch.
+
+    Args:
+        folder: Fashion-MNIST's four IDX files, perhaps split anew.
+        overrides: Fields of the job to change.
+
+    Returns:
+        What reference.json holds.
+    """
+    given = [f"data.path={folder}", *overrides]
+    dataset = load_dataset(load_job(REFERENCE_JOB, given).job.data)
+    return {
+        "machine": machine(),
+        "examples": dataset.examples,
+        "raydnn": [by_raydnn([*given, f"seed={seed}"]) for seed in SEEDS],
+        "torch": [by_torch(dataset, [*given, f"seed={seed}"]) for seed in SEEDS],
+    }
 
 
-def draw(run: Path, picture: Path) -> None:
-    """Draw loss and accuracy by epoch: lines are the run's, rings the published values."""
-    epochs = raydnn.load(run, "epochs").to_pydict()
-    trial = raydnn.load(run).to_pylist()[0]
-    plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-    figure, panels = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
-    for panel, what in zip(panels, ("loss", "accuracy"), strict=True):
-        _draw_panel(panel, what, epochs, trial)
-    handles, names = panels[0].get_legend_handles_labels()
-    panels[0].legend(handles, names, frameon=False, fontsize=8, handlelength=1.6)
-    figure.suptitle("Fashion-MNIST, 784-300-100-10, SGD, lr 0.01, batch 32", fontsize=10)
-    picture.parent.mkdir(exist_ok=True)
-    figure.savefig(picture, dpi=130)
-    plt.close(figure)
+def by_raydnn(overrides: Sequence[str]) -> dict[str, Any]:
+    """The curves of a training by the command line, and the test metrics of its best epoch."""
+    with tempfile.TemporaryDirectory() as storage:
+        command = [sys.executable, "-m", "raydnn", "train", str(REFERENCE_JOB), f"storage={storage}"]
+        subprocess.run([*command, *overrides], check=True, stdout=subprocess.DEVNULL)
+        epochs = raydnn.load(storage, "epochs").to_pydict()
+        (trial,) = raydnn.load(storage).to_pylist()
+    curves = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    return {name: epochs[name] for name in curves} | {
+        f"test_{what}": trial[f"m_test_{what}"] for what in ("loss", "accuracy")
+    }
 
 
-def _draw_panel(panel: Axes, what: str, epochs: dict[str, list[Any]], trial: dict[str, Any]) -> None:
-    last = epochs["epoch"][-1]
-    at_test = last + 1
-    for part in ("train", "validation"):
-        metric = f"{part}_{what}"
-        colour = COLOURS[part]
-        panel.plot(epochs["epoch"], epochs[metric], color=colour, marker=".", label=f"{part}, raydnn")
-        known = PUBLISHED[metric]
-        panel.plot(list(known), list(known.values()), "o", **_ring(colour), label=f"{part}, published")
-    measured, known = trial[f"m_test_{what}"], PUBLISHED[f"test_{what}"]
-    panel.plot(at_test, measured, "D", color=COLOURS["test"], markersize=5, label="test, raydnn")
-    panel.plot(at_test, known[last], "o", **_ring(COLOURS["test"]), label="test, published")
-    panel.set_xticks([*range(1, last + 1), at_test], [*map(str, range(1, last + 1)), "test"])
-    panel.set_xlabel("epoch")
-    panel.set_title(what, fontsize=9)
-    panel.grid(axis="y", color="#dddddd", linewidth=0.6)
-    panel.set_axisbelow(True)
+def by_torch(dataset: Dataset, overrides: Sequence[str]) -> dict[str, Any]:
+    """The same by a loop as one writes it in PyTorch; training metrics are not measured."""
+    trial = trial_of_job(load_job(REFERENCE_JOB, overrides).job).model_dump()
+    torch.manual_seed(trial["seed"])
+    inputs, targets = _tensors(dataset.train)
+    model = torch_trial.network(trial, inputs.shape[1], dataset.outputs)
+    optimizer = torch_trial.optimizer_of(trial, model)
+    assert dataset.test is not None
+    found, tested = [], []
+    for _ in range(trial["train"]["epochs"]):
+        for rows in torch.randperm(len(inputs)).split(trial["train"]["batch_size"]):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(inputs[rows]), targets[rows]).backward()
+            optimizer.step()
+        found.append(_evaluate(model, dataset.validation))
+        tested.append(_evaluate(model, dataset.test))
+    losses, accuracies = map(list, zip(*found, strict=True))
+    loss, accuracy = tested[losses.index(min(losses))]
+    return {
+        "validation_loss": losses,
+        "validation_accuracy": accuracies,
+        "test_loss": loss,
+        "test_accuracy": accuracy,
+    }
 
 
-def _ring(colour: str) -> dict[str, Any]:
-    return {"markerfacecolor": "none", "markeredgecolor": colour, "markersize": 9, "markeredgewidth": 1.4}
+@torch.no_grad()
+def _evaluate(model: nn.Module, part: Examples) -> tuple[float, float]:
+    inputs, targets = _tensors(part)
+    outputs = model(inputs)
+    right = (outputs.argmax(dim=1) == targets).double().mean()
+    return functional.cross_entropy(outputs, targets).item(), right.item()
 
 
-def report(run: Path) -> None:
-    """Print the numbers beside the published ones."""
-    trial = raydnn.load(run).to_pylist()[0]
-    last = raydnn.load(run, "epochs").to_pylist()[-1]
-    print(f"{trial['parameters']:,} parameters, {last['step'] // last['epoch']:,} steps an epoch")
-    print(f"{'':<22}{'raydnn':>8}{'published':>11}")
-    for metric, known in PUBLISHED.items():
-        measured = trial[f"m_{metric}"] if metric.startswith("test") else last[metric]
-        print(f"{metric:<22}{measured:>8.4f}{known[10]:>11.4f}")
+def _tensors(part: Examples) -> tuple[Tensor, Tensor]:
+    """All inputs (n, F) and targets (n,)."""
+    ((inputs, targets),) = part.chunks(len(part))
+    return inputs.flatten(1), targets
 
 
 def main() -> None:
-    """Train if no run is given, print the numbers and draw."""
+    """Train if a folder is given, print the numbers and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", help="folder with Fashion-MNIST's four IDX files")
-    parser.add_argument("--run", type=Path, help="a run of jobs/fashion-mlp.yaml to draw instead")
     given = parser.parse_args()
-    if (given.folder is None) == (given.run is None):
-        parser.error("give FOLDER or --run RUN")
-    with tempfile.TemporaryDirectory() as storage:
-        run = given.run or train(given.folder.resolve(), storage)
-        report(run)
-        draw(run, PICTURE)
-    print(f"wrote {PICTURE} ({PICTURE.stat().st_size / 1000:.0f} kB)")
+    if given.folder is not None:
+        MEASURED.write_text(json.dumps(measure(given.folder.resolve()), indent=2) + "\n")
+    measured = json.loads(MEASURED.read_text())
+    print(numbers(measured))
+    reference_plot.draw(measured, reference_plot.PICTURE)
+    print(f"wrote {reference_plot.PICTURE}; `python tests/test_readme.py` puts the numbers into README.md")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from raydnn.data.in_memory import InMemory
+
 HERE = Path(__file__).parent
 FRAMEWORKS = ("skorch", "accelerate", "lightning", "keras")
 
@@ -68,6 +70,27 @@ def test_stacks_and_their_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert sum(row["share"] for row in rows) == 1
     import_module("plot").draw(rows, tmp_path / "stacks.png")
     assert (tmp_path / "stacks.png").stat().st_size < 100_000
+
+
+def test_the_reference_by_torch_its_table_and_its_picture(tmp_path: Path) -> None:
+    reference = import_module("reference")
+    dataset = replace(
+        import_module("loops").reference_data(None, 64), validation=_examples(32), test=_examples(16)
+    )
+    found = reference.by_torch(dataset, ["train.epochs=2", "seed=1"])
+    assert [len(found[name]) for name in ("validation_loss", "validation_accuracy")] == [2, 2]
+    assert 0 <= found["test_accuracy"] <= 1
+    curves = {"train_loss": [1.0, 0.5], "train_accuracy": [0.5, 0.75], **found}
+    examples = {"train": 64, "validation": 32, "test": 16}
+    measured = {"examples": examples, "raydnn": [curves], "torch": [found]}
+    told = import_module("reference_table").numbers(measured)
+    assert "| train accuracy | 64 | 0.7500 [0.7500..0.7500] |  | 0.8811 |" in told
+    import_module("reference_plot").draw(measured, tmp_path / "reference.png")
+    assert (tmp_path / "reference.png").stat().st_size < 100_000
+
+
+def _examples(n: int) -> InMemory:
+    return InMemory(torch.rand(n, 28, 28), torch.arange(n) % 10)
 
 
 def test_flops_of_the_reference_network() -> None:
