@@ -24,6 +24,8 @@ def prune(specs: Sequence[Regularization], layout: Layout, parameters: Mapping[s
     """
     weights = layout.having(Role.WEIGHT)
     for row, spec in enumerate(specs):
+        if not spec.prune:
+            continue
         for name in chosen(spec, weights):
             own = parameters[name][row]
             smallest = own.abs().flatten().argsort()[: int(spec.prune * own.numel())]

@@ -43,11 +43,9 @@ def complete(
         loss, accuracy = evaluate(stack, dataset.test)
         tested = to_host({"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy})
         tested["loss"] = [loss * stack.loss_unit for loss in tested["loss"]]
-    for position in positions:
+    scaling = {f"scaling.{name}": tensor.cpu() for name, tensor in dataset.scaling.tensors().items()}
+    facts = {"features": list(dataset.features), "outputs": stack.outputs, **dataset.facts()}
+    for position, tensors in zip(positions, stack.on_host(positions), strict=True):
         member = stack.members[position]
         member.test |= {name: values[position] for name, values in tested.items()}
-        tensors = stack.member_parameters(position)
-        tensors |= {f"scaling.{name}": t for name, t in dataset.scaling.tensors().items()}
-        save(
-            member, tensors, {"features": list(dataset.features), "outputs": stack.outputs, **dataset.facts()}
-        )
+        save(member, tensors | scaling, facts)

@@ -26,6 +26,7 @@ from raydnn.data.load import load_dataset
 from raydnn.optim.optimizers import stacked
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.spec.trial import TrialSpec
+from raydnn.train.completing import complete
 from raydnn.train.loop import train
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack
@@ -97,6 +98,24 @@ def test_every_components_step_stays_on_the_device(
 @pytest.mark.parametrize("axis", VARIATIONS)
 def test_mixed_stacks_stay_on_the_device(device: PretendDevice, make_trial: Make, axis: str) -> None:
     _check(device, [_trial(make_trial, fields) for fields in VARIATIONS[axis]], epochs=2)
+
+
+def test_members_that_end_leave_the_device_together(device: PretendDevice, make_trial: Make) -> None:
+    kept = []
+    with device:
+        trials = [make_trial(seed=n, regularization={"prune": 0.5 * (n == 0)}) for n in range(6)]
+        dataset = load_dataset(trials[0].data).to(GPU)
+        stack = Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), GPU)
+        device.crossings.clear()
+        complete(stack, dataset, range(6), lambda member, tensors, _: kept.append((member.number, tensors)))
+        # To the device: which members; back: what was tested, parameters and averages, and the scaling's two.
+        assert device.crossings.total() <= 6, device.crossings
+        for number, tensors in kept:
+            for name, view in stack.layout.views(stack.parameters).items():
+                assert torch.equal(tensors[name], view[number].cpu())
+                zeros = int((tensors[name] == 0).sum())
+                assert (zeros >= tensors[name].numel() // 2) == (number == 0 or name.endswith("bias")), name
+    assert [number for number, _ in kept] == list(range(6))
 
 
 def test_kernels_are_counted_and_views_are_not() -> None:

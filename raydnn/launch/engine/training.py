@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import count
+from math import ceil
 from typing import Any
 
 from raydnn.errors import ClusterError, HungError, RaydnnError
@@ -110,7 +111,11 @@ def _fit(run: Run, config: dict[str, Any], resources: Resources, workers: int) -
                 failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=1),
                 callbacks=[Failures(run.uri)],
             ),
-            torch_config=GroupConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
+            torch_config=GroupConfig(
+                backend="nccl" if resources.gpus_per_worker else "gloo",
+                # The watchdog, which tells where a worker stands, is the first to lose patience.
+                timeout_s=ceil(2 * resources.timeout_seconds),
+            ),
         )
         # Ray Train's own handler swallows Ctrl-C; here it ends the run like any other.
         trainer._register_sigint_handler = lambda _controller: None

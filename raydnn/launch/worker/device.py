@@ -21,4 +21,5 @@ def claim_device(resources: Resources) -> torch.device:
         raise ClusterError(
             f"resources.gpus_per_worker: {resources.gpus_per_worker}, but this machine has no CUDA device"
         )
-    return torch.device("cuda")
+    # With its number, as each worker of a machine has a GPU of its own.
+    return torch.device("cuda", torch.cuda.current_device())

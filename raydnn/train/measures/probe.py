@@ -28,15 +28,17 @@ from raydnn.train.stack.footprint import checkpoint_bytes, footprint, member_byt
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.parts import part_sizes, step_numbers
 from raydnn.train.stack.stack import Stack, architecture_of
-from raydnn.train.steps.passes import Passes
+from raydnn.train.steps.passes import STEPS_BEFORE_CAPTURE, Passes
 from raydnn.train.workers import Workers
 
 MEASURED_SECONDS = 0.2
 """Steps are timed for about so long, three times over."""
 FEWER = 8
 """A stack is timed whole and with one in so many of its members."""
-EVALUATED = 4 * CHUNK["cpu"]
-"""Most validation examples that are evaluated."""
+FIRST_STEPS = 3
+"""Steps that nobody times: a device's first ones load its kernels, and steps are captured."""
+EVALUATED_CHUNKS = 4
+"""Most chunks of validation examples that are evaluated."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,16 @@ def _measure(stack: Stack, dataset: Dataset, record: Record) -> list[tuple[int, 
     steps = steps_per_epoch(stack, dataset)
     n = len(dataset.train)
     size = stack.members[0].spec.train.step_of(n)
-    one = _training_seconds(Passes(stack, First(dataset.train, min(size, n))), 1)
+    # As most steps are: captured, where a training has enough of them.
+    before = 0 if steps * stack.members[0].spec.train.epochs > STEPS_BEFORE_CAPTURE else STEPS_BEFORE_CAPTURE
+    few = min(steps, FIRST_STEPS)
+    begun = Passes(stack, First(dataset.train, min(few * size, n)), before)
+    _training_seconds(begun, few)
+    one = _training_seconds(begun, few) / few
     measured = max(1, min(steps, round(MEASURED_SECONDS / max(one, 1e-4))))
-    passes = Passes(stack, First(dataset.train, min(measured * size, n)))
+    passes = Passes(stack, First(dataset.train, min(measured * size, n)), before)
     training = median([_training_seconds(passes, measured) for _ in range(4)][1:]) / measured * steps
-    part = First(dataset.validation, min(EVALUATED, len(dataset.validation)))
+    part = First(dataset.validation, min(EVALUATED_CHUNKS * CHUNK[device.type], len(dataset.validation)))
     evaluation = _seconds(lambda: evaluate(stack, part), device) * len(dataset.validation) / len(part)
     recording = _seconds(lambda: _record_epoch(stack, dataset, record), device)
     members = len(stack.members)

@@ -16,7 +16,7 @@ from raydnn.data.dataset import Dataset
 from raydnn.nn.models.architecture import Architecture
 from raydnn.search.packing import balanced
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.stack.footprint import FLOAT_BYTES, most_in_memory
+from raydnn.train.stack.footprint import FLOAT_BYTES, checkpoint_bytes, footprint, most_in_memory
 from raydnn.train.stack.member import Member
 from raydnn.train.stack.stack import Stack, architecture_of
 from raydnn.train.workers import Workers
@@ -27,6 +27,9 @@ CACHE_BYTES = 5 << 20
 Measured on a core with 1 MiB of cache of its own and 16 of shared: members of 1 MiB are fastest four at once,
 members of 20 kB from 64 at once on.
 """
+
+USED_SHARE = 0.9
+"""Share of a GPU's free memory that a stack's estimate may take."""
 
 MOST_FUSED = 128
 """Most members of a part on a CPU; more gain nothing."""
@@ -51,10 +54,13 @@ def cut(
         pieces: How many pieces each batch is computed in.
     """
     first = members[0].spec
-    if sizes is None:
+    if sizes is None and device.type == "cpu":
         batch_size = first.train.batch_of(len(dataset.train))
         numbers = step_numbers(architecture_of(first, dataset), first, batch_size)
         sizes = part_sizes(len(members), numbers, device)
+    elif sizes is None:
+        trials = [member.spec for member in members]
+        sizes = sizes_that_fit(trials, dataset, free_bytes(device), device.type)
     edges = accumulate(sizes, initial=0)
     return [Stack(members[start:end], dataset, workers, device, pieces) for start, end in pairwise(edges)]
 
@@ -71,6 +77,42 @@ def part_sizes(members: int, member_numbers: int, device: torch.device) -> list[
         At most one apart; they add up to the number of members.
     """
     return balanced(members, _most_on_a_cpu(member_numbers) if device.type == "cpu" else members)
+
+
+def sizes_that_fit(
+    trials: Sequence[TrialSpec], dataset: Dataset, free: int | None, device_type: str
+) -> list[int]:
+    """Sizes of the parts on a GPU: all members at once, or half as many for as long as memory is lacking.
+
+    What is kept of all members is there whatever the parts; what a step or an evaluation makes is there for one part
+    at a time.
+
+    Args:
+        trials: The stack's members.
+        dataset: What they are trained on.
+        free: Bytes that are free on the device; None: as many as are needed.
+        device_type: Its kind.
+    """
+    layout = architecture_of(trials[0], dataset).layout
+
+    def kept(members: int) -> int:
+        return checkpoint_bytes(trials[:members], layout) + FLOAT_BYTES * layout.size * members
+
+    most = n = len(trials)
+    while most > 1 and free is not None:
+        passing = footprint(trials[:most], dataset, device_type) - kept(most)
+        if kept(n) + passing <= USED_SHARE * free:
+            break
+        most = -(-most // 2)
+    return balanced(n, most)
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory of a GPU that is not in use, what torch holds in reserve included; None where it cannot be told."""
+    if device.type != "cuda":
+        return None
+    reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + reserve
 
 
 def step_numbers(architecture: Architecture, trial: TrialSpec, batch_size: int) -> int:

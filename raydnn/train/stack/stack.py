@@ -169,10 +169,14 @@ class Stack:
 
     def member_parameters(self, position: int) -> dict[str, Tensor]:
         """One member's parameters and running averages by name, without the member dimension."""
-        row = slice(position, position + 1)
-        views = self.layout.views(self.parameters[row])
-        views |= self.layout.statistics_views(self.statistics[row])
-        return {name: view[0].clone() for name, view in views.items()}
+        return self.on_host([position])[0]
+
+    def on_host(self, positions: Sequence[int]) -> list[dict[str, Tensor]]:
+        """The same of several members, which leave the device together."""
+        rows = torch.tensor(list(positions), device=self.device)
+        parameters, statistics = self.parameters[rows].cpu(), self.statistics[rows].cpu()
+        views = self.layout.views(parameters) | self.layout.statistics_views(statistics)
+        return [{name: view[k].clone() for name, view in views.items()} for k in range(len(rows))]
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything that changes in training, by name, as it is saved."""

@@ -24,12 +24,13 @@ STEPS_BEFORE_CAPTURE = 64
 class Passes:
     """The passes of one stack over its training examples, for as long as it keeps its members."""
 
-    def __init__(self, stack: Stack, examples: Examples) -> None:
+    def __init__(self, stack: Stack, examples: Examples, steps_before_capture: int | None = None) -> None:
         """Prepare for a stack's first epoch.
 
         Args:
             stack: The members.
             examples: The training examples, on the stack's device.
+            steps_before_capture: Steps after which one is captured; None: STEPS_BEFORE_CAPTURE.
         """
         first, n = stack.members[0].spec, len(examples)
         self.stack, self.examples = stack, examples
@@ -39,7 +40,9 @@ class Passes:
         self._module = stack.module
         self._of_users = bool(paths_of_users(first))
         self._may_capture = True
-        self._steps_before_capture = STEPS_BEFORE_CAPTURE
+        self._steps_before_capture = (
+            STEPS_BEFORE_CAPTURE if steps_before_capture is None else steps_before_capture
+        )
         self._replay: Callable[[], list[Outcome]] | None = None
         self._rows = self._scale = torch.empty(0)
         self._shares: Tensor | None = None

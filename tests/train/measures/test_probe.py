@@ -13,7 +13,9 @@ from raydnn.data.load import load_dataset
 from raydnn.machine import free_disk_bytes, free_memory_bytes
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
+from raydnn.train.measures import probe as probing
 from raydnn.train.measures.probe import probe
+from raydnn.train.steps.passes import Passes
 
 CPU = torch.device("cpu")
 
@@ -36,6 +38,27 @@ def test_a_probe_tells_what_a_stack_is_and_costs(
     assert found.cost.start_seconds > 0
     assert found.rows_bytes > 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("epochs", "captured"), [(100, True), (3, False)])
+def test_steps_are_timed_as_training_would_run_them(
+    make_trial: Callable[..., TrialSpec], monkeypatch: pytest.MonkeyPatch, epochs: int, captured: bool
+) -> None:
+    """Captured where there are enough of them; the first ones, in which kernels are loaded, are not timed."""
+    timed: list[bool] = []
+    seconds = probing._training_seconds
+
+    def note(passes: Passes, steps: int) -> float:
+        begun = passes._replay is not None
+        found = seconds(passes, steps)
+        timed.append(begun)
+        return found
+
+    monkeypatch.setattr(probing, "_training_seconds", note)
+    trial = make_trial(train={"epochs": epochs})
+    probing.probe(StackPlan(0, ((0, trial),)), load_dataset(trial.data), CPU)
+    # Twice, for many members and for few: two of the first steps, then a warm-up and three that count.
+    assert timed == [False, captured, False, captured, captured, captured] * 2
 
 
 def test_what_the_machine_has_left(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pretend_device import GPU as PRETENDED
+from pretend_device import PretendDevice, training_on
 
 from raydnn.data.load import load_dataset
 from raydnn.nn.layers.dense import DenseLayer
@@ -21,8 +23,9 @@ from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train.session import run_stack
 from raydnn.train.stack import parts
+from raydnn.train.stack.footprint import footprint
 from raydnn.train.stack.member import Member
-from raydnn.train.stack.parts import MOST_FUSED, part_sizes, stack_limit, step_numbers
+from raydnn.train.stack.parts import MOST_FUSED, part_sizes, sizes_that_fit, stack_limit, step_numbers
 from raydnn.train.verdict import Verdict
 from raydnn.train.workers import Workers
 
@@ -54,6 +57,43 @@ def test_the_rule() -> None:
     assert _sizes(200, DIGITS) == [100, 100]
     assert _sizes(3, _dense(4096, 4096)) == [1, 1, 1]
     assert _sizes(256, REFERENCE, GPU) == [256]
+
+
+def _on_a_gpu(free: int | None) -> list[int]:
+    trials, dataset = [TRIAL] * 64, load_dataset(TRIAL.data)
+    return sizes_that_fit(trials, dataset, free, "cuda")
+
+
+def test_a_gpus_stack_is_cut_where_memory_is_lacking() -> None:
+    dataset = load_dataset(TRIAL.data)
+    whole = footprint([TRIAL] * 64, dataset, "cuda")
+    assert _on_a_gpu(None) == [64]
+    assert _on_a_gpu(2 * whole) == [64]
+    assert _on_a_gpu(int(0.8 * whole)) == [32, 32]
+    assert _on_a_gpu(1) == [1] * 64
+    sizes = [len(_on_a_gpu(int(share * whole))) for share in (1.2, 0.9, 0.6, 0.4, 0.3)]
+    assert sizes == sorted(sizes), "the less memory, the more parts"
+    assert len(set(sizes)) > 2
+
+
+def test_a_session_asks_what_is_free(
+    make_trial: Callable[..., TrialSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [Member(n, make_trial(seed=n)) for n in range(4)]
+    dataset = load_dataset(members[0].spec.data)
+    with PretendDevice() as pretend, training_on(pretend):
+        there = dataset.to(PRETENDED)
+        assert [len(part.members) for part in parts.cut(members, there, Workers(), PRETENDED)] == [4]
+        monkeypatch.setattr(parts, "free_bytes", lambda _device: 1)
+        assert [len(part.members) for part in parts.cut(members, there, Workers(), PRETENDED)] == [1] * 4
+
+
+def test_free_memory_has_what_torch_holds_in_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (100, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 50)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 20)
+    assert parts.free_bytes(GPU) == 130
+    assert parts.free_bytes(CPU) is None
 
 
 @given(n=st.integers(1, 2000), width=st.integers(1, 3000), batch_size=st.integers(1, 4096))
