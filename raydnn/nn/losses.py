@@ -179,6 +179,9 @@ def dice(outputs: Tensor, targets: Tensor, smooth: Tensor) -> Tensor:
 
 def triplet(outputs: Tensor, targets: Tensor, margin: Tensor, embedding: Tensor) -> Tensor:
     """max(0, max_same ‖z − z₊‖ − min_other ‖z − z₋‖ + margin); the embedding's size is that of the outputs."""
+    if outputs.shape[-2] == 0:
+        # A worker may have no example of a small batch.
+        return outputs.sum(dim=-1)
     distances = torch.cdist(outputs, outputs, compute_mode="donot_use_mm_for_euclid_dist")
     same = (targets.unsqueeze(-1) == targets.unsqueeze(-2)).expand(distances.shape)
     farthest = distances.masked_fill(~same, -inf).max(dim=-1).values

@@ -356,3 +356,12 @@ def test_a_triplet_is_sought_in_the_whole_set_block_by_block(
     for member in range(2):
         expected = _triplet(outputs[member], targets, margin[member].item(), 5.0)
         torch.testing.assert_close(found[member], expected[rows])
+
+
+def test_a_triplet_is_sought_where_a_worker_has_no_example() -> None:
+    outputs = torch.empty(2, 0, 5, requires_grad=True)
+    margin, embedding = torch.ones(2, 1), torch.full((2, 1), 5.0)
+    found = losses.triplet(outputs, torch.empty(0, dtype=torch.long), margin, embedding)
+    assert found.shape == (2, 0)
+    found.sum().backward()
+    assert outputs.grad is not None
