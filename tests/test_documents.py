@@ -28,7 +28,7 @@ NAMED = re.compile(r"`([\w/]+\.py)`((?: `[\w.]+`)*)")
 
 
 def _steps(text: str) -> Iterator[tuple[Path, list[str]]]:
-    for line in re.findall(r"^\d+\. (.*)", text, re.MULTILINE):
+    for line in re.findall(r"^\d+\. (.*(?:\n   .*)*)", text, re.MULTILINE):
         for path, names in NAMED.findall(line):
             above = ROOT if path.startswith("tests/") else ROOT / "raydnn"
             yield above / path, re.findall(r"`([\w.]+)`", names)
