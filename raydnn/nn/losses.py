@@ -84,7 +84,10 @@ def cross_entropy_gradient(outputs: Tensor, targets: Tensor, smoothing: Tensor |
     """The gradient of the cross-entropies by the outputs: softmax(z)_k − (1 − s)·1[k = y] − s/K."""
     unit_by_unit = outputs.mT.contiguous()
     classes = unit_by_unit.shape[-2]
-    wanted = torch.eq(targets.unsqueeze(-2), _numbers(classes, outputs.device).unsqueeze(1)).to(outputs.dtype)
+    targets = targets.unsqueeze(-2)
+    # Written as numbers at once, instead of as booleans that are turned into them.
+    wanted = outputs.new_empty(*targets.shape[:-2], classes, targets.shape[-1])
+    torch.eq(targets, _numbers(classes, outputs.device).unsqueeze(1), out=wanted)
     if smoothing is not None:
         s = smoothing.unsqueeze(-1)
         wanted = (1 - s) * wanted + s / classes

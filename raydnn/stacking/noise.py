@@ -86,9 +86,10 @@ class Noise:
                 generator(*keys, device=self._device.type) for keys in self._keys(stream)
             ]
         # Unit by unit, as a stack's activations lie in memory.
-        draws = torch.stack(
-            [torch.rand(width, batch_size, generator=g, device=self._device) for g in self._streams[stream]]
-        ).mT
+        rows = [
+            torch.rand(width, batch_size, generator=g, device=self._device) for g in self._streams[stream]
+        ]
+        draws = (rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(rows)).mT
         draws = draws[:, self._rank :: self.workers]
         return draws if self._member is None else draws[self._member]
 

@@ -154,7 +154,11 @@ class Dense(nn.Module):
             else:
                 torch.bmm(left, right, out=place.tensor)
         if self._bias is not None:
-            put(of_units.sum(dim=2), places["bias"], add)
+            if add or any(place.adds for place in places["bias"]):
+                put(of_units.sum(dim=2), places["bias"], add)
+            else:
+                for place in places["bias"]:
+                    torch.sum(place.of(of_units), dim=2, out=place.tensor)
 
     def of_inputs(self, of_units: Tensor) -> Tensor:
         """The gradient dx = Wᵀdy of the inputs (N, fan_in, B)."""

@@ -28,9 +28,9 @@ class Terms:
         return hidden * self.factor if self.addend is None else hidden * self.factor + self.addend
 
 
-def dropout(draws: Tensor, rates: Tensor) -> Terms:
-    """Zero a share of the units and scale the others by 1/(1 − rate), so that the mean stays."""
-    return Terms(_kept(draws, rates).mul_(1 / (1 - rates)))
+def dropout(draws: Tensor, rates: Tensor, scales: Tensor | None = None) -> Terms:
+    """Zero a share of the units and scale the others by 1/(1 − rate), so that the mean stays; perhaps by `scales`."""
+    return Terms(_kept(draws, rates).mul_(1 / (1 - rates) if scales is None else scales))
 
 
 def alpha_dropout(draws: Tensor, rates: Tensor) -> Terms:
@@ -67,6 +67,8 @@ class Dropout:
         self._inputs = _columns([spec.input_dropout for spec in specs], everywhere, device)
         self._hidden = _columns([spec.dropout for spec in specs], everywhere, device)
         self._alpha = _columns([spec.alpha_dropout for spec in specs], everywhere, device)
+        # Once, instead of in every step.
+        self._scales = {last: 1 / (1 - rates) for last, rates in (self._hidden or {}).items()}
 
     def of_inputs(self, inputs: Tensor, context: Context) -> Tensor:
         """Drop inputs (N, B, F) in training."""
@@ -84,7 +86,7 @@ class Dropout:
         if not context.trains:
             return None
         if self._hidden is not None:
-            terms = dropout(context.uniform(width), self._hidden[last])
+            terms = dropout(context.uniform(width), self._hidden[last], self._scales[last])
         if self._alpha is not None:
             alpha = alpha_dropout(context.uniform(width, "alpha_dropout"), self._alpha[last])
             terms = alpha if terms is None else Terms(terms.factor * alpha.factor, alpha.addend)
