@@ -95,7 +95,7 @@ def test_the_summary_counts_what_is_trained(
     spec = make_trial(train={"batch_size": 17})
     summary = summarize(spec)
     stack, dataset = _stack([spec])
-    assert summary.parameters == stack.layout.count == sum(count for _, _, count in summary.layers)
+    assert summary.parameters == stack.layout.count == sum(row.parameters for row in summary.layers)
     assert summary.examples == {"train": 120, "validation": 30, "test": 31}
     assert summary.steps_per_epoch == 8
     assert len(dataset.train) == 120
