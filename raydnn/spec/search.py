@@ -45,8 +45,8 @@ class Search(Spec):
     mode: Mode | None = parameter(None, "direction that is better; null: the metric's own")
     stack: int = parameter(
         32,
-        "most trials that are trained in one stack; with another number products are the same to the bit where layers "
-        "and batches are multiples of 16, else to 1e-6 a step, which grows where training is chaotic",
+        "most trials that are trained in one stack; with another number products are the same on a CPU to the bit "
+        "where layers and batches are multiples of 16, else to 1e-6 a step, which grows where training is chaotic",
         ge=1,
     )
     stack_memory_gib: float = parameter(
