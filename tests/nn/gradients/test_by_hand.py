@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
 from raydnn.nn.activations import ACTIVATIONS, BY_HAND, activate, activate_by_hand, pull_back
 from raydnn.nn.gradients.by_hand import Backprop
@@ -238,6 +239,24 @@ def test_descending_is_a_step_along_the_gradient(
     # Afterwards every member has its gradient again.
     both.backpropagate(inputs, of_outputs, 2, add=False)
     assert all(view.isfinite().all() for view in both.views.values())
+
+
+@pytest.mark.parametrize("kind", ["input norm", "prelu normalized"])
+def test_nothing_of_autograd_lives_on_after_a_pass(kind: str) -> None:
+    """What leads from the parameters into a pass would else be captured with another one's."""
+    both = _Both(_trials(kind, 2))
+    with torch.no_grad():
+        both.by_hand.forward(_normal(EXAMPLES, FEATURES, seed=1), Context(both.noise(1), EXAMPLES))
+        parameters = [p for name, p in both.modules[0].named_parameters() if "norm" in name]
+        assert any(_is_held(parameter) for parameter in parameters), "before the backward pass it is needed"
+        both.by_hand.backward(_normal(2, EXAMPLES, OUTPUTS, seed=2), add=False)
+    assert not any(_is_held(parameter) for parameter in parameters)
+
+
+def _is_held(parameter: Tensor) -> bool:
+    """Whether a parameter's node, which is made when it is asked for, is held by others, too."""
+    get_gradient_edge(parameter).node.metadata["seen"] = True
+    return "seen" in get_gradient_edge(parameter).node.metadata
 
 
 @pytest.mark.parametrize("width", [16, 12])
