@@ -15,7 +15,7 @@ from torch import Tensor
 
 from raydnn.errors import JobError, Problem, one_of
 from raydnn.spec.axes.regularization import Regularization
-from raydnn.stacking.layout import Layout
+from raydnn.stacking.layout import Layout, by_unit
 from raydnn.stacking.roles import Parameter, Role
 
 PENALIZED = Role.WEIGHT, Role.EMBEDDING
@@ -31,7 +31,7 @@ class Penalties:
     l2: Tensor | None
     """Coefficient of w for each parameter (N, P)."""
     max_norm: dict[str, Tensor]
-    """Weight → largest norm of what comes into a unit (N, 1, ...), infinite for members without one."""
+    """Weight → largest norm of what comes into a unit (N,), infinite for members without one."""
     layout: Layout
 
 
@@ -49,10 +49,7 @@ def penalties(specs: Sequence[Regularization], layout: Layout, device: torch.dev
     weights, spans = layout.having(*PENALIZED), layout.spans
     l1 = torch.zeros(len(specs), layout.size)
     l2 = torch.zeros_like(l1)
-    limits = {
-        name: torch.full((len(specs), *[1] * len(parameter.shape)), inf)
-        for name, parameter in weights.items()
-    }
+    limits = {name: torch.full((len(specs),), inf) for name in weights}
     for row, spec in enumerate(specs):
         for name in chosen(spec, weights):
             l1[row, spans[name]] = spec.l1 + spec.elastic_net * spec.elastic_net_beta
@@ -82,16 +79,16 @@ def constrain(found: Penalties, weights: Mapping[str, Tensor]) -> None:
         weights: Name → weights (N, *shape).
     """
     for name, limit in found.max_norm.items():
-        parameter = found.layout.parameters[name]
-        others = [1 + axis for axis in range(len(parameter.shape)) if axis != parameter.unit_axis]
-        norm = weights[name].norm(dim=others, keepdim=True)
+        units = by_unit(weights[name], found.layout.parameters[name])
+        norm = units.norm(dim=tuple(range(3, units.dim())), keepdim=True)
+        largest = limit.view(-1, *[1] * (units.dim() - 1))
         # Units within the limit are multiplied by exactly 1.
-        weights[name].mul_(torch.where(norm > limit, limit / norm, 1.0))
+        units.mul_(torch.where(norm > largest, largest / norm, 1.0))
 
 
 def chosen(spec: Regularization, weights: Mapping[str, Parameter]) -> list[str]:
     """The names of those weights that a member's regularization acts on."""
-    layers = list(dict.fromkeys(parameter.layer for parameter in weights.values()))
+    layers = list(dict.fromkeys(parameter.layer for parameter in weights.values() if parameter.layer))
     for layer in spec.layers or ():
         if layer not in layers:
             message = f"unknown layer {layer!r}; {one_of(layer, layers)}"

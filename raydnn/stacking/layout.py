@@ -96,6 +96,20 @@ class Layout:
         return _views(self.statistics, flat)
 
 
+def by_unit(values: Tensor, parameter: Parameter) -> Tensor:
+    """A weight of n members unit by unit, as a view.
+
+    Args:
+        values: (n, *shape).
+        parameter: What it is.
+
+    Returns:
+        (n, groups, units of a group, *what comes into a unit).
+    """
+    grouped = values.view(len(values), parameter.groups, -1, *parameter.shape[1:])
+    return grouped.movedim(2 + parameter.unit_axis, 2)
+
+
 def _spans(parameters: Mapping[str, Parameter]) -> dict[str, slice]:
     found = {}
     start = 0

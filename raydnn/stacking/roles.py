@@ -42,6 +42,8 @@ class Parameter:
     """Units that a number goes to; 0 where it has no units."""
     unit_axis: int = 0
     """The dimension of `shape` that counts a weight's units, or an embedding's vectors."""
+    groups: int = 1
+    """Where `unit_axis` is 1: the groups of neighbours along dimension 0, each with units of its own."""
 
     @property
     def count(self) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from raydnn.optim.optimizers.adam import adamw, adamw_coefficients
 from raydnn.optim.optimizers.step import Coefficients, Horizon, State, Step, decay, shrinking
-from raydnn.stacking.layout import Layout
+from raydnn.stacking.layout import Layout, by_unit
 from raydnn.stacking.roles import Parameter, Role
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -65,16 +65,16 @@ def _matrix_step(parameters: Tensor, gradients: Tensor, state: State, step: Step
     velocity = state["mean"].lerp_(gradients, step["blend"])
     ahead = gradients.lerp_(velocity, step["momentum"])
     direction = torch.where(step["nesterov"], ahead, velocity)
-    units = 1 + weight.unit_axis
-    rows = direction.view(len(direction), *weight.shape).movedim(units, 1)
-    fan_out, fan_in = rows.shape[1], rows[0, 0].numel()
-    matrices = orthogonalized(rows.reshape(len(rows), fan_out, fan_in))
-    step_of_units = matrices.view(rows.shape).movedim(1, units)
+    units = by_unit(direction.view(len(direction), *weight.shape), weight)
+    rows = units.flatten(1, 2).flatten(2)
+    fan_out, fan_in = rows.shape[1:]
+    matrices = orthogonalized(rows).view(units.shape)
+    step_of_units = matrices.movedim(2, 2 + weight.unit_axis).reshape(direction.shape)
     decay(parameters, step)
     factor = torch.where(
         step["match_rms"], 0.2 * sqrt(max(fan_in, fan_out)), sqrt(max(1.0, fan_out / fan_in))
     )
-    parameters.addcmul_(step_of_units.reshape(direction.shape), step["minus_lr"] * factor)
+    parameters.addcmul_(step_of_units, step["minus_lr"] * factor)
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def bias_decay() -> Any:
     """The field `decay_bias`."""
     return parameter(
         True,
-        "whether biases and normalization parameters decay like the weights",
+        "whether what is neither a weight nor an embedding (biases, normalization parameters) decays, too",
         search="choice(false, true)",
     )
 

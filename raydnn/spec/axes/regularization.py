@@ -28,7 +28,7 @@ class Regularization(Spec):
     )
     l1: float = parameter(
         0.0,
-        "λ of the penalty λ Σ|w| over the weights; the recorded losses leave it out (Keras' have it)",
+        "λ of the penalty λ Σ|w| over weights and embeddings; the recorded losses leave it out (Keras' have it)",
         ge=0,
         search="loguniform(1e-7, 1e-2)",
         descends=(0.0,),
@@ -50,14 +50,16 @@ class Regularization(Spec):
     elastic_net_beta: float = parameter(0.5, "β of elastic_net, from ridge to lasso", ge=0, le=1)
     max_norm: float | None = parameter(
         None,
-        "largest norm of the weights that come into a unit; null: no limit",
+        "largest norm of the weights that come into a unit (a channel's kernels), and of an embedding's rows; "
+        "null: no limit",
         gt=0,
         search="uniform(1, 5)",
         descends=(None,),
     )
     prune: float = parameter(
         0.0,
-        "share of each layer's weights, the smallest in magnitude, set to 0 when training has ended; "
+        "share of the weights, matrix by matrix, embeddings aside, the smallest in magnitude, set to 0 when "
+        "training has ended; "
         "the test metrics are the pruned network's",
         ge=0,
         lt=1,

@@ -11,6 +11,7 @@ from raydnn.data.load import load_dataset
 from raydnn.nn.imported import imported
 from raydnn.nn.layers.layer import Row
 from raydnn.nn.models.module import user_class
+from raydnn.nn.models.module_roles import told_unknown
 from raydnn.nn.models.user_class import told_strategy
 from raydnn.nn.objective import class_weights
 from raydnn.spec.axes.loss import Function
@@ -55,6 +56,8 @@ def summarize(trial: TrialSpec) -> Summary:
     layout = architecture.layout
     users = user_class(trial, dataset.features, outputs)
     strategy = "" if users is None else told_strategy(users)
+    scaled = [] if dataset.target_scale is None else [str(dataset.target_scale)]
+    unknown = "" if users is None else told_unknown(users.path, layout.parameters)
     if dataset.class_counts is not None:
         class_weights(trial, dataset.class_counts)
     return Summary(
@@ -64,7 +67,7 @@ def summarize(trial: TrialSpec) -> Summary:
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         dataset.examples,
         dataset.facts(),
-        [] if dataset.target_scale is None else [str(dataset.target_scale)],
+        [*scaled, *([unknown] if unknown else [])],
         disk_bytes([trial], layout.count),
     )
 
