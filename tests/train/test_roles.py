@@ -21,7 +21,7 @@ from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.train.checkpoint import load_checkpoint
 from raydnn.train.session import run_stack
-from raydnn.train.stack.summary import summarize
+from raydnn.train.stack.summary import summarize, unknown_roles
 from raydnn.train.workers import Workers
 
 CLASSES = """
@@ -353,6 +353,8 @@ def test_what_is_unknown_is_said_once_and_an_unknown_layer_has_a_nearest_one(
         "their_roles:Sequence: no type of torch's tells what gain does; l1, l2, elastic_net, "
     )
     assert summarize(make_trial(activation="relu", model=model | {"path": "their_roles:Picture"})).told == []
+    trials = [make_trial(activation="relu", model=model, seed=seed) for seed in (1, 2)]
+    assert unknown_roles([*trials, make_trial()], load_dataset(trials[0].data)) == [line]
     wrong = {"l2": 0.1, "layers": ["lstn"]}
     with pytest.raises(JobError, match=r"unknown layer 'lstn'.*lstm.*lstm"):
         fit([make_trial(activation="relu", model=model, regularization=wrong)])

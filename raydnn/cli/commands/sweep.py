@@ -121,7 +121,7 @@ def _search(
         from raydnn.store.files import locate
         from raydnn.train.stack.footprint import most_disk_bytes
         from raydnn.train.stack.parts import stack_limit
-        from raydnn.train.stack.summary import check_loss
+        from raydnn.train.stack.summary import check_loss, unknown_roles
 
     job = segments[-1].job
     search = job.search
@@ -132,6 +132,8 @@ def _search(
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     for trial in {trial.loss: trial for trial in trials}.values():
         check_loss(trial)
+    for unknown in unknown_roles(trials, dataset):
+        tell(unknown, err=True)
     prepared = prepare(job.data, dataset)
     needed = most_disk_bytes(([trial for _, trial in plan.trials] for plan in stacks.plans), dataset)
     check_space(locate(job.storage) if run is None else run.location, needed)

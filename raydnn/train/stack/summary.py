@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
 from raydnn.data.augmentation.augment import check_images
+from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
 from raydnn.nn.imported import imported
 from raydnn.nn.layers.layer import Row
@@ -15,6 +17,7 @@ from raydnn.nn.models.module_roles import told_unknown
 from raydnn.nn.models.user_class import told_strategy
 from raydnn.nn.objective import class_weights
 from raydnn.spec.axes.loss import Function
+from raydnn.spec.axes.model import UserModule
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.train.stack.footprint import disk_bytes
@@ -57,7 +60,6 @@ def summarize(trial: TrialSpec) -> Summary:
     users = user_class(trial, dataset.features, outputs)
     strategy = "" if users is None else told_strategy(users)
     scaled = [] if dataset.target_scale is None else [str(dataset.target_scale)]
-    unknown = "" if users is None else told_unknown(users.path, layout.parameters)
     if dataset.class_counts is not None:
         class_weights(trial, dataset.class_counts)
     return Summary(
@@ -67,9 +69,19 @@ def summarize(trial: TrialSpec) -> Summary:
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         dataset.examples,
         dataset.facts(),
-        [*scaled, *([unknown] if unknown else [])],
+        [*scaled, *unknown_roles([trial], dataset)],
         disk_bytes([trial], layout.count),
     )
+
+
+def unknown_roles(trials: Iterable[TrialSpec], dataset: Dataset) -> list[str]:
+    """What does not act on parameters of users' modules whose role is not known, a line for each such class."""
+    lines = [
+        told_unknown(trial.model.path, architecture_of(trial, dataset).layout.parameters)
+        for trial in {trial.model: trial for trial in trials}.values()
+        if isinstance(trial.model, UserModule)
+    ]
+    return [line for line in dict.fromkeys(lines) if line]
 
 
 def check_loss(trial: TrialSpec) -> None:

@@ -172,3 +172,13 @@ def test_a_unit_is_an_output_channel(kind: type[nn.Conv1d], groups: int) -> None
         touched = by_unit((part.weight.grad != 0).float().unsqueeze(0), weight).flatten(1, 2)[0].flatten(1)
         assert touched.sum(dim=1).nonzero().flatten().tolist() == [channel]
         assert touched[channel].all()
+
+
+def test_a_shared_parameter_is_known_by_each_of_its_names() -> None:
+    embedding, out = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+    out.weight = embedding.weight
+    net = nn.Sequential(embedding, out)
+    found = parameters_of(net)
+    assert [found[name].role for name in ("0.weight", "1.weight")] == [Role.EMBEDDING, W]
+    # What is trained goes by its first name.
+    assert [name for name, _ in net.named_parameters()] == ["0.weight"]
