@@ -18,7 +18,7 @@ from raydnn.store.files import Location
 def no_ray_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps that are called inside the tests' process, and end before they train, start no Ray in it."""
     if request.node.get_closest_marker("ray") is None:
-        monkeypatch.setattr("raydnn.launch.engine.connecting.ray_ahead", lambda _verbose: nullcontext())
+        monkeypatch.setattr("raydnn.launch.engine.on_ray.engines.Embedded.ahead", lambda _self: nullcontext())
 
 
 class _Bucket(fs.FSSpecHandler):

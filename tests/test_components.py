@@ -9,7 +9,7 @@ import pytest
 
 from raydnn.data.scaling import FITS
 from raydnn.data.sources.registry import SOURCES
-from raydnn.launch.sweep.judging import SCHEDULERS
+from raydnn.launch.tuning.judging import SCHEDULERS
 from raydnn.nn.activations import ACTIVATIONS
 from raydnn.nn.initializers import INITIALIZERS
 from raydnn.nn.layers.normalization import NORMALIZATIONS

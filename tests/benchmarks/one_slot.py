@@ -14,8 +14,8 @@ from loops import CPU
 
 from raydnn.launch.runs.runs import begin
 from raydnn.launch.runs.stacks import Stacks
-from raydnn.launch.sweep.judging import Judging, ray_scheduler
-from raydnn.launch.sweep.queue import Turns
+from raydnn.launch.tuning.judging import Judging, ray_scheduler
+from raydnn.launch.tuning.queue import StackQueue
 from raydnn.search.algorithms.registry import generations
 from raydnn.space.space import build_space
 from raydnn.spec.reading.load import load_job
@@ -53,24 +53,20 @@ def sweep(
 
     def follow() -> list[int]:
         following = stacks.follow(run)
-        if turns.judging is not None and following:
-            turns.judging.expect(following)
+        if judging is not None and following:
+            judging.expect(following)
         return [plan.number for plan in following]
 
-    def give_way(stack: int, epoch: int) -> None:
-        answers[stack, epoch] = None
-
-    def publish(stack: int, epoch: int, verdicts: Mapping[int, Verdict]) -> None:
+    def answer(stack: int, epoch: int, verdicts: Mapping[int, Verdict] | None) -> None:
         answers[stack, epoch] = verdicts
 
-    turns = Turns(
-        [plan.number for plan in stacks.plans], lambda: 1, follow, lambda: stacks.over, give_way, publish
-    )
     epochs = stacks.plans[0].trials[0][1].train.epochs
     scheduler = ray_scheduler(search, epochs, loaded.job.seed)
-    if scheduler is not None:
-        turns.judging = Judging(scheduler, EventLog(run), set(), turns.answer)
-        turns.judging.expect(stacks.plans)
+    judging = None if scheduler is None else Judging(scheduler, EventLog(run), set())
+    if judging is not None:
+        judging.expect(stacks.plans)
+    numbers = [plan.number for plan in stacks.plans]
+    turns = StackQueue(numbers, lambda: 1, follow, lambda: stacks.over, answer, judging)
     while (stack := turns.next()) is not None:
         turns.started(stack)
 

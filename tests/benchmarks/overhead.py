@@ -22,7 +22,7 @@ from measuring import ROOT, Comparison
 
 import raydnn.train.loop
 from raydnn.launch.runs.runs import begin
-from raydnn.launch.sweep.judging import Judging, ray_scheduler
+from raydnn.launch.tuning.judging import Judging, ray_scheduler
 from raydnn.search.algorithms.registry import propose
 from raydnn.search.packing import pack
 from raydnn.space.space import build_space
@@ -102,7 +102,7 @@ def _train(n: int, epochs: int) -> Clock:
         run = begin(loaded.job, "", "overhead", "sweep", [plan])
         scheduler = ray_scheduler(search, epochs, loaded.job.seed)
         assert scheduler is not None
-        judging = Judging(scheduler, EventLog(run), set(), lambda *_: None)
+        judging = Judging(scheduler, EventLog(run), set())
         judging.expect([plan])
         tell = clock.timing("verdicts", judging.result)
 

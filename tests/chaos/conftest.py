@@ -24,7 +24,7 @@ from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.files import locate
 from raydnn.store.read import read
-from raydnn.store.run import run_at
+from raydnn.store.run import Run, run_at
 from raydnn.train.session import run_stack
 from raydnn.train.stack.member import Member
 from raydnn.train.verdict import Verdict
@@ -92,7 +92,7 @@ class Chaos:
         """Go on with run `r` of a storage."""
         return self.command("train", "--resume", str(storage / "r"))
 
-    def fit(self, run: Any, config: dict[str, Any], resources: Any, workers: int) -> None:
+    def fit(self, run: Run, trial: TrialSpec, resources: Any, workers: int) -> None:
         """Stand in for Ray Train, in this process."""
 
         def judge(epoch: int, _members: Sequence[Member]) -> Mapping[int, Verdict]:
@@ -101,8 +101,8 @@ class Chaos:
             return {}
 
         run_stack(
-            run_at(locate(config["run"])),
-            StackPlan(0, ((0, TrialSpec.from_json(config["trial"])),)),
+            run_at(locate(run.uri)),
+            StackPlan(0, ((0, trial),)),
             scheduler="none",
             judge=judge,
             workers=Workers(),
@@ -140,7 +140,7 @@ def chaos(chaos_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     """Commands and runs in this process."""
     made = Chaos(chaos_folder, capsys)
     monkeypatch.chdir(chaos_folder)
-    monkeypatch.setattr("raydnn.launch.engine.training._fit", made.fit)
+    monkeypatch.setattr("raydnn.launch.engine.on_ray.training.fit", made.fit)
     return made
 
 

@@ -38,7 +38,7 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise RaydnnError("it would begin here")
 
-    monkeypatch.setattr("raydnn.launch.sweep.tuning.sweep_run", stop)
+    monkeypatch.setattr("raydnn.launch.tuning.sweep.sweep_run", stop)
     monkeypatch.chdir(tmp_path)
     Path("job.yaml").write_text(JOB)
 
@@ -135,7 +135,7 @@ def test_an_unknown_run_and_a_training_cannot_be_extended(cli: Any, monkeypatch:
     def stop(*_: Any) -> None:
         raise RaydnnError("it would begin here")
 
-    monkeypatch.setattr("raydnn.launch.engine.training.train_run", stop)
+    monkeypatch.setattr("raydnn.launch.engine.on_ray.engines.Embedded.train", stop)
     Path("train.yaml").write_text(JOB.partition("search:")[0])
     cli("train", "train.yaml", "--run-id", "trained")
     outcome = cli("sweep", "--extend", "trained", "search.trials=+1")

@@ -37,8 +37,8 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise RaydnnError("it would begin here")
 
-    monkeypatch.setattr("raydnn.launch.engine.training.train_run", stop)
-    monkeypatch.setattr("raydnn.launch.sweep.tuning.sweep_run", stop)
+    monkeypatch.setattr("raydnn.launch.engine.on_ray.engines.Embedded.train", stop)
+    monkeypatch.setattr("raydnn.launch.tuning.sweep.sweep_run", stop)
     monkeypatch.chdir(tmp_path)
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from raydnn.data.load import load_dataset
 from raydnn.data.targets import TargetScale, fit_targets
-from raydnn.launch.worker.shared_dataset import prepare
+from raydnn.launch.worker.shared_dataset import share
 from raydnn.spec.data import Csv, Npz
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
@@ -92,7 +92,7 @@ def test_every_part_is_scaled_as_the_training_part_says(houses: Path, source: st
         "mean": pytest.approx([train.mean()]),
         "deviation": pytest.approx([train.std()]),
     }
-    handed = prepare(spec, found)
+    handed = share(spec, found)
     assert handed is not None
     assert handed.dataset.target_scale == found.target_scale
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raydnn.launch.sweep.judging import ray_scheduler
+from raydnn.launch.tuning.judging import ray_scheduler
 from raydnn.search.stopping import RULES
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.search import Search

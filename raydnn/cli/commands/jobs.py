@@ -12,7 +12,7 @@ from raydnn.cli.printing.terminal import tell
 from raydnn.shell import command
 
 if TYPE_CHECKING:
-    from raydnn.launch.runs.locate import Whereabouts
+    from raydnn.launch.cluster.locate import Whereabouts
     from raydnn.store.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -39,10 +39,10 @@ def status(run: str | None, address: str | None, storage: str, output: str) -> N
       raydnn status --address http://127.0.0.1:8265
     """
     from raydnn.cli.printing.summaries import print_run, print_runs
-    from raydnn.launch.runs import locate as whereabouts
+    from raydnn.launch.cluster import locate as whereabouts
 
     if run is None:
-        from raydnn.launch.engine.address import connect
+        from raydnn.launch.cluster.address import connect
 
         cluster = connect(address, unauthenticated=True) if address else None
         rows = whereabouts.overview(storage, cluster)
@@ -78,7 +78,7 @@ def logs(
       raydnn logs digits-20260101-120000-1a2b -f
     """
     from raydnn.errors import UsageError
-    from raydnn.launch.runs import locate as whereabouts
+    from raydnn.launch.cluster import locate as whereabouts
 
     folder, run_id = run_place(run, storage)
     where = whereabouts.find(run_id, folder, address)
@@ -111,7 +111,7 @@ def stop(run: str, address: str | None, storage: str) -> None:
     Example:
       raydnn stop latest
     """
-    from raydnn.launch.runs import locate as whereabouts
+    from raydnn.launch.cluster import locate as whereabouts
     from raydnn.launch.runs.lease import ask_to_stop
 
     folder, run_id = run_place(run, storage)

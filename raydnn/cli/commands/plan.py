@@ -47,7 +47,7 @@ def plan(job: Path, overrides: tuple[str, ...], slots: int | None, output: str) 
     first = begun(loaded, lambda name: find_run(name, loaded.job.storage)) if loaded.job.search else None
     tell(f"preparing {job} ...", err=True)  # what follows takes seconds
 
-    from raydnn.launch.engine.connecting import slots_here
+    from raydnn.launch.engine.capacity import slots_here
 
     at_once = slots or slots_here(loaded.job.resources)
     import_seconds = _import_torch()

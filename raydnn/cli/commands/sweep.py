@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,7 @@ from raydnn.cli.resuming import id_of_new
 from raydnn.shell import command
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
+    from raydnn.launch.engine.engine import Engine
     from raydnn.search.segments import Segment
     from raydnn.spec.job import Job
     from raydnn.spec.reading.load import Positions
@@ -68,15 +67,16 @@ def sweep(launch: Launch) -> None:
     from raydnn.cli.printing.trials import print_top
     from raydnn.cli.printing.wrecks import what_went_wrong
     from raydnn.errors import RaydnnError
-    from raydnn.launch.engine.address import variable_named
-    from raydnn.launch.engine.connecting import check_place
+    from raydnn.launch.cluster.address import variable_named
+    from raydnn.launch.engine.on_ray.engines import ray_engine
     from raydnn.spec.reading.placing import placed
 
     job = segments[-1].job
+    engine = ray_engine(launch.address, launch.verbose)
     with variable_named(launch.address_variable):
-        check_place(launch.address, job.resources)
-    with placed(positions), _ray_ahead(launch, job) as ahead:
-        run, epochs = _search(launch, run, segments, text, ahead)
+        engine.check(job.resources)
+    with placed(positions), engine.ahead() if _fills_cores(launch, job) else nullcontext():
+        run, epochs = _search(launch, run, segments, text, engine)
     best = top(run, 10)
     if best.num_rows == 0:
         raise RaydnnError(f"no trial of {run.run_id} came to an end\n{what_went_wrong(run).rstrip()}")
@@ -92,7 +92,7 @@ def sweep(launch: Launch) -> None:
 
 
 def _search(
-    launch: Launch, run: Run | None, segments: Sequence[Segment], text: str, ahead: Future[None] | None
+    launch: Launch, run: Run | None, segments: Sequence[Segment], text: str, engine: Engine
 ) -> tuple[Run, int]:
     """Propose, pack and train.
 
@@ -101,7 +101,7 @@ def _search(
         run: The run to go on with; None: a new one.
         segments: What the sweep is made of.
         text: A new job's text.
-        ahead: The start of Ray, where it was begun.
+        engine: What trains.
 
     Returns:
         The run, and how many epochs its trials could be trained together.
@@ -114,8 +114,8 @@ def _search(
         from raydnn.launch.runs.runs import begin, driving
         from raydnn.launch.runs.segments import keep
         from raydnn.launch.runs.stacks import Stacks
-        from raydnn.launch.sweep.tuning import all_ended, sweep_run
-        from raydnn.launch.worker.shared_dataset import prepare
+        from raydnn.launch.tuning.sweep import all_ended, sweep_run
+        from raydnn.launch.worker.shared_dataset import share
         from raydnn.search.algorithms.registry import chained
         from raydnn.store.disk import check_space
         from raydnn.store.files import locate
@@ -134,7 +134,7 @@ def _search(
         check_loss(trial)
     for unknown in unknown_roles(trials, dataset):
         tell(unknown, err=True)
-    prepared = prepare(job.data, dataset)
+    shared = share(job.data, dataset)
     needed = most_disk_bytes(([trial for _, trial in plan.trials] for plan in stacks.plans), dataset)
     check_space(locate(job.storage) if run is None else run.location, needed)
     if run is None:
@@ -161,22 +161,21 @@ def _search(
         if launch.retry_failed:
             all_ended(run, stacks)  # proposes again what has failed
             retry(run, stacks.generations)
-        sweep_run(run, jobs, stacks, prepared, launch.address, launch.verbose, ahead)
+        sweep_run(run, jobs, stacks, shared, engine)
     return run, epochs
 
 
-def _ray_ahead(launch: Launch, job: Job) -> AbstractContextManager[Future[None] | None]:
-    """Begin to start Ray, which takes as long as a short sweep, where every core will have a stack, or nearly so."""
-    from raydnn.launch.engine.connecting import ray_ahead
+def _fills_cores(launch: Launch, job: Job) -> bool:
+    """Whether every core of this machine will have a stack, or nearly so.
 
+    Ray, whose start takes as long as a short sweep, is then started with a process for each, before it is known how
+    many stacks there are.
+    """
     search = job.search
     assert search is not None
     cores, trials = os.cpu_count() or 1, search.trials or 0
     stacks = trials if cores <= FEW_CORES else ceil(trials / search.stack)
-    too_few = stacks * job.resources.cpus_per_worker < cores
-    if launch.address is not None or launch.resume is not None or too_few:
-        return nullcontext()
-    return ray_ahead(launch.verbose)
+    return launch.resume is None and stacks * job.resources.cpus_per_worker >= cores
 
 
 def _asked_for(launch: Launch) -> tuple[Run | None, list[Segment], str, Positions]:

@@ -35,11 +35,12 @@ def train(launch: Launch) -> None:
     given, run = begun_or_resumed("train", launch, require_training)
     tell(f"preparing {launch.job if run is None else run.run_id} ...", err=True)  # what follows takes seconds
 
-    from raydnn.launch.engine.address import variable_named
-    from raydnn.launch.engine.connecting import check_place
+    from raydnn.launch.cluster.address import variable_named
+    from raydnn.launch.engine.on_ray.engines import ray_engine
 
+    engine = ray_engine(launch.address, launch.verbose)
     with variable_named(launch.address_variable):
-        check_place(launch.address, given.job.resources)
+        engine.check(given.job.resources)
 
     # After the check, for these import torch.
     from raydnn.cli.printing.output import print_record
@@ -81,8 +82,6 @@ def train(launch: Launch) -> None:
         tell(line, err=True)
     tell(f"run {run.run_id} in {run.uri}", err=True)
 
-    from raydnn.launch.engine.training import train_run
-
     going_on = resumable("train", run, launch.address)
     with placed(given.positions), going_on, following(run, print_epochs), driving(run, plans):
         if launch.retry_failed:
@@ -90,7 +89,7 @@ def train(launch: Launch) -> None:
         if ended_stacks(run, plans):
             tell(f"run {run.run_id} has ended; nothing is left to train", err=True)
         else:
-            train_run(run, trial, given.job.resources, launch.address, launch.verbose)
+            engine.train(run, trial, given.job.resources)
 
     from raydnn.analysis.baseline import beside_baseline
     from raydnn.analysis.tables import show

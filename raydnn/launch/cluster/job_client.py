@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from raydnn.errors import ClusterError, NotFoundError
-from raydnn.launch.engine.address import ADDRESS_VARIABLES, Cluster
+from raydnn.launch.cluster.address import ADDRESS_VARIABLES, Cluster
 
 REQUEST_SECONDS = 60
 

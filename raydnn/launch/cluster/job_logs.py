@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from raydnn.errors import ClusterError
+from raydnn.launch.cluster.address import Cluster
 from raydnn.launch.cluster.job_client import JobState, job_state, open_client, requests
-from raydnn.launch.engine.address import Cluster
 from raydnn.shell import command
 
 QUIET_SECONDS = 60

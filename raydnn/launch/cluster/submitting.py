@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from raydnn.errors import JobError, Problem, UsageError
+from raydnn.launch.cluster.address import Cluster, connect
 from raydnn.launch.cluster.job_client import open_client, requests
 from raydnn.launch.cluster.submissions import Submission, forget, recall, remember
 from raydnn.launch.cluster.upload import pack
-from raydnn.launch.engine.address import Cluster, connect
 from raydnn.spec.reading.load import LoadedJob
 from raydnn.spec.reading.paths import is_address
 from raydnn.spec.reading.source import COMMAND_LINE

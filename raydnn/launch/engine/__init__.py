@@ -1,1 +1,1 @@
-"""Ray for this process: embedded or joined, its machines, and training on it."""
+"""What trains: the seam `Engine`, and behind it Ray, embedded or joined, and this process."""

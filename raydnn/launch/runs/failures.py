@@ -23,6 +23,18 @@ def our_error(error: BaseException) -> RaydnnError | None:
     return error if isinstance(error, RaydnnError) else None
 
 
+def failure_of_training(error: Exception) -> RaydnnError:
+    """Why a training failed, by what Ray Train says of it.
+
+    Returns:
+        A ClusterError, unless the training itself is to blame.
+    """
+    failures = list(getattr(error, "worker_failures", {}).values())
+    lost = next(filter(is_rays, map(innermost, failures)), error)
+    of_ray = ClusterError(f"Ray lost the training, which is not to blame: {described(lost)}")
+    return our_error(error) or of_user(failures) or of_ray
+
+
 def told(error: Exception) -> Exception:
     """An error that ended a run, in the user's words: what Ray or a disk is to blame for says so.
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError, UserCodeError
-from raydnn.launch.engine.signals import interruptible
 from raydnn.launch.runs.failures import told
 from raydnn.launch.runs.fingerprints import fingerprints, versions
 from raydnn.launch.runs.lease import Lease, leased
+from raydnn.launch.runs.signals import interruptible
 from raydnn.search.packing import StackPlan
 from raydnn.space.conditional import Assignment
 from raydnn.space.trial import make_trial

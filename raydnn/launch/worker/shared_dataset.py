@@ -13,7 +13,7 @@ LARGEST_BYTES = 2**30
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class SharedDataset:
     """A data set; pickled, its large arrays are such that processes on one machine share them without a copy."""
 
     spec: DataSet
@@ -21,7 +21,7 @@ class Prepared:
     dataset: Dataset
 
 
-def prepare(spec: DataSet, dataset: Dataset) -> Prepared | None:
+def share(spec: DataSet, dataset: Dataset) -> SharedDataset | None:
     """Prepare a data set for being handed over; None where it is too large.
 
     Args:
@@ -30,4 +30,4 @@ def prepare(spec: DataSet, dataset: Dataset) -> Prepared | None:
     """
     if dataset_bytes(dataset) > LARGEST_BYTES:
         return None
-    return Prepared(spec, dataset)
+    return SharedDataset(spec, dataset)

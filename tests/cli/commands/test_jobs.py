@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from raydnn.cli.printing.wrecks import what_went_wrong
+from raydnn.launch.cluster.locate import Whereabouts
 from raydnn.launch.cluster.submissions import Submission, remember
-from raydnn.launch.runs.locate import Whereabouts
 from raydnn.shell import command
 from raydnn.spec.axes.optimizer import Sgd
 from raydnn.spec.data import Digits

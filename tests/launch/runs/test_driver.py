@@ -55,7 +55,7 @@ def test_interrupts_the_driver(driver: subprocess.Popen[bytes], tmp_path: Path) 
 BACKGROUND = """
 import signal, sys, time
 from raydnn.launch.runs.driver import note_driver
-from raydnn.launch.engine.signals import interruptible
+from raydnn.launch.runs.signals import interruptible
 from raydnn.store.files import locate
 try:
     with interruptible():

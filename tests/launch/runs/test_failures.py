@@ -8,7 +8,7 @@ from ray.train import TrainingFailedError
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from raydnn.errors import ClusterError, DataError, RaydnnError, UserCodeError
-from raydnn.launch.engine.training import _failure
+from raydnn.launch.runs.failures import failure_of_training
 
 GLOO = RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:43234")
 
@@ -26,6 +26,6 @@ GLOO = RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer 
 def test_only_an_error_of_the_users_code_is_a_failure_of_the_training(
     error: TrainingFailedError, kind: type[RaydnnError], said: str
 ) -> None:
-    failure = _failure(error)
+    failure = failure_of_training(error)
     assert type(failure) is kind
     assert said in str(failure)

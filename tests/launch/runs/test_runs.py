@@ -18,9 +18,9 @@ from ray.tune import TuneError
 
 from raydnn.cli.main import main
 from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError, UserCodeError
-from raydnn.launch.engine.signals import STOPPING, interruptible
 from raydnn.launch.runs.driver import find_drivers, note_driver
 from raydnn.launch.runs.runs import begin, driving, ended_stacks, mark, ray_files
+from raydnn.launch.runs.signals import STOPPING, interruptible
 from raydnn.search.packing import StackPlan
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
@@ -234,10 +234,8 @@ def test_what_cannot_work_is_refused_before_anything_is_made_or_started(
     monkeypatch.chdir(tmp_path)
     job = TRAINING if command == "train" else {**TRAINING, "search": SEARCH}
     Path("job.yaml").write_text(json.dumps(job))
-    monkeypatch.setattr("raydnn.launch.engine.connecting.ray_running", _must_not_be_called)
-    monkeypatch.setattr("raydnn.launch.sweep.tuning.ray_running", _must_not_be_called)
-    monkeypatch.setattr("raydnn.launch.engine.training.ray_running", _must_not_be_called)
-    monkeypatch.setattr("raydnn.launch.engine.training._fit", _must_not_be_called)
+    monkeypatch.setattr("raydnn.launch.engine.on_ray.engines.Embedded.running", _must_not_be_called)
+    monkeypatch.setattr("raydnn.launch.engine.on_ray.engines.Embedded.train", _must_not_be_called)
     with pytest.raises(SystemExit) as exit_:
         main([command, "job.yaml", *overrides])
     problem = capsys.readouterr().err

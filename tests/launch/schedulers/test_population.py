@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from types import SimpleNamespace
@@ -16,9 +16,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 from ray.tune.schedulers.pbt import _TrainingResult
 
+from raydnn.launch.engine.in_process import LocalValues
 from raydnn.launch.schedulers.population import RayPopulation, ray_population
-from raydnn.launch.sweep.judging import Judging
-from raydnn.launch.sweep.verdicts import _from_json, _to_json
+from raydnn.launch.tuning.judging import Answer, Judging
+from raydnn.launch.worker.mailbox import Mailbox
 from raydnn.search.algorithms.registry import propose
 from raydnn.search.packing import StackPlan
 from raydnn.space.space import build_space
@@ -145,21 +146,22 @@ def ours(job: Job, values: Any, stack: int, rng: random.Random) -> Copies:
     copies: Copies = {}
     answered: set[tuple[int, int]] = set()
 
-    def publish(number: int, epoch: int, verdicts: Mapping[int, Verdict]) -> None:
-        answered.add((number, epoch))
-        for n, verdict in verdicts.items():
-            if verdict.exploit is not None:
-                source, spec = verdict.exploit.source, verdict.exploit.spec
-                assert source in dict(plans[verdict.exploit.stack].trials)
-                config = {
-                    "optimizer.lr": spec.optimizer.lr,
-                    "optimizer.momentum": spec.optimizer.momentum,  # type: ignore[union-attr]
-                    "regularization.l2": spec.regularization.l2,
-                }
-                copies[n, epoch] = source, config
+    def take(answers: Sequence[Answer]) -> None:
+        for stack, epoch, verdicts in answers:
+            answered.add((stack, epoch))
+            for n, verdict in verdicts.items():
+                if verdict.exploit is not None:
+                    source, spec = verdict.exploit.source, verdict.exploit.spec
+                    assert source in dict(plans[verdict.exploit.stack].trials)
+                    config = {
+                        "optimizer.lr": spec.optimizer.lr,
+                        "optimizer.momentum": spec.optimizer.momentum,  # type: ignore[union-attr]
+                        "regularization.l2": spec.regularization.l2,
+                    }
+                    copies[n, epoch] = source, config
 
     events: Any = SimpleNamespace(add=lambda *_, **__: None, commit=lambda: None)
-    judging = Judging(population, events, set(), publish)
+    judging = Judging(population, events, set())
     judging.expect(plans)
     at = [0] * len(plans)
     while able := [
@@ -168,9 +170,9 @@ def ours(job: Job, values: Any, stack: int, rng: random.Random) -> Copies:
         k = rng.choice(able)
         at[k] = next((epoch for epoch in population.rungs if epoch > at[k]), job.train.epochs)
         if at[k] == job.train.epochs:
-            judging.ended(k)
+            take(judging.ended(k))
         else:
-            judging.result(k, at[k], {n: values[n, at[k]] for n, _ in plans[k].trials})
+            take(judging.result(k, at[k], {n: values[n, at[k]] for n, _ in plans[k].trials}))
     assert at == [job.train.epochs] * len(plans)
     return copies
 
@@ -248,5 +250,9 @@ def test_other_algorithms_have_no_population() -> None:
 
 def test_a_verdict_keeps_what_is_copied_on_its_way() -> None:
     trial = propose(build_space(make_job(2, 3), Positions({})), make_job(2, 3))[0]
-    for verdict in (Verdict(False, exploit=Exploit(3, 1, trial)), Verdict(True, 2, 0)):
-        assert _from_json(_to_json(verdict)) == verdict
+    mailbox = Mailbox(LocalValues(), "r")
+    verdicts = {0: Verdict(False, exploit=Exploit(3, 1, trial)), 7: Verdict(True, 2, 0)}
+    mailbox.answer(4, 2, verdicts)
+    assert mailbox.await_answer(4, 2) == verdicts
+    mailbox.answer(4, 2, None)
+    assert mailbox.await_answer(4, 2) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
-from raydnn.launch.sweep.judging import SCHEDULERS, Judging, ray_scheduler
+from raydnn.launch.tuning.judging import SCHEDULERS, Answer, Judging, ray_scheduler
 from raydnn.search.packing import StackPlan
 from raydnn.spec.search import Search
 from raydnn.train.verdict import Verdict
@@ -93,10 +93,10 @@ def ours(scheduler: Mapping[str, Any], curves: Curves, mode: str, stack: int, rn
     events = SimpleNamespace(add=lambda *_, **__: None, commit=lambda: None)
     answers: dict[tuple[int, int], Mapping[int, Verdict]] = {}
 
-    def publish(number: int, epoch: int, verdicts: Mapping[int, Verdict]) -> None:
-        answers[number, epoch] = verdicts
+    def take(answered: Sequence[Answer]) -> None:
+        answers.update({(stack, epoch): verdicts for stack, epoch, verdicts in answered})
 
-    judging = Judging(judged, events, set(), publish)  # type: ignore[arg-type]
+    judging = Judging(judged, events, set())  # type: ignore[arg-type]
     numbers = list(curves)
     members = [numbers[start : start + stack] for start in range(0, len(numbers), stack)]
     trial: Any = None
@@ -113,9 +113,9 @@ def ours(scheduler: Mapping[str, Any], curves: Curves, mode: str, stack: int, rn
         if not members[k] or at[k] == epochs:
             trained |= dict.fromkeys(members[k], epochs)
             members[k] = []
-            judging.ended(k)
+            take(judging.ended(k))
         else:
-            judging.result(k, at[k], {n: curves[n][at[k] - 1] for n in members[k]})
+            take(judging.result(k, at[k], {n: curves[n][at[k] - 1] for n in members[k]}))
     return trained
 
 

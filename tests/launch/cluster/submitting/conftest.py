@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from raydnn.errors import ClusterError
-from raydnn.launch.engine.address import connect
+from raydnn.launch.cluster.address import connect
 
 TOKEN = "f00d" * 12
 PORTS = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")

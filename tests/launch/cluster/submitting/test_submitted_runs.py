@@ -14,8 +14,8 @@ import pytest
 
 import raydnn
 from raydnn.cli.main import main
+from raydnn.launch.cluster.address import connect
 from raydnn.launch.cluster.job_client import job_state, open_client
-from raydnn.launch.engine.address import connect
 
 pytestmark = pytest.mark.ray
 

@@ -15,10 +15,10 @@ import pytest
 from raydnn.cli.main import main
 from raydnn.errors import ClusterError, JobError, NotFoundError, UsageError
 from raydnn.launch.cluster import submitting
+from raydnn.launch.cluster.address import Cluster, connect
 from raydnn.launch.cluster.job_client import job_state, list_jobs, open_client, stop_job
 from raydnn.launch.cluster.job_logs import follow_logs, read_logs
 from raydnn.launch.cluster.submissions import recall
-from raydnn.launch.engine.address import Cluster, connect
 from raydnn.spec.reading.load import load_job
 
 STUB = """

@@ -1,0 +1,1 @@
+"""Ray behind the seam: its sweeps by Ray Tune, its trainings by Ray Train."""

@@ -1,1 +1,0 @@
-"""A sweep with Ray Tune: one Tune trial trains one stack, every member is judged."""

@@ -1,0 +1,1 @@
+"""A sweep on any engine: its queue, its judges, its slots."""
