@@ -73,9 +73,9 @@ class LazyGroup(Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
-        import raydnn
+        from importlib.metadata import version
 
-        tell(f"raydnn {raydnn.__version__}")
+        tell(f"raydnn {version('raydnn')}")
         ctx.exit()
 
 

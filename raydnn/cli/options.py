@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from raydnn.cli.printing.output import FORMATS
-from raydnn.errors import NotFoundError
-
-if TYPE_CHECKING:
-    from raydnn.store.run import Run
+from raydnn.cli.printing.terminal import outlast_the_terminal
+from raydnn.launch.request import RETRY_FAILED, Request
+from raydnn.store.finding import STORAGE
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-LATEST = "latest"
-STORAGE = "results"
-"""Where runs are looked for, unless a command says it."""
+ADDRESS_VARIABLE = "RAY_ADDRESS"
 
 
 @dataclass
@@ -73,44 +72,31 @@ def run_argument(command: Command) -> Command:
     return click.argument("run", metavar="RUN")(command)
 
 
-def run_place(run: str, storage: str) -> tuple[str, str]:
-    """Split what the user wrote for RUN into the storage and the run id.
+def request_options(command: Callable[[Request], None]) -> Callable[..., None]:
+    """Add the arguments and options of a `Request`."""
 
-    Args:
-        run: A run id, `latest`, or the path or URI of a run's folder.
-        storage: The storage to look in when `run` is no path.
+    @click.argument("job", metavar="[JOB]", required=False, type=click.Path(path_type=Path))
+    @overrides_argument
+    @click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
+    @click.option(RETRY_FAILED, is_flag=True, help="With --resume: train the trials that FAILED again, too.")
+    @click.option(
+        "--address",
+        metavar="ADDRESS",
+        envvar=ADDRESS_VARIABLE,
+        help="Run on this Ray cluster instead of here.",
+    )
+    @click.option("--run-id", hidden=True, help="Id of the new run; `submit` sets it.")
+    @click.option(
+        "--storage", help="Folder (or s3://, gs:// address) that holds the runs, whatever the job says."
+    )
+    @pass_settings
+    def with_options(
+        settings: Settings, /, job: Path | None, overrides: tuple[str, ...], **given: Any
+    ) -> None:
+        outlast_the_terminal()
+        source = click.get_current_context().get_parameter_source("address")
+        variable = ADDRESS_VARIABLE if source == ParameterSource.ENVIRONMENT else None
+        job, overrides = overrides_of(job, overrides)
+        command(Request(job, overrides, verbose=settings.verbose, address_variable=variable, **given))
 
-    Returns:
-        (storage, run id).
-
-    Raises:
-        NotFoundError: `latest` was asked of a storage without runs.
-    """
-    if run == LATEST:
-        from raydnn.store.run import latest_run
-
-        name = latest_run(storage)
-        if name is None:
-            raise NotFoundError(f"no run in '{storage}'; `--storage` says where runs are")
-        return storage, name
-    if "/" in run or (Path(run) / "resolved.json").is_file():
-        from raydnn.store.files import locate
-
-        folder = locate(run)
-        return folder.parent.uri, folder.name
-    return storage, run
-
-
-def find_run(run: str, storage: str) -> Run:
-    """Open the run that the user means.
-
-    Args:
-        run: A run id, `latest`, or the path or URI of a run's folder.
-        storage: The storage to look in when `run` is no path.
-
-    Raises:
-        NotFoundError: There is no such run; names the nearest ids.
-    """
-    from raydnn.store.run import open_run
-
-    return open_run(*run_place(run, storage))
+    return update_wrapper(with_options, command)

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from raydnn.cli.launching import print_trial_warnings
 from raydnn.errors import RaydnnError
+from raydnn.launch.hints import trial_warnings
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
 
@@ -177,8 +178,7 @@ def test_what_trials_ask_for_in_vain_is_said_once_with_its_share(capsys: pytest.
         )
         for normalization, size in (("batch_norm", 1), ("batch_norm", 32), ("batch_norm", 5), ("none", 1))
     ]
-    print_trial_warnings(trials, 33)
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = trial_warnings(trials, 33)
     assert line.startswith("warning: normalization: batch_norm with a train.batch_size of 1: ")
     assert line.endswith(" (2 of 4 trials)")
 
@@ -204,3 +204,16 @@ def test_something_is_said_before_what_takes_long_is_imported(
         [sys.executable, "-c", code, command, str(path)], capture_output=True, text=True, check=False
     )
     assert done.stderr == f"preparing {path} ...\nset()"
+
+
+def test_too_little_space_is_told_before_anything_is_made(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    training = {"name": "x", "data": "digits", "optimizer": "sgd", "train": {"epochs": 1000}}
+    Path("job.yaml").write_text(json.dumps(training))
+    monkeypatch.setattr("raydnn.store.disk.os.statvfs", lambda _: SimpleNamespace(f_bavail=7, f_frsize=2**20))
+    told = cli("train", "job.yaml")
+    assert told.code == 5
+    assert "results has 7.0 MiB of free space, and checkpoints and rows take" in told.err
+    assert [path.name for path in tmp_path.iterdir()] == ["job.yaml"]

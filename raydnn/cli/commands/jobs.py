@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from raydnn.cli.options import output_option, run_argument, run_place, storage_option
+from raydnn.cli.options import output_option, run_argument, storage_option
 from raydnn.cli.printing.terminal import tell
 from raydnn.shell import command
+from raydnn.store.finding import run_place
 
 if TYPE_CHECKING:
     from raydnn.launch.cluster.locate import Whereabouts

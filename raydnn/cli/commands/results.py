@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from raydnn.cli.groups import Group
-from raydnn.cli.options import find_run, output_option, run_argument, storage_option
+from raydnn.cli.options import output_option, run_argument, storage_option
 from raydnn.cli.printing.output import print_arrow, print_record, print_table
 from raydnn.cli.printing.terminal import tell
+from raydnn.store.finding import find_run
 
 if TYPE_CHECKING:
     from raydnn.spec.base import Component

@@ -8,6 +8,7 @@ import click
 
 from raydnn.cli.options import job_argument, overrides_argument
 from raydnn.cli.printing.terminal import outlast_the_terminal, tell
+from raydnn.launch.submit import submit as submit_to_cluster
 from raydnn.shell import command
 
 
@@ -37,19 +38,10 @@ def submit(
       raydnn submit jobs/digits-asha.yaml search.trials=100 --address http://127.0.0.1:8265
     """
     outlast_the_terminal()
-    from raydnn.launch.cluster.submitting import submit_job
-    from raydnn.space.space import build_space
-    from raydnn.spec.reading.load import load_job
-    from raydnn.store.run import new_run_id
-
-    loaded = load_job(job, overrides)
-    if loaded.job.search is not None:
-        build_space(loaded.job, loaded.positions)
-    run_id = new_run_id(loaded.job.name)
-    sent: list[str] = []
-    cluster = submit_job(job, overrides, loaded, address, run_id, insecure, sent.append)
+    sent = submit_to_cluster(job, overrides, address, insecure)
+    run_id, cluster = sent.run_id, sent.cluster
     tell(run_id)  # the first of all lines, also where a script reads both streams as one
-    for line in sent:
+    for line in sent.told:
         tell(line, err=True)
     tell(f"submitted to {cluster.url}\n{_next_commands(run_id)}", err=True)
     if no_wait:

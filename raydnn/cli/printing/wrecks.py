@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raydnn.cli.launching import RETRY_FAILED
+from raydnn.launch.request import RETRY_FAILED
 from raydnn.shell import command
 
 if TYPE_CHECKING:

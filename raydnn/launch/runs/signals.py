@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from types import FrameType
 
 from raydnn.errors import Interrupt
@@ -19,8 +20,12 @@ def interruptible() -> Iterator[None]:
     """Let the signals interrupt this block.
 
     What this process was started to ignore stays ignored, but for SIGTERM: SIGINT in a script's background, where it
-    is meant for the script, and SIGHUP under nohup.
+    is meant for the script, and SIGHUP under nohup. In a thread other than the main one, as a notebook's may be,
+    signals stay with the main one.
     """
+    if current_thread() is not main_thread():
+        yield
+        return
     before = {each: signal.getsignal(each) for each in STOPPING}
     for each, handler in before.items():
         if each == signal.SIGTERM or handler != signal.SIG_IGN:
@@ -35,6 +40,9 @@ def interruptible() -> Iterator[None]:
 @contextmanager
 def handlers_kept() -> Iterator[None]:
     """Have the same handlers after this block, in which Ray puts its own in their place and beneath Python's."""
+    if current_thread() is not main_thread():
+        yield
+        return
     before = {each: signal.getsignal(each) for each in STOPPING}
     try:
         yield

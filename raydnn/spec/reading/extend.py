@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from raydnn.errors import JobError, Problem
 from raydnn.spec.checks.contradictions import epochs_of
 from raydnn.spec.job import Job
-from raydnn.spec.reading.load import LoadedJob, job_over, load_job, require_sweep
+from raydnn.spec.reading.load import JobLike, LoadedJob, job_over, load_job, require_sweep
 from raydnn.spec.reading.merge import RELATIVE, is_relative
 from raydnn.spec.reading.problems import show
 from raydnn.spec.reading.source import COMMAND_LINE
@@ -22,13 +21,15 @@ MAY_CHANGE = (
 """All that an extension may change: with anything else its trials could not be compared with the run's."""
 
 
-def extended_job(job: Job, trials: int, path: Path | None, overrides: Sequence[str], place: str) -> LoadedJob:
+def extended_job(
+    job: Job, trials: int, given: JobLike | None, overrides: Sequence[str], place: str
+) -> LoadedJob:
     """The job of an extension.
 
     Args:
         job: The run's job.
         trials: Configurations that the run has, or will have once it has ended.
-        path: A job file that takes its place; None: the run's own.
+        given: A job that takes its place; None: the run's own.
         overrides: `dotted.path=value` each; those of RELATIVE also `dotted.path=+amount`, which adds to what the
             run has.
         place: What to call the run's job in messages.
@@ -37,10 +38,14 @@ def extended_job(job: Job, trials: int, path: Path | None, overrides: Sequence[s
         JobError: Anything is wrong with it, or it changes what must stay.
     """
     absolute = [_absolute(override, job, trials) for override in overrides]
-    loaded = load_job(path, absolute) if path else job_over(job, absolute, place)
+    loaded = load_job(given, absolute) if given is not None else job_over(job, absolute, place)
     require_sweep(loaded)
     # The run stays where it is, whatever another job's storage is.
-    loaded = replace(loaded, job=loaded.job.model_copy(update={"storage": job.storage})) if path else loaded
+    loaded = (
+        replace(loaded, job=loaded.job.model_copy(update={"storage": job.storage}))
+        if given is not None
+        else loaded
+    )
     problems = [
         Problem(loaded.positions.of(field), field, message)
         for field, message in _misfits(job, loaded.job, trials)

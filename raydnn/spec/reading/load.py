@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,9 +21,9 @@ from raydnn.spec.reading.paths import Moved, with_absolute_paths
 from raydnn.spec.reading.positions import Positions, plain, positions
 from raydnn.spec.reading.presets import over_preset
 from raydnn.spec.reading.problems import broken_fields, show, validation_problems
-from raydnn.spec.reading.source import Node, Source, read_source, read_value
+from raydnn.spec.reading.source import MAPPING, Node, Source, read_source, read_value
 
-__all__ = ["LoadedJob", "Positions", "job_over", "load_job", "require_sweep", "require_training"]
+__all__ = ["JobLike", "LoadedJob", "Positions", "job_over", "load_job", "require_sweep", "require_training"]
 
 MOST_FILES = 32
 """Files in a chain that extend one another."""
@@ -40,17 +41,21 @@ class LoadedJob:
     """Fields that were given relative paths, by dotted path."""
 
 
-def load_job(path: str | Path, overrides: Sequence[str] = ()) -> LoadedJob:
-    """Read a job file, the files it extends, and overrides from the command line.
+JobLike = str | Path | Mapping[str, Any] | Job
+"""A job: the path of its file, a mapping of fields as a file holds it, or the spec itself."""
+
+
+def load_job(given: JobLike, overrides: Sequence[str] = ()) -> LoadedJob:
+    """Read a job, the files it extends, and overrides from the command line.
 
     Args:
-        path: The job file.
+        given: The job file; or its fields, in which paths are relative to the present folder.
         overrides: `dotted.path=value` each; the value is YAML.
 
     Raises:
         JobError: Anything is wrong; it holds every problem that could be found.
     """
-    source = read_source(Path(path))
+    source = read_source(Path(given)) if isinstance(given, str | Path) else _source_of(given)
     root, problems = _extended(source, (source.path,))
     root, preset = _without_preset(root)
     try:
@@ -62,12 +67,19 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> LoadedJob:
     if lost := dropped(written, root):
         named = ", ".join(f"{name}: {show(value)}" for name, value in lost.items())
         warnings.warn(
-            f"the command line names another component, which drops {named} of {path}; give them again where they "
-            "are meant",
+            f"the command line names another component, which drops {named} of {source.path}; give them again "
+            "where they are meant",
             stacklevel=2,
         )
     root, moved = with_absolute_paths(root)
     return LoadedJob(_checked(root, problems + override_problems), source.text, positions(root), moved)
+
+
+def _source_of(given: Mapping[str, Any] | Job) -> Source:
+    fields = given.model_dump(mode="json") if isinstance(given, Job) else given
+    text = json.dumps(fields, indent=2, ensure_ascii=False, default=str)
+    # Tuples become lists and paths texts, as in a file.
+    return Source(Path(MAPPING), text + "\n", _node(json.loads(text), MAPPING), ())
 
 
 def job_over(job: Job, overrides: Sequence[str], place: str) -> LoadedJob:

@@ -21,7 +21,7 @@ from raydnn.spec.base import Component, PathOf, Spec
 from raydnn.spec.catalogue.fields import component_classes, nested_spec, path_of
 from raydnn.spec.job import Job, Training
 from raydnn.spec.reading.positions import plain
-from raydnn.spec.reading.source import COMMAND_LINE, Node, read_value
+from raydnn.spec.reading.source import COMMAND_LINE, MAPPING, Node, read_value
 from raydnn.spec.search import BEST
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -141,7 +141,7 @@ def _joined(folder: str, path: str) -> str:
 
 def _folder(place: str) -> str | None:
     """The folder to which a path written at a place is relative; None where it is no file."""
-    if place == COMMAND_LINE:
+    if place in (COMMAND_LINE, MAPPING):
         return os.getcwd()
     file, _, line = place.rpartition(":")
     return os.path.dirname(os.path.abspath(file)) if line.isdecimal() else None

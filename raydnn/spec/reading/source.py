@@ -23,6 +23,8 @@ MAX_VALUES = 100_000
 """Values in a file after its aliases are expanded."""
 
 COMMAND_LINE = "command line"
+MAPPING = "job"
+"""The place of all that stands in a mapping given from Python."""
 
 _CORE_SCHEMA = (
     (re.compile(r"null|Null|NULL|~|"), lambda text: None),

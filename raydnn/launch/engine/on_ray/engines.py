@@ -12,6 +12,7 @@ from raydnn.launch.engine.session.connecting import (
     cluster_nodes,
     embedded,
     embedded_ahead,
+    is_running,
     joined,
     prepare_environment,
 )
@@ -65,6 +66,9 @@ class Embedded:
     @contextmanager
     def ahead(self) -> Iterator[None]:
         """Begin to start Ray, with a process for each core, while this block does what it can without."""
+        if is_running():
+            yield
+            return
         with embedded_ahead(self._verbose, PRELOADED) as self._ahead:
             try:
                 yield

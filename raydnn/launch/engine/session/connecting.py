@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -64,6 +65,9 @@ def embedded(
     Raises:
         ClusterError: It cannot be started.
     """
+    if ahead is None and is_running():
+        yield  # a notebook's own, which is used and left as it is
+        return
     with ExitStack() as stack:
         with handlers_kept():  # Ray's own would end the process at once
             if ahead is None:
@@ -129,6 +133,23 @@ def import_ray(verbose: bool, loopback_only: bool) -> None:
     _silence(verbose)  # again: importing Ray has raised its voice
 
 
+def is_running() -> bool:
+    """Whether this process has a Ray already, as a notebook may."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def _read_environment_again() -> None:
+    """Have Ray read how it is to authenticate, which it does when it is imported, and no Ray may need it then.
+
+    In a notebook Ray may have been imported long before, or a training in this process may have done without one.
+    """
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
 @contextmanager
 def _started(verbose: bool, cpus: int | None, preloaded: Sequence[str]) -> Iterator[None]:
     """Start an embedded Ray, as `embedded` says, and end it."""
@@ -137,6 +158,7 @@ def _started(verbose: bool, cpus: int | None, preloaded: Sequence[str]) -> Itera
     from ray._private.utils import get_num_cpus
 
     with session_folder() as folder, token_in(folder):
+        _read_environment_again()
         try:
             with _told("an embedded Ray cannot be started"), few_processes(verbose):
                 ray.init(

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raydnn.cli.launching import Launch, job_of
-from raydnn.cli.options import STORAGE, find_run
-from raydnn.cli.resuming import check_resumable
 from raydnn.errors import UsageError
+from raydnn.launch.request import Request, job_of
+from raydnn.launch.runs.resuming import check_resumable
+from raydnn.store.finding import STORAGE, find_run
 
 if TYPE_CHECKING:
     from raydnn.search.segments import Segment
     from raydnn.store.run import Run
 
 
-def extension(launch: Launch, run_name: str) -> tuple[Run, list[Segment]]:
+def extension(request: Request, run_name: str) -> tuple[Run, list[Segment]]:
     """Find the run to extend, and its segments with the one that is added.
 
     Args:
-        launch: What the user asked for.
+        request: What is asked for.
         run_name: What the user wrote for the run.
 
     Raises:
@@ -30,16 +30,16 @@ def extension(launch: Launch, run_name: str) -> tuple[Run, list[Segment]]:
     from raydnn.launch.runs.segments import configurations, extended, kept
     from raydnn.spec.reading.extend import extended_job
 
-    if launch.resume is not None:
+    if request.resume is not None:
         raise UsageError(
             "--extend and --resume are both given; --extend also goes on with what was interrupted"
         )
-    run = find_run(run_name, launch.storage or STORAGE)
+    run = find_run(run_name, request.storage or STORAGE)
     job = job_of(run, "sweep")
     check_not_driven(run)
     check_resumable(run)
     segments = kept(run)
     trials = configurations(run, segments)
-    loaded = extended_job(job, trials, launch.job, launch.overrides, f"run {run.run_id}")
+    loaded = extended_job(job, trials, request.job, request.overrides, f"run {run.run_id}")
     added = extended(run, segments, loaded, lambda name: find_run(name, job.storage))
     return run, [*segments, added]

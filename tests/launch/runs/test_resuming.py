@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from raydnn.cli.resuming import check_resumable, id_of_new
 from raydnn.errors import StoreError, UsageError
+from raydnn.launch.runs.resuming import check_resumable, id_of_new
 from raydnn.launch.runs.runs import begin
 from raydnn.search.packing import StackPlan
 from raydnn.spec.job import Job
@@ -70,16 +67,3 @@ def test_the_id_of_a_renamed_run_is_taken(run: Run, job: Job, tmp_path: Path) ->
         id_of_new("r", job)
     assert id_of_new("s", job) == "s"
     assert id_of_new(None, job).startswith("x-")
-
-
-def test_too_little_space_is_told_before_anything_is_made(
-    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    training = {"name": "x", "data": "digits", "optimizer": "sgd", "train": {"epochs": 1000}}
-    Path("job.yaml").write_text(json.dumps(training))
-    monkeypatch.setattr("raydnn.store.disk.os.statvfs", lambda _: SimpleNamespace(f_bavail=7, f_frsize=2**20))
-    told = cli("train", "job.yaml")
-    assert told.code == 5
-    assert "results has 7.0 MiB of free space, and checkpoints and rows take" in told.err
-    assert [path.name for path in tmp_path.iterdir()] == ["job.yaml"]
