@@ -158,6 +158,7 @@ Arguments = Annotated[
 class UserModule(Network):
     """A class of your own, a torch.nn.Module: inputs (B, features), one row an example, become outputs (B, K).
 
+    Where its first argument is named `shape`, it is told the shape of an example, and gets inputs (B, *shape) instead.
     Its first parameters are those it draws itself, by the trial's seed. Layers inside are its own affair: activation,
     init, normalization and dropout of the job do not reach into it. The members of a stack are computed at once by
     torch.func.vmap where that can be; else, as with dropout or batch norm, one after another. All its state must be
@@ -165,7 +166,7 @@ class UserModule(Network):
     """
 
     formula: ClassVar[str] = (
-        "Class(features, K, **arguments)(x); with images features = channels · height · width"
+        "Class(features, K, **arguments)(x), or Class(shape, K, **arguments)(x); features: product of the shape"
     )
     source: ClassVar[str] = "torch.nn.Module; torch.func.vmap"
 
