@@ -21,13 +21,13 @@ from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run
-from raydnn.train.checkpoint import load_checkpoint
-from raydnn.train.session import run_stack
-from raydnn.train.stack.footprint import footprint
-from raydnn.train.stack.member import Member
-from raydnn.train.stack.summary import summarize
-from raydnn.train.verdict import Verdict
-from raydnn.train.workers import Workers
+from raydnn.training.checkpoint import load_checkpoint
+from raydnn.training.session import run_stack
+from raydnn.training.stack.footprint import footprint
+from raydnn.training.stack.member import Member
+from raydnn.training.stack.summary import summarize
+from raydnn.training.verdict import Verdict
+from raydnn.training.workers import Workers
 
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")
@@ -137,8 +137,8 @@ from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.files import locate
 from raydnn.store.run import run_at
-from raydnn.train.session import run_stack
-from raydnn.train.workers import Workers
+from raydnn.training.session import run_stack
+from raydnn.training.workers import Workers
 
 MODELS["mlp"], OPTIMIZERS["rmsprop"] = growing.gated, growing.AVERAGING
 rank, rendezvous, run, trials = int(sys.argv[2]), *sys.argv[3:]

@@ -19,8 +19,8 @@ from raydnn.spec.job import Training
 from raydnn.spec.reading.load import load_job
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.run import create_run
-from raydnn.train.session import run_stack
-from raydnn.train.workers import Workers
+from raydnn.training.session import run_stack
+from raydnn.training.workers import Workers
 
 SECRET = "hunter2-s3cr3t"
 NET = """

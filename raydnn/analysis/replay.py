@@ -17,7 +17,7 @@ from raydnn.spec.job import Job
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.stack.member import MUST_BE_FINITE, trial_id
+from raydnn.training.stack.member import MUST_BE_FINITE, trial_id
 
 
 @dataclass(frozen=True)

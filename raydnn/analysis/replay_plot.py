@@ -7,7 +7,7 @@ from pathlib import Path
 
 from raydnn.analysis.replay import Recorded, Replayed
 from raydnn.errors import StoreError, UsageError
-from raydnn.train.stack.member import trial_id
+from raydnn.training.stack.member import trial_id
 
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 5.0, 4.0, 120
 

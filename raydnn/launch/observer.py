@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from raydnn.store.run import Run
-    from raydnn.train.stack.summary import Summary
+    from raydnn.training.stack.summary import Summary
 
 
 class Observer(Protocol):

@@ -97,9 +97,9 @@ def _search(
         from raydnn.search.algorithms.registry import chained
         from raydnn.store.disk import check_space
         from raydnn.store.files import locate
-        from raydnn.train.stack.footprint import most_disk_bytes
-        from raydnn.train.stack.parts import stack_limit
-        from raydnn.train.stack.summary import check_loss, unknown_roles
+        from raydnn.training.stack.footprint import most_disk_bytes
+        from raydnn.training.stack.parts import stack_limit
+        from raydnn.training.stack.summary import check_loss, unknown_roles
 
     job = segments[-1].job
     search = job.search

@@ -50,7 +50,7 @@ def train(request: Request, observer: Observer) -> Run:
     from raydnn.spec.trial import trial_of_job
     from raydnn.store.disk import check_space
     from raydnn.store.files import locate
-    from raydnn.train.stack.summary import summarize
+    from raydnn.training.stack.summary import summarize
 
     trial = trial_of_job(given.job)
     with placed(given.positions):

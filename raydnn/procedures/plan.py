@@ -37,9 +37,9 @@ from raydnn.spec.data import DataSet
 from raydnn.spec.job import Job
 from raydnn.spec.scheduler import Bohb, NoScheduler
 from raydnn.spec.trial import TrialSpec, trial_of_job
-from raydnn.train.measures.probe import Probed, probe
-from raydnn.train.stack.footprint import dataset_bytes, footprint
-from raydnn.train.stack.parts import stack_limit
+from raydnn.training.measures.probe import Probed, probe
+from raydnn.training.stack.footprint import dataset_bytes, footprint
+from raydnn.training.stack.parts import stack_limit
 
 DRAWS = 9
 """Made-up results from which the expected time is told."""

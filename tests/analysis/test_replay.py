@@ -19,7 +19,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.commit import EventLog, commit_epochs, commit_trials
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
-from raydnn.train.stack.member import trial_id
+from raydnn.training.stack.member import trial_id
 
 NAN = float("nan")
 CURVES = {

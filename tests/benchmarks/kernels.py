@@ -97,11 +97,11 @@ def _kernels_of_epoch(trials: Sequence[TrialSpec], steps: int, device: Any) -> i
 
     from raydnn.data.in_memory import InMemory
     from raydnn.data.load import load_dataset
-    from raydnn.train.epoch import train_epoch
-    from raydnn.train.stack.member import Member
-    from raydnn.train.stack.stack import Stack
-    from raydnn.train.steps.passes import Passes
-    from raydnn.train.workers import Workers
+    from raydnn.training.epoch import train_epoch
+    from raydnn.training.stack.member import Member
+    from raydnn.training.stack.stack import Stack
+    from raydnn.training.steps.passes import Passes
+    from raydnn.training.workers import Workers
 
     dataset = load_dataset(trials[0].data).to(GPU)
     split = InMemory(dataset.train.inputs[: steps * BATCH], dataset.train.targets[: steps * BATCH])

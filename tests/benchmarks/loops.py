@@ -24,11 +24,11 @@ from raydnn.data.scaling import ScalingState
 from raydnn.search.packing import pack
 from raydnn.spec.reading.load import load_job
 from raydnn.spec.trial import TrialSpec, trial_of_job
-from raydnn.train.loop import train
-from raydnn.train.process import fit_for_training
-from raydnn.train.stack.member import Member
-from raydnn.train.stack.parts import cut
-from raydnn.train.workers import Workers
+from raydnn.training.loop import train
+from raydnn.training.process import fit_for_training
+from raydnn.training.stack.member import Member
+from raydnn.training.stack.parts import cut
+from raydnn.training.workers import Workers
 
 REFERENCE_JOB = ROOT / "jobs" / "fashion-mlp.yaml"
 CPU = torch.device("cpu")

@@ -21,10 +21,10 @@ from raydnn.space.space import build_space
 from raydnn.spec.reading.load import load_job
 from raydnn.store.commit import EventLog
 from raydnn.store.run import Run
-from raydnn.train.session import run_stack
-from raydnn.train.stack.member import Member
-from raydnn.train.verdict import Verdict
-from raydnn.train.workers import Workers
+from raydnn.training.session import run_stack
+from raydnn.training.stack.member import Member
+from raydnn.training.verdict import Verdict
+from raydnn.training.workers import Workers
 
 
 class Enough(KeyboardInterrupt):

@@ -20,7 +20,7 @@ import torch
 from loops import CPU
 from measuring import ROOT, Comparison
 
-import raydnn.train.loop
+import raydnn.training.loop
 from raydnn.launch.runs.runs import begin
 from raydnn.launch.tuning.judging import Judging, ray_scheduler
 from raydnn.search.algorithms.registry import propose
@@ -28,17 +28,17 @@ from raydnn.search.packing import pack
 from raydnn.space.space import build_space
 from raydnn.spec.reading.load import load_job
 from raydnn.store.commit import EventLog
-from raydnn.train.record import Record
-from raydnn.train.session import run_stack
-from raydnn.train.stack.member import Member
-from raydnn.train.verdict import Verdict
-from raydnn.train.workers import Workers
+from raydnn.training.record import Record
+from raydnn.training.session import run_stack
+from raydnn.training.stack.member import Member
+from raydnn.training.verdict import Verdict
+from raydnn.training.workers import Workers
 
 JOB = ROOT / "jobs" / "digits-asha.yaml"
 BOOKKEEPING = (
     (Record, "commit_epoch"),
     (Record, "save_state"),
-    (raydnn.train.loop, "_table"),
+    (raydnn.training.loop, "_table"),
 )
 """The functions whose time counts, beside the verdicts."""
 

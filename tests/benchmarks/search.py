@@ -37,7 +37,7 @@ from raydnn.data.load import load_dataset
 from raydnn.spec.reading.load import load_job
 from raydnn.store.read import read
 from raydnn.store.run import Run, open_run
-from raydnn.train.stack.member import Member
+from raydnn.training.stack.member import Member
 
 T = TypeVar("T")
 ASHA = "search.scheduler={name: asha, eta: 3}"

@@ -25,10 +25,10 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import Run, run_at
-from raydnn.train.session import run_stack
-from raydnn.train.stack.member import Member
-from raydnn.train.verdict import Verdict
-from raydnn.train.workers import Workers
+from raydnn.training.session import run_stack
+from raydnn.training.stack.member import Member
+from raydnn.training.verdict import Verdict
+from raydnn.training.workers import Workers
 
 SEED = int(os.environ.get("CHAOS_SEED", "0"))
 EPOCHS, KILLED_AFTER = 6, 4

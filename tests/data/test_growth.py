@@ -35,16 +35,16 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run, run_at
-from raydnn.train.checkpoint import load_checkpoint
-from raydnn.train.loop import train
-from raydnn.train.measures.probe import probe
-from raydnn.train.session import read_dataset, run_stack
-from raydnn.train.stack.member import Member
-from raydnn.train.stack.stack import Stack
-from raydnn.train.stack.summary import summarize
-from raydnn.train.steps import passes
-from raydnn.train.verdict import Verdict
-from raydnn.train.workers import Workers
+from raydnn.training.checkpoint import load_checkpoint
+from raydnn.training.loop import train
+from raydnn.training.measures.probe import probe
+from raydnn.training.session import read_dataset, run_stack
+from raydnn.training.stack.member import Member
+from raydnn.training.stack.stack import Stack
+from raydnn.training.stack.summary import summarize
+from raydnn.training.steps import passes
+from raydnn.training.verdict import Verdict
+from raydnn.training.workers import Workers
 
 CPU = torch.device("cpu")
 EPOCHS = 3

@@ -15,7 +15,7 @@ from raydnn.launch.worker.shared_dataset import share
 from raydnn.spec.data import Csv, Npz
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
-from raydnn.train.stack.summary import summarize
+from raydnn.training.stack.summary import summarize
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from raydnn.spec.axes.schedule import (
 )
 from raydnn.spec.metrics import MODES
 from raydnn.spec.train import EarlyStopping
-from raydnn.train.stack.early_stopping import should_stop
+from raydnn.training.stack.early_stopping import should_stop
 
 LR = 0.1
 STEPS_PER_EPOCH = 10

@@ -10,7 +10,7 @@ from raydnn.cli.printing.terminal import tell
 
 if TYPE_CHECKING:
     from raydnn.store.run import Run
-    from raydnn.train.stack.summary import Summary
+    from raydnn.training.stack.summary import Summary
 
 HEADER = "layer", "output", "parameters", "operations"
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from raydnn.errors import HungError
 from raydnn.launch.engine.engine import MAX_FAILURES
 from raydnn.store.run import Run
-from raydnn.train.checkpoint import newest_epoch
-from raydnn.train.faults.incidents import committing
-from raydnn.train.record import states_of
+from raydnn.training.checkpoint import newest_epoch
+from raydnn.training.faults.incidents import committing
+from raydnn.training.record import states_of
 
 
 def train_through_hangs(run: Run, train: Callable[[], None]) -> None:

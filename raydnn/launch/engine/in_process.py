@@ -168,7 +168,7 @@ class InProcess:
         self.check(resources)
         from raydnn.launch.engine.hangs import train_through_hangs
         from raydnn.launch.worker.trial_training import train_trial
-        from raydnn.train.workers import Workers
+        from raydnn.training.workers import Workers
 
         with self.running(run, [], resources.cpus_per_worker):
             train_through_hangs(

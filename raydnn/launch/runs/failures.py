@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from raydnn.errors import ClusterError, RaydnnError, StoreError, UserCodeError
 from raydnn.store.files import first_line
-from raydnn.train.faults.machinery import is_of_machinery
+from raydnn.training.faults.machinery import is_of_machinery
 
 _LINKS = ("cause", "_base_exc", "controller_failure", "__cause__", "__context__")
 """Attributes in which errors of Ray and of Python keep the error they stem from."""

@@ -23,7 +23,7 @@ from raydnn.store.files import Location, first_line
 from raydnn.store.read import read
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
-from raydnn.train.stack.member import trial_id
+from raydnn.training.stack.member import trial_id
 
 LOST = {
     "state": "PREEMPTED",

@@ -14,7 +14,7 @@ from raydnn.search.packing import StackPlan, stacks_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.stack.member import trial_id
+from raydnn.training.stack.member import trial_id
 
 _COLUMNS = ["number", "state", "best_value", "epochs", "config_hash", "seed"]
 

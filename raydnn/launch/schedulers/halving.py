@@ -14,7 +14,7 @@ from typing import Any
 from raydnn.launch.schedulers.registry import VALUE, Decision
 from raydnn.search.rungs import hyperband_brackets
 from raydnn.spec.scheduler import Bohb, Hyperband
-from raydnn.train.stack.member import trial_id
+from raydnn.training.stack.member import trial_id
 
 
 class RayHalving:

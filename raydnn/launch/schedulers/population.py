@@ -26,7 +26,7 @@ from raydnn.spec.algorithm import Pbt
 from raydnn.spec.checks.contradictions import epochs_of
 from raydnn.spec.job import Job
 from raydnn.spec.reading.positions import Positions
-from raydnn.train.stack.member import trial_id
+from raydnn.training.stack.member import trial_id
 
 
 def ray_population(job: Job, plans: Sequence[StackPlan]) -> RayPopulation | None:

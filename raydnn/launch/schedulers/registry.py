@@ -15,7 +15,7 @@ from raydnn.search.rungs import rungs
 from raydnn.space.syntax import Value
 from raydnn.spec.scheduler import Asha, Median
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.stack.member import trial_id
+from raydnn.training.stack.member import trial_id
 
 VALUE = "value"
 """Name of the judged metric in what Ray's schedulers are told."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from raydnn.search.packing import StackPlan
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.stack.member import trial_id
+from raydnn.training.stack.member import trial_id
 
 
 class FailureBudget:

@@ -18,8 +18,8 @@ from raydnn.launch.schedulers.registry import Copy, Decision, RayAsha, RayMedian
 from raydnn.search.packing import StackPlan
 from raydnn.spec.search import Search
 from raydnn.store.commit import EventLog
-from raydnn.train.stack.member import trial_id
-from raydnn.train.verdict import Exploit, Verdict
+from raydnn.training.stack.member import trial_id
+from raydnn.training.verdict import Exploit, Verdict
 
 Noted = tuple[str | None, int | None, int]
 """(trial id, bracket, epoch) of an event; the first trial at a rung gives one without a trial."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 
 from raydnn.launch.tuning.judging import Answer, Judging
-from raydnn.train.verdict import Verdict
+from raydnn.training.verdict import Verdict
 
 PATIENCE_SECONDS = 60.0
 """A stack without a process for so long has lost its slot to somebody else, however many slots there seem to be."""

@@ -11,7 +11,7 @@ from raydnn.launch.tuning.judging import Answer, Judging, Noted
 from raydnn.search.packing import StackPlan
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.train.stack.member import MUST_BE_FINITE, trial_id
+from raydnn.training.stack.member import MUST_BE_FINITE, trial_id
 
 VERDICTS = ("stopped", "promoted", "exploited")
 """Kinds of events."""

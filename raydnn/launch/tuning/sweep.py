@@ -25,8 +25,8 @@ from raydnn.spec.job import Job
 from raydnn.store import files
 from raydnn.store.commit import EventLog
 from raydnn.store.run import Run
-from raydnn.train.checkpoint import newest_epoch
-from raydnn.train.record import states_of
+from raydnn.training.checkpoint import newest_epoch
+from raydnn.training.record import states_of
 
 
 def sweep_run(

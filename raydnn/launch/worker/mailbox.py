@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from raydnn.search.packing import StackPlan
 from raydnn.search.stages import Stage
 from raydnn.spec.trial import TrialSpec
-from raydnn.train.verdict import Exploit, Verdict
+from raydnn.training.verdict import Exploit, Verdict
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.002, 0.1
 """Between two looks for an answer."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raydnn.data.dataset import Dataset
 from raydnn.spec.data import DataSet
-from raydnn.train.stack.footprint import dataset_bytes
+from raydnn.training.stack.footprint import dataset_bytes
 
 LARGEST_BYTES = 2**30
 """A larger data set is read by each process itself: Ray's object store is a share of the memory."""

@@ -22,11 +22,11 @@ from raydnn.spec.data import DataSet
 from raydnn.spec.resources import Resources
 from raydnn.store.files import locate
 from raydnn.store.run import run_at
-from raydnn.train.faults.machinery import is_of_machinery
-from raydnn.train.session import read_dataset, run_stack
-from raydnn.train.stack.member import Member
-from raydnn.train.verdict import Verdict
-from raydnn.train.workers import Workers
+from raydnn.training.faults.machinery import is_of_machinery
+from raydnn.training.session import read_dataset, run_stack
+from raydnn.training.stack.member import Member
+from raydnn.training.verdict import Verdict
+from raydnn.training.workers import Workers
 
 
 @dataclass(frozen=True, eq=False)

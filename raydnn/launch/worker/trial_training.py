@@ -9,10 +9,10 @@ from raydnn.search.packing import StackPlan
 from raydnn.spec.resources import Resources
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.run import Run
-from raydnn.train.session import run_stack
-from raydnn.train.stack.member import Member
-from raydnn.train.verdict import Verdict
-from raydnn.train.workers import Workers
+from raydnn.training.session import run_stack
+from raydnn.training.stack.member import Member
+from raydnn.training.verdict import Verdict
+from raydnn.training.workers import Workers
 
 
 def train_trial(

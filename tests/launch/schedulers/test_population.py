@@ -26,7 +26,7 @@ from raydnn.space.space import build_space
 from raydnn.spec.algorithm import Random
 from raydnn.spec.job import Job
 from raydnn.spec.reading.positions import Positions
-from raydnn.train.verdict import Exploit, Verdict
+from raydnn.training.verdict import Exploit, Verdict
 
 SPACE: dict[str, Any] = {
     "optimizer.lr": "loguniform(1e-200, 1e200)",

@@ -21,7 +21,7 @@ from ray.tune.schedulers import (
 from raydnn.launch.tuning.judging import SCHEDULERS, Answer, Judging, ray_scheduler
 from raydnn.search.packing import StackPlan
 from raydnn.spec.search import Search
-from raydnn.train.verdict import Verdict
+from raydnn.training.verdict import Verdict
 
 Curves = Mapping[int, list[float]]
 """Trial → its metric after each epoch."""

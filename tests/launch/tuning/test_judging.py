@@ -26,7 +26,7 @@ from raydnn.spec.search import Search
 from raydnn.store.commit import EventLog, commit_epochs
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run
-from raydnn.train.verdict import Verdict
+from raydnn.training.verdict import Verdict
 
 METRIC = "validation_loss"
 

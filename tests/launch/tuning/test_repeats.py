@@ -24,7 +24,7 @@ from raydnn.store.commit import EventLog, commit_epochs, commit_trials
 from raydnn.store.files import locate
 from raydnn.store.read import load, read
 from raydnn.store.run import Run, create_run, run_at
-from raydnn.train.stack.member import trial_id
+from raydnn.training.stack.member import trial_id
 
 NAN = float("nan")
 SEARCH = Stage("search", 2)

@@ -25,7 +25,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import Run, run_at
-from raydnn.train.workers import Workers
+from raydnn.training.workers import Workers
 
 
 def fit(

@@ -1,0 +1,67 @@
+"""An augmented training that dies and is taken up again repeats the undisturbed one to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from raydnn.search.packing import StackPlan
+from raydnn.spec.trial import TrialSpec
+from raydnn.store.read import read
+from raydnn.store.run import Run
+from raydnn.training.session import run_stack
+from raydnn.training.stack.member import Member
+from raydnn.training.verdict import Judge, Verdict
+from raydnn.training.workers import Workers
+
+DIGITS = {"name": "digits", "scaling": "unit", "validation": 1500}
+ALL = {
+    **{"flip": 0.5, "rotate": 15.0, "scale": 0.1, "shear": 10.0, "crop": 1, "translate": 1},
+    **{"noise": 0.1, "cutout": 2, "mixup": 0.4},
+}
+TIMES = {"seconds", "examples_per_second", "attempt", "committed_at", "run_id"}
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+def _train(run: Run, plan: StackPlan, judge: Judge) -> None:
+    run_stack(run, plan, scheduler="asha", judge=judge, workers=Workers(), device=torch.device("cpu"))
+
+
+def _rows(run: Run) -> list[dict[str, str]]:
+    return [
+        {name: repr(value) for name, value in row.items() if name not in TIMES}
+        for row in read(run.location, "epochs").to_pylist()
+    ]
+
+
+def test_draws_are_repeated(make_trial: Callable[..., TrialSpec], new_run: Callable[..., Run]) -> None:
+    def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
+        # A neighbour that leaves changes nothing in what the others draw.
+        return {m.number: Verdict(m.number == 1, 0) for m in members} if epoch == 1 else {}
+
+    def dying(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
+        if epoch == 2:
+            raise Died
+        return judge(epoch, members)
+
+    def trial(seed: int, **augmentation: Any) -> TrialSpec:
+        train = {"epochs": 4, "batch_size": 64, "augmentation": augmentation}
+        return make_trial(data=DIGITS, seed=seed, train=train)
+
+    trials = [trial(1, **ALL), trial(2, **ALL), trial(2, mixup=0.2), trial(1)]
+    plan = StackPlan(0, tuple(enumerate(trials)))
+    whole, broken = new_run("whole"), new_run("broken")
+    _train(whole, plan, judge)
+    with pytest.raises(Died):
+        _train(broken, plan, dying)
+    _train(broken, plan, judge)
+    assert _rows(broken) == _rows(whole)
+    assert len(_rows(whole)) == 13
+    attempts = {row["attempt"] for row in read(broken.location, "epochs").to_pylist()}
+    assert attempts == {1, 2}
