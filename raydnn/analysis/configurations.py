@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-FINISHED = ("COMPLETED", "STOPPED")
-"""States of trials that can be ranked."""
+from raydnn.store.states import FINISHED
+
 COLUMNS = ("number", "trial_id", "state", "best_value", "config_hash", "seed", "stage", "repeat")
 """What of a trial's row is needed here."""
 

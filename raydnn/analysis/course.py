@@ -10,7 +10,7 @@ from typing import Any
 
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.store.tables import STATES
+from raydnn.store.states import STATES
 
 
 @dataclass(frozen=True)

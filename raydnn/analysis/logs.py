@@ -11,10 +11,9 @@ from raydnn.store import files
 from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.run import Run
+from raydnn.store.states import WRECKED
 
 POLL_SECONDS = 0.5
-WRECKED = ("FAILED", "DIVERGED")
-"""States of trials that came to no end."""
 LAST_EPOCHS = 3
 """Of a trial that diverged so many are told."""
 _WRECK = ("trial_id", "state", "stop_reason", "error_type", "error", "traceback_path")

@@ -13,10 +13,11 @@ from raydnn.search.algorithms.registry import UP_FRONT
 from raydnn.search.packing import pack
 from raydnn.search.stopping import RULES
 from raydnn.spec.base import Component
-from raydnn.spec.job import Job
+from raydnn.spec.job import SweepJob
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
+from raydnn.store.states import OPEN
 from raydnn.training.stack.member import MUST_BE_FINITE, trial_id
 
 
@@ -87,8 +88,7 @@ def recorded(run: Run) -> Recorded:
     resolved = run.resolved()
     if resolved.get("command") != "sweep":
         raise UsageError(f"run {run.run_id} is a {resolved.get('command')}; only a sweep can be replayed")
-    job = run.job()
-    assert job.search is not None
+    job = run.sweep_job()
     columns = ["number", "state", "config_json", "seed", "stage"]
     every = sorted(read(run.location, "trials", columns).to_pylist(), key=lambda row: row["number"])
     trials = [row for row in every if row["stage"] != "confirm"]
@@ -185,8 +185,7 @@ def _together(
     )
 
 
-def _check_whole(run: Run, job: Job, states: Sequence[str]) -> None:
-    assert job.search is not None
+def _check_whole(run: Run, job: SweepJob, states: Sequence[str]) -> None:
     scheduler = job.search.scheduler.name
     if job.search.algorithm.name == "pbt":
         raise UsageError(
@@ -198,7 +197,7 @@ def _check_whole(run: Run, job: Job, states: Sequence[str]) -> None:
             f"run {run.run_id}: {scheduler} stopped {states.count('STOPPED')} of its trials, so that their curves are "
             "not whole; replay needs a sweep with search.scheduler=none"
         )
-    going = [state for state in states if state in ("PENDING", "RUNNING", "PREEMPTED")]
+    going = [state for state in states if state in OPEN]
     if going or not states:
         raise UsageError(
             f"run {run.run_id}: {len(going)} of its trials have not ended; replay needs a whole sweep"

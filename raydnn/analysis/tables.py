@@ -19,7 +19,8 @@ from raydnn.errors import NotFoundError, StoreError, nearest
 from raydnn.store.files import locate
 from raydnn.store.read import read, row_numbers
 from raydnn.store.run import Run, runs_of
-from raydnn.store.tables import FLOAT64, INT32, STATES
+from raydnn.store.states import STATES
+from raydnn.store.tables import FLOAT64, INT32
 
 RUN_FIELDS = (
     *("run_id", "command", "metric", "mode", "trials", *map(str.lower, STATES)),

@@ -35,7 +35,8 @@ def extension(request: Request, run_name: str) -> tuple[Run, list[Segment]]:
             "--extend and --resume are both given; --extend also goes on with what was interrupted"
         )
     run = find_run(run_name, request.storage or STORAGE)
-    job = job_of(run, "sweep")
+    job_of(run, "sweep")
+    job = run.sweep_job()
     check_not_driven(run)
     check_resumable(run)
     segments = kept(run)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from raydnn import shell
 from raydnn.errors import ClusterError, HungError, InterruptedRunError, StoreError, UsageError
 from raydnn.launch.request import RETRY_FAILED
+from raydnn.store.states import ENDED
 
 if TYPE_CHECKING:
     from raydnn.launch.observer import Observer
@@ -51,7 +52,6 @@ def retry(run: Run, generations: Sequence[Sequence[StackPlan]], observer: Observ
 
 def _has_ended(run: Run) -> bool:
     """Whether every trial of a run has ended, as far as its store can tell."""
-    from raydnn.launch.runs.runs import ENDED
     from raydnn.store.read import read
 
     try:

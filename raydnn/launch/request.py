@@ -65,7 +65,7 @@ class Given:
 
 
 def begun_or_resumed(
-    command: str, request: Request, require: Callable[[LoadedJob], None]
+    command: str, request: Request, require: Callable[[LoadedJob], object]
 ) -> tuple[Given, Run | None]:
     """Find the job: of a file for a new run, or of the run to go on with.
 

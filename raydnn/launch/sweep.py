@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from raydnn.launch.engine.engine import Engine
     from raydnn.launch.observer import Observer
     from raydnn.search.segments import Segment
-    from raydnn.spec.job import Job
+    from raydnn.spec.job import SweepJob
     from raydnn.spec.reading.load import Positions
     from raydnn.spec.trial import TrialSpec
     from raydnn.store.run import Run
@@ -103,7 +103,6 @@ def _search(
 
     job = segments[-1].job
     search = job.search
-    assert search is not None
     dataset = load_dataset(job.data)
     fits = stack_limit(search.stack_memory_gib, dataset, job.resources.gpus_per_worker)
     stacks = Stacks(chained(segments), search.stack, fits)
@@ -143,14 +142,13 @@ def _search(
     return Swept(run, epochs)
 
 
-def _fills_cores(request: Request, job: Job) -> bool:
+def _fills_cores(request: Request, job: SweepJob) -> bool:
     """Whether every core of this machine will have a stack, or nearly so.
 
     Ray, whose start takes as long as a short sweep, is then started with a process for each, before it is known how
     many stacks there are.
     """
     search = job.search
-    assert search is not None
     cores, trials = os.cpu_count() or 1, search.trials or 0
     stacks = trials if cores <= FEW_CORES else ceil(trials / search.stack)
     return request.resume is None and stacks * job.resources.cpus_per_worker >= cores
@@ -165,9 +163,8 @@ def _asked_for(request: Request) -> tuple[Run | None, list[Segment], str, Positi
         run, segments = extension(request, request.extend)
         return run, segments, "", positions_of(run)
     given, begun_run = begun_or_resumed("sweep", request, require_sweep)
-    if begun_run is not None:
-        return begun_run, kept(begun_run), given.text, given.positions
-    assert given.loaded is not None
+    if begun_run is not None or given.loaded is None:
+        return begun_run, [] if begun_run is None else kept(begun_run), given.text, given.positions
     segment = begun(given.loaded, lambda name: find_run(name, given.job.storage))
     return None, [segment], given.text, given.positions
 

@@ -86,9 +86,10 @@ def check_trained(run: Run) -> None:
     """
     from raydnn.analysis.tables import show
     from raydnn.errors import RaydnnError
+    from raydnn.store.states import FINISHED
 
     found = show(run, TRIAL)
-    if found["state"] not in ("COMPLETED", "STOPPED"):
+    if found["state"] not in FINISHED:
         raise RaydnnError(
             f"the training {found['state'].lower()}: {found.get('error') or found['stop_reason']}"
         )

@@ -34,7 +34,7 @@ from raydnn.space.space import Assignment, Space
 from raydnn.spec.algorithm import Random
 from raydnn.spec.checks.contradictions import epochs_of
 from raydnn.spec.data import DataSet
-from raydnn.spec.job import Job
+from raydnn.spec.job import Job, SweepJob
 from raydnn.spec.scheduler import Bohb, NoScheduler
 from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.training.measures.probe import Probed, probe
@@ -179,9 +179,19 @@ def _stacks(
     start: Sequence[Assignment],
 ) -> Iterator[list[StackPlan]]:
     """The stacks of each generation; trials that depend on results are drawn from the space instead."""
-    if space is None or job.search is None:
+    sweep = job.as_sweep()
+    if space is None or sweep is None:
         yield [StackPlan(0, ((0, trial_of_job(job)),))]
         return
+    yield from _stacks_of_sweep(sweep, space, fits, start)
+
+
+def _stacks_of_sweep(
+    job: SweepJob,
+    space: Space,
+    fits: Callable[[Sequence[TrialSpec]], int] | None,
+    start: Sequence[Assignment],
+) -> Iterator[list[StackPlan]]:
     coming = configurations(space, job, start)
     first = coming.propose()
     sizes = [len(first)]
@@ -204,9 +214,8 @@ def _stacks(
         stacks, begun = stacks + len(packed), begun + len(members)
 
 
-def _batches(job: Job, first: int) -> Iterator[int]:
+def _batches(job: SweepJob, first: int) -> Iterator[int]:
     """Trials that an algorithm that learns proposes at a time, of which `first` come first."""
-    assert job.search is not None
     scheduler = job.search.scheduler
     if isinstance(scheduler, Bohb):
         brackets = hyperband_brackets(epochs_of(job), scheduler.eta)

@@ -14,7 +14,7 @@ from raydnn.search.history import History, Result
 from raydnn.search.stages import SEARCH, Stage
 from raydnn.space.inverse import OutsideError, assignment_of
 from raydnn.space.space import Assignment, Space, make_trial
-from raydnn.spec.job import Job
+from raydnn.spec.job import SweepJob
 from raydnn.spec.trial import TrialSpec
 
 BARREN = 10
@@ -54,7 +54,7 @@ class Generations(Protocol):
 class Source(Generations, Protocol):
     """One algorithm's share of a sweep: a segment, or several that go on alike."""
 
-    def extend(self, job: Job, trials: int | None, starts: Sequence[Assignment]) -> None:
+    def extend(self, job: SweepJob, trials: int | None, starts: Sequence[Assignment]) -> None:
         """Begin a segment.
 
         Args:
@@ -93,7 +93,7 @@ class UpFront:
         """Number of all trials so far."""
         return len(self._history)
 
-    def extend(self, job: Job, trials: int | None, starts: Sequence[Assignment]) -> None:
+    def extend(self, job: SweepJob, trials: int | None, starts: Sequence[Assignment]) -> None:
         """Find a segment's trials; the draws go on where they were."""
         given = (make_trial(job, assignment) for assignment in starts)
         drawn = distinct(self._space, job, self._draws, self._history)
@@ -124,7 +124,7 @@ class Learning:
 
     stage = SEARCH
 
-    def __init__(self, space: Space, job: Job, searcher: Searcher, history: History) -> None:
+    def __init__(self, space: Space, job: SweepJob, searcher: Searcher, history: History) -> None:
         """Begin with the results that there are.
 
         Args:
@@ -133,7 +133,6 @@ class Learning:
             searcher: It is told all earlier results that lie in the space.
             history: The sweep's trials so far; the new ones are noted there.
         """
-        assert job.search is not None
         self._space, self._job, self._searcher, self._history = space, job, searcher, history
         self._sign = 1.0 if job.search.direction == "min" else -1.0
         self.by_rung = job.search.scheduler.name == "bohb"
@@ -159,7 +158,7 @@ class Learning:
 
     segment_over = over
 
-    def extend(self, job: Job, trials: int | None, starts: Sequence[Assignment]) -> None:
+    def extend(self, job: SweepJob, trials: int | None, starts: Sequence[Assignment]) -> None:
         """Let more generations follow."""
         assert trials is not None
         self._job, self._starts, self._barren = job, list(starts), False

@@ -13,7 +13,7 @@ from raydnn.space.inverse import BUDGET, OutsideError, assignment_of
 from raydnn.space.space import Assignment, Space, make_trial
 from raydnn.spec.algorithm import Grid, Random, Sobol
 from raydnn.spec.checks.contradictions import epochs_of
-from raydnn.spec.job import Job
+from raydnn.spec.job import SweepJob
 from raydnn.spec.scheduler import Bohb
 from raydnn.spec.trial import TrialSpec
 
@@ -23,7 +23,7 @@ class Segment:
     """What a sweep was begun or extended with."""
 
     space: Space
-    job: Job
+    job: SweepJob
     trials: int | None
     """Configurations that it adds; None: as many as its algorithm has."""
     start: tuple[Assignment, ...] = ()
@@ -108,7 +108,6 @@ class Chain:
         """The finished trials of the segments before a larger budget, the best first."""
         segment = self._segments[self._number]
         search = segment.job.search
-        assert search is not None
         if self._number == 0 or epochs_of(segment.job) == epochs_of(self._segments[self._number - 1].job):
             return
         if any(parameter.path == BUDGET for parameter in segment.space.parameters):
@@ -136,8 +135,6 @@ class Chain:
 def _goes_on(last: Segment, segment: Segment) -> bool:
     """Whether a segment goes on with the algorithm of the last one."""
     before, now = last.job.search, segment.job.search
-    assert before is not None
-    assert now is not None
     if (before.algorithm, before.space) != (now.algorithm, now.space):
         return False
     if isinstance(now.algorithm, Random | Grid | Sobol):
@@ -146,7 +143,5 @@ def _goes_on(last: Segment, segment: Segment) -> bool:
     return epochs_of(last.job) == epochs_of(segment.job) and (not bohb or before.scheduler == now.scheduler)
 
 
-def _judged_alike(last: Job, job: Job) -> bool:
-    assert last.search is not None
-    assert job.search is not None
+def _judged_alike(last: SweepJob, job: SweepJob) -> bool:
     return (last.search.scheduler, epochs_of(last)) == (job.search.scheduler, epochs_of(job))

@@ -59,3 +59,13 @@ class Job(Training):
         "wherever the job file is",
     )
     search: Search | None = parameter(None, "what a sweep searches")
+
+    def as_sweep(self) -> SweepJob | None:
+        """The same job as one that searches; None where it does not."""
+        return None if self.search is None else SweepJob.model_construct(**dict(self))
+
+
+class SweepJob(Job):
+    """A job that searches."""
+
+    search: Search = parameter(..., "what a sweep searches")

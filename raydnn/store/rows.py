@@ -6,7 +6,8 @@ from typing import Any
 
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.run import Run
-from raydnn.store.tables import PARAMETERS, STATES, TRIALS, parameter_column
+from raydnn.store.states import STATES
+from raydnn.store.tables import PARAMETERS, TRIALS, parameter_column
 
 _IDENTITY = ("run_id", "trial_id", "number", "metric", "mode", "seed", "config_hash", "config_json")
 _STATE = {column.name for column in TRIALS} - {column.name for column in PARAMETERS} - set(_IDENTITY)

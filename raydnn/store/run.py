@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from raydnn.errors import NotFoundError, StoreError, nearest
-from raydnn.spec.job import Job
+from raydnn.spec.job import Job, SweepJob
 from raydnn.store import files
 from raydnn.store.files import Location, locate
 from raydnn.store.parts import id_of_files, part_entries
-from raydnn.store.resolved import RESOLVED, encoded, job_in, read_resolved
+from raydnn.store.resolved import RESOLVED, damaged, encoded, job_in, read_resolved
 from raydnn.store.tables import TABLES
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -60,6 +60,17 @@ class Run:
             StoreError: It is none that this version reads.
         """
         return job_in(self.location, self.resolved().get("job") if kept is None else kept)
+
+    def sweep_job(self, kept: Any = None) -> SweepJob:
+        """The job of a sweep.
+
+        Raises:
+            StoreError: It is none, or it searches nothing.
+        """
+        job = self.job(kept).as_sweep()
+        if job is None:
+            raise damaged(self.location, "job.search: missing, though the run is a sweep")
+        return job
 
     def local_path(self, *parts: str) -> Path:
         """A path inside the run's folder.

@@ -12,9 +12,9 @@ from raydnn.errors import UsageError, one_of
 from raydnn.spec.catalogue.fields import item_type, leaves, python_type
 from raydnn.spec.job import Training
 from raydnn.spec.metrics import MODES
+from raydnn.store.states import STATES
 
 SCHEMA_VERSION = 1
-STATES = ("PENDING", "RUNNING", "COMPLETED", "STOPPED", "DIVERGED", "FAILED", "PREEMPTED")
 
 STRING = pa.string()
 BOOL = pa.bool_()

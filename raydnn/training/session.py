@@ -21,6 +21,7 @@ from raydnn.search.packing import StackPlan
 from raydnn.secrets import hide
 from raydnn.spec.data import DataSet
 from raydnn.store.run import Run
+from raydnn.store.states import State
 from raydnn.training.completing import complete
 from raydnn.training.faults.in_words import in_words
 from raydnn.training.faults.incidents import Tell, committing
@@ -39,7 +40,7 @@ from raydnn.training.process import fit_for_training
 from raydnn.training.record import Record
 from raydnn.training.stack.early_stopping import has_converged, should_stop
 from raydnn.training.stack.exploit import exploit, of_part
-from raydnn.training.stack.member import MUST_BE_FINITE, Member, State
+from raydnn.training.stack.member import MUST_BE_FINITE, Member
 from raydnn.training.stack.parts import cut
 from raydnn.training.stack.stack import Stack
 from raydnn.training.verdict import Judge, Verdict

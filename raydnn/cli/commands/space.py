@@ -65,11 +65,11 @@ def _print_space(loaded: LoadedJob, sample: int | None, output: str) -> None:
     from raydnn.search.algorithms.registry import propose
     from raydnn.space.space import build_space
 
-    job, search = loaded.job, loaded.job.search
-    if search is None:
+    job = loaded.job.as_sweep()
+    if job is None:
         message = "missing, so that the job spans no space; --resolved shows the training that it is"
         raise JobError([Problem(loaded.positions.of("search"), "search", message)])
-    spanned = build_space(job, loaded.positions)
+    search, spanned = job.search, build_space(job, loaded.positions)
     if sample is not None:
         search = search.model_copy(update={"trials": sample})
         trials = propose(spanned, job.model_copy(update={"search": search}))

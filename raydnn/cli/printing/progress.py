@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from raydnn.cli.printing.layout import wrapped
 from raydnn.cli.printing.terminal import can_erase, columns_of_terminal, fitted, show_live, tell
+from raydnn.store.states import ENDED
 
 if TYPE_CHECKING:
     from raydnn.analysis.progress import Progress
     from raydnn.store.run import Run
 
-ENDED = ("COMPLETED", "STOPPED", "DIVERGED", "FAILED")
-"""States of a trial that goes on no more."""
 POLL_SECONDS = 0.3
 _LARGE = 1e4
 """A loss of this size has no decimals to tell."""

@@ -20,7 +20,8 @@ def what_went_wrong(run: Run) -> str:
     Returns:
         Lines, each with its end; empty where nothing went wrong.
     """
-    from raydnn.analysis.logs import WRECKED, reason, wrecked
+    from raydnn.analysis.logs import reason, wrecked
+    from raydnn.store.states import WRECKED
 
     rows = wrecked(run)
     lines = []

@@ -15,7 +15,7 @@ from raydnn.launch.runs.signals import interruptible
 from raydnn.search.packing import StackPlan
 from raydnn.space.conditional import Assignment
 from raydnn.space.trial import make_trial
-from raydnn.spec.job import Job
+from raydnn.spec.job import Job, SweepJob
 from raydnn.store import files
 from raydnn.store.commit import commit_trials, next_attempt
 from raydnn.store.compact import compact
@@ -23,6 +23,7 @@ from raydnn.store.files import Location, first_line
 from raydnn.store.read import read
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
+from raydnn.store.states import ENDED
 from raydnn.training.stack.member import trial_id
 
 LOST = {
@@ -32,8 +33,6 @@ LOST = {
     "error": "its process died again and again before it had trained another epoch",
 }
 """State of a trial that Ray gave up."""
-ENDED = ("COMPLETED", "STOPPED", "DIVERGED", "FAILED")
-"""States a trial keeps; the others can be gone on with."""
 
 
 def begin(
@@ -62,8 +61,9 @@ def begin(
         examples: Part of the data → number of its examples.
         facts: What the run keeps of the data: the names of `classes` and `columns`, the `target_scale`.
     """
-    metric = job.search.metric if job.search else "validation_loss"
-    mode = job.search.direction if job.search else "min"
+    sweep = job.as_sweep()
+    metric = sweep.search.metric if sweep else "validation_loss"
+    mode = sweep.search.direction if sweep else "min"
     resolved = {
         "command": command,
         "metric": metric,
@@ -74,7 +74,7 @@ def begin(
         "examples": dict(examples or {}),
         **(facts or {}),
         "trials": expected or sum(len(plan.trials) for plan in plans),
-        **({"segments": [_first_segment(job, plans, start)]} if job.search else {}),
+        **({"segments": [_first_segment(sweep, plans, start)]} if sweep else {}),
         "versions": versions(),
         "fingerprints": fingerprints(job),
         "git_commit": _git_commit(),
@@ -82,8 +82,7 @@ def begin(
     return create_run(job.storage, run_id, job_text, resolved, lambda run: commit_pending(run, plans))
 
 
-def _first_segment(job: Job, plans: Sequence[StackPlan], start: Sequence[Assignment]) -> dict[str, Any]:
-    assert job.search is not None
+def _first_segment(job: SweepJob, plans: Sequence[StackPlan], start: Sequence[Assignment]) -> dict[str, Any]:
     trials = job.search.trials or sum(len(plan.leaders) for plan in plans)
     return segment_json(job, trials, start)
 

@@ -11,8 +11,8 @@ from raydnn.launch.runs.warm_start import start_assignments
 from raydnn.search.segments import Segment
 from raydnn.space.space import Space, build_space, make_trial
 from raydnn.space.syntax import freeze
-from raydnn.spec.job import Job
-from raydnn.spec.reading.load import LoadedJob, Positions
+from raydnn.spec.job import SweepJob
+from raydnn.spec.reading.load import LoadedJob, Positions, require_sweep
 from raydnn.store.run import Run, rewrite_resolved
 
 
@@ -27,8 +27,7 @@ def begun(loaded: LoadedJob, find: Callable[[str], Run]) -> Segment:
         JobError: The space or the start is wrong.
         NotFoundError: There is no such run to start from.
     """
-    job = loaded.job
-    assert job.search is not None
+    job = require_sweep(loaded)
     space = build_space(job, loaded.positions)
     return Segment(space, job, job.search.trials, start_assignments(space, job, loaded.positions, find))
 
@@ -43,8 +42,7 @@ def kept(run: Run) -> list[Segment]:
     alone = [{"job": resolved["job"], "trials": None, "start": []}]
     found: list[Segment] = []
     for each in resolved.get("segments", alone):
-        job = run.job(each["job"])
-        assert job.search is not None
+        job = run.sweep_job(each["job"])
         start = tuple({path: freeze(value) for path, value in values.items()} for values in each["start"])
         trials = each["trials"] or job.search.trials
         found.append(Segment(_space(job, trials, found, Positions({})), job, trials, start))
@@ -64,11 +62,8 @@ def extended(run: Run, segments: Sequence[Segment], loaded: LoadedJob, find: Cal
         JobError: The space or the start is wrong.
         NotFoundError: There is no such run to start from.
     """
-    job, last = loaded.job, segments[-1].job
-    assert job.search is not None
-    assert last.search is not None
-    assert job.search.trials is not None
-    trials = job.search.trials - configurations(run, segments)
+    job, last = require_sweep(loaded), segments[-1].job
+    trials = (job.search.trials or 0) - configurations(run, segments)
     space = _space(job, trials, segments, loaded.positions)
     # What the run began with, it has; another run that it came from may be gone.
     same = job.search.start == last.search.start
@@ -110,11 +105,10 @@ def configurations(run: Run, segments: Sequence[Segment]) -> int:
     return sum(each.trials or 0 for each in segments)
 
 
-def _space(job: Job, trials: int | None, before: Sequence[Segment], places: Positions) -> Space:
+def _space(job: SweepJob, trials: int | None, before: Sequence[Segment], places: Positions) -> Space:
     """A segment's space, which must have room for the trials that are looked for there."""
-    assert job.search is not None
     for segment in reversed(before):
-        if segment.job.search is None or segment.job.search.space != job.search.space:
+        if segment.job.search.space != job.search.space:
             break
         trials = None if trials is None or segment.trials is None else trials + segment.trials
     search = job.search.model_copy(update={"trials": trials})

@@ -14,6 +14,7 @@ from raydnn.search.packing import StackPlan, stacks_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
+from raydnn.store.states import FINISHED
 from raydnn.training.stack.member import trial_id
 
 _COLUMNS = ["number", "state", "best_value", "epochs", "config_hash", "seed"]
@@ -114,7 +115,7 @@ def _at_rungs(run: Run) -> dict[str, dict[int, float]]:
 def _result(row: Mapping[str, Any], at: Mapping[int, float], failed: Mapping[str, int]) -> Result:
     if (name := trial_id(row["number"])) in failed:
         return Result(None, failed[name], False, at)
-    trained = row["state"] in ("COMPLETED", "STOPPED")
+    trained = row["state"] in FINISHED
     value = row["best_value"] if trained else None
     return Result(value, row["epochs"] or 0, row["state"] == "COMPLETED", at)
 

@@ -8,7 +8,7 @@ from raydnn.analysis.tables import top
 from raydnn.errors import JobError, Problem, UsageError
 from raydnn.space.inverse import OutsideError, assignment_of
 from raydnn.space.space import Assignment, Space, build_space, make_trial
-from raydnn.spec.job import Job
+from raydnn.spec.job import SweepJob
 from raydnn.spec.reading.positions import Positions
 from raydnn.spec.search import BEST
 from raydnn.spec.trial import TrialSpec
@@ -19,7 +19,7 @@ FIELD = "search.start"
 
 
 def start_assignments(
-    space: Space, job: Job, positions: Positions, find: Callable[[str], Run]
+    space: Space, job: SweepJob, positions: Positions, find: Callable[[str], Run]
 ) -> tuple[Assignment, ...]:
     """The assignments that `search.start` stands for, in its order.
 
@@ -37,7 +37,6 @@ def start_assignments(
         NotFoundError: There is no such run.
         UsageError: No trial of the other run has come to an end.
     """
-    assert job.search is not None
     found: list[Assignment] = []
     problems: list[Problem] = []
     for written in job.search.start:
@@ -68,16 +67,15 @@ def _best(run: Run, count: int) -> Iterator[tuple[str, TrialSpec, Collection[str
 def _searched(run: Run) -> set[str]:
     """The paths that a run searched, in any of its segments."""
     resolved = run.resolved()
-    jobs = [run.job(each["job"]) for each in resolved.get("segments", [resolved])]
+    jobs = [run.job(each["job"]).as_sweep() for each in resolved.get("segments", [resolved])]
     return {
         parameter.path
         for job in jobs
-        if job.search is not None
+        if job is not None
         for parameter in build_space(_without_number(job), Positions({})).parameters
     }
 
 
-def _without_number(job: Job) -> Job:
+def _without_number(job: SweepJob) -> SweepJob:
     """A job whose space is built whatever its size."""
-    assert job.search is not None
     return job.model_copy(update={"search": job.search.model_copy(update={"trials": 1})})

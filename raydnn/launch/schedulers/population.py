@@ -24,12 +24,12 @@ from raydnn.space.space import Space, build_space
 from raydnn.space.trial import make_trial
 from raydnn.spec.algorithm import Pbt
 from raydnn.spec.checks.contradictions import epochs_of
-from raydnn.spec.job import Job
+from raydnn.spec.job import SweepJob
 from raydnn.spec.reading.positions import Positions
 from raydnn.training.stack.member import trial_id
 
 
-def ray_population(job: Job, plans: Sequence[StackPlan]) -> RayPopulation | None:
+def ray_population(job: SweepJob, plans: Sequence[StackPlan]) -> RayPopulation | None:
     """Build Ray Tune's scheduler for the population of a sweep; None where its algorithm is not pbt.
 
     Args:
@@ -46,7 +46,7 @@ class RayPopulation:
 
     synchronous = True
 
-    def __init__(self, job: Job, spec: Pbt, space: Space, plans: Sequence[StackPlan]) -> None:
+    def __init__(self, job: SweepJob, spec: Pbt, space: Space, plans: Sequence[StackPlan]) -> None:
         """Begin without a population.
 
         Args:
@@ -55,7 +55,6 @@ class RayPopulation:
             space: What it searches.
             plans: All its stacks, as they were drawn; the list may grow in place.
         """
-        assert job.search is not None
         self._job, self._spec, self._space, self._plans = job, spec, space, plans
         self._mode = job.search.direction
         self.rungs = tuple(range(spec.interval_epochs, epochs_of(job), spec.interval_epochs))

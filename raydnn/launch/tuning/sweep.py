@@ -21,7 +21,7 @@ from raydnn.launch.worker.stack_training import StackTask
 from raydnn.search.packing import StackPlan
 from raydnn.spec.algorithm import Pbt
 from raydnn.spec.checks.contradictions import epochs_of
-from raydnn.spec.job import Job
+from raydnn.spec.job import SweepJob
 from raydnn.store import files
 from raydnn.store.commit import EventLog
 from raydnn.store.run import Run
@@ -30,7 +30,7 @@ from raydnn.training.record import states_of
 
 
 def sweep_run(
-    run: Run, jobs: Sequence[Job], stacks: Stacks, shared: SharedDataset | None, engine: Engine
+    run: Run, jobs: Sequence[SweepJob], stacks: Stacks, shared: SharedDataset | None, engine: Engine
 ) -> None:
     """Train every stack that has not ended yet, of all generations; what is measured is in the store.
 
@@ -59,7 +59,6 @@ def sweep_run(
                 scheduler = stacks.scheduler
                 search_on(engine, run, jobs[scheduler], stacks, shared)
     job = jobs[-1]
-    assert job.search is not None
     if isinstance(job.search.algorithm, Pbt):
         for plan in stacks.plans:
             # Kept so far, because the members of other stacks could copy them.
@@ -75,7 +74,7 @@ def all_ended(run: Run, stacks: Stacks) -> bool:
     return False
 
 
-def search_on(engine: Engine, run: Run, job: Job, stacks: Stacks, shared: SharedDataset | None) -> None:
+def search_on(engine: Engine, run: Run, job: SweepJob, stacks: Stacks, shared: SharedDataset | None) -> None:
     """Train the stacks of a sweep that have not ended, to where its scheduler changes.
 
     Args:
@@ -89,7 +88,6 @@ def search_on(engine: Engine, run: Run, job: Job, stacks: Stacks, shared: Shared
         ClusterError: The engine is too small for one stack.
         StoreError: Something cannot be committed.
     """
-    assert job.search is not None
     plans = stacks.plans
     done = ended_stacks(run, plans)
     events, mailbox = EventLog(run), Mailbox(engine.values(), run.run_id)

@@ -20,11 +20,11 @@ from raydnn.search.segments import Chain, Segment
 from raydnn.space.space import Assignment, Space
 from raydnn.spec.algorithm import Tpe
 from raydnn.spec.checks.contradictions import epochs_of
-from raydnn.spec.job import Job
+from raydnn.spec.job import SweepJob
 from raydnn.spec.scheduler import Bohb
 from raydnn.spec.trial import TrialSpec
 
-UP_FRONT: Mapping[str, Callable[[Space, Job, int], Iterator[Iterable[Assignment]]]] = {
+UP_FRONT: Mapping[str, Callable[[Space, SweepJob, int], Iterator[Iterable[Assignment]]]] = {
     "random": random.draws,
     "grid": grid.draws,
     "sobol": sobol.draws,
@@ -44,7 +44,7 @@ LEARNING: Mapping[str, Callable[[Space, int, Any], Searcher]] = {
 ALGORITHMS = {**UP_FRONT, **LEARNING}
 
 
-def generations(space: Space, job: Job, start: Sequence[Assignment] = ()) -> Generations:
+def generations(space: Space, job: SweepJob, start: Sequence[Assignment] = ()) -> Generations:
     """The trials of a sweep, generation by generation.
 
     Args:
@@ -58,30 +58,27 @@ def generations(space: Space, job: Job, start: Sequence[Assignment] = ()) -> Gen
 def chained(segments: Sequence[Segment]) -> Generations:
     """The trials of a sweep that may have been extended, generation by generation."""
     search = segments[0].job.search
-    assert search is not None
     found = Chain(segments, _part)
     return Seeded(found, search) if search.several_seeds else found
 
 
-def configurations(space: Space, job: Job, start: Sequence[Assignment] = ()) -> Generations:
+def configurations(space: Space, job: SweepJob, start: Sequence[Assignment] = ()) -> Generations:
     """The configurations of a sweep as its algorithm proposes them, each with the job's own seed."""
     return Chain([_only(space, job, start)], _part)
 
 
-def propose(space: Space, job: Job, start: Sequence[Assignment] = ()) -> list[TrialSpec]:
+def propose(space: Space, job: SweepJob, start: Sequence[Assignment] = ()) -> list[TrialSpec]:
     """The configurations that nothing needs to be learned for, in order: all of them, or the first generation."""
     return configurations(space, job, start).propose()
 
 
-def _only(space: Space, job: Job, start: Sequence[Assignment]) -> Segment:
-    assert job.search is not None
+def _only(space: Space, job: SweepJob, start: Sequence[Assignment]) -> Segment:
     return Segment(space, job, job.search.trials, tuple(start))
 
 
 def _part(segment: Segment, history: History) -> Source:
     """A segment's algorithm, which knows what the sweep has tried so far."""
     space, job, search = segment.space, segment.job, segment.job.search
-    assert search is not None
     algorithm, scheduler = search.algorithm, search.scheduler
     if algorithm.name in UP_FRONT:
         return UpFront(space, UP_FRONT[algorithm.name](space, job, len(history)), history)

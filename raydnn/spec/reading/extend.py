@@ -8,7 +8,7 @@ from typing import Any
 
 from raydnn.errors import JobError, Problem
 from raydnn.spec.checks.contradictions import epochs_of
-from raydnn.spec.job import Job
+from raydnn.spec.job import Job, SweepJob
 from raydnn.spec.reading.load import JobLike, LoadedJob, job_over, load_job, require_sweep
 from raydnn.spec.reading.merge import RELATIVE, is_relative
 from raydnn.spec.reading.problems import show
@@ -22,7 +22,7 @@ MAY_CHANGE = (
 
 
 def extended_job(
-    job: Job, trials: int, given: JobLike | None, overrides: Sequence[str], place: str
+    job: SweepJob, trials: int, given: JobLike | None, overrides: Sequence[str], place: str
 ) -> LoadedJob:
     """The job of an extension.
 
@@ -39,16 +39,13 @@ def extended_job(
     """
     absolute = [_absolute(override, job, trials) for override in overrides]
     loaded = load_job(given, absolute) if given is not None else job_over(job, absolute, place)
-    require_sweep(loaded)
-    # The run stays where it is, whatever another job's storage is.
-    loaded = (
-        replace(loaded, job=loaded.job.model_copy(update={"storage": job.storage}))
-        if given is not None
-        else loaded
-    )
+    if given is not None:
+        # The run stays where it is, whatever another job's storage is.
+        loaded = replace(loaded, job=loaded.job.model_copy(update={"storage": job.storage}))
+    extension = require_sweep(loaded)
     problems = [
         Problem(loaded.positions.of(field), field, message)
-        for field, message in _misfits(job, loaded.job, trials)
+        for field, message in _misfits(job, extension, trials)
     ]
     if problems:
         raise JobError(problems)
@@ -75,16 +72,13 @@ def _absolute(override: str, job: Job, trials: int) -> str:
     return f"{field}={has + int(amount)}"
 
 
-def _misfits(old: Job, new: Job, trials: int) -> Iterator[tuple[str, str]]:
-    assert old.search is not None
-    assert new.search is not None
+def _misfits(old: SweepJob, new: SweepJob, trials: int) -> Iterator[tuple[str, str]]:
     before, after = (dict(_leaves(job.model_dump(mode="json"), "")) for job in (old, new))
     for field in dict.fromkeys([*before, *after]):
         if before.get(field) != after.get(field) and not any(_below(field, name) for name in MAY_CHANGE):
             message = f"{show(after.get(field))}, but the run has {show(before.get(field))}"
             yield field, f"{message}; an extension may change: {', '.join(MAY_CHANGE)}"
     for job, of in ((old, "the run's algorithm"), (new, "an extension's algorithm")):
-        assert job.search is not None
         if job.search.algorithm.name == "pbt":
             yield "search.algorithm", f"pbt as {of}: its trials are trained together; begin a sweep instead"
             return

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from raydnn.errors import JobError, Problem
 from raydnn.shell import command
 from raydnn.spec.checks.contradictions import cross_field_problems, salvage
-from raydnn.spec.job import Job
+from raydnn.spec.job import Job, SweepJob
 from raydnn.spec.reading.merge import apply_overrides, dropped, merge
 from raydnn.spec.reading.paths import Moved, with_absolute_paths
 from raydnn.spec.reading.positions import Positions, plain, positions
@@ -135,15 +135,20 @@ def require_training(loaded: LoadedJob) -> None:
         raise JobError([Problem(loaded.positions.of("search"), "search", message)])
 
 
-def require_sweep(loaded: LoadedJob) -> None:
+def require_sweep(loaded: LoadedJob) -> SweepJob:
     """Refuse a job without `search`: it is one training.
+
+    Returns:
+        The job.
 
     Raises:
         JobError: The job searches nothing; the message names `raydnn train`.
     """
-    if loaded.job.search is None:
+    job = loaded.job.as_sweep()
+    if job is None:
         message = f"missing, and `{command('sweep')}` needs a search; run this job with `{_run_by('train', loaded)}`"
         raise JobError([Problem(loaded.positions.of("search"), "search", message)])
+    return job
 
 
 def _run_by(name: str, loaded: LoadedJob) -> str:

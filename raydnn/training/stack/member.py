@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from raydnn.spec.metrics import MODES, Mode
 from raydnn.spec.trial import TrialSpec
-
-State = Literal["PENDING", "RUNNING", "COMPLETED", "STOPPED", "DIVERGED", "FAILED", "PREEMPTED"]
-
+from raydnn.store.states import State
 
 MUST_BE_FINITE = ("train_loss", "validation_loss")
 """A trial with another value in one of these has diverged, and no scheduler hears of it."""
