@@ -117,3 +117,13 @@ def one_of(given: object, allowed: Iterable[str]) -> str:
     names = list(allowed)
     hint = nearest(str(given), names)
     return f"allowed: {', '.join(names) or 'none'}{'.' if hint else ''}{hint}"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its class where it has none; control characters are blanks."""
+    try:
+        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    except Exception:  # An error of the user's own may fail to say what it is.
+        lines = []
+    line = "".join(letter if letter.isprintable() else " " for letter in lines[0]) if lines else ""
+    return line.strip() or type(error).__name__

@@ -21,7 +21,7 @@ from raydnn.errors import InterruptedRunError, JobError, NotFoundError, RaydnnEr
 from raydnn.spec.job import Job
 from raydnn.spec.reading.load import load_job
 from raydnn.store.read import read
-from raydnn.store.run import open_run
+from raydnn.store.runs import open_run
 
 JOB: dict[str, Any] = {
     "name": "mine",

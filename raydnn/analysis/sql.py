@@ -9,8 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from raydnn.analysis.vanished import vanished
-from raydnn.errors import UsageError
-from raydnn.store.files import first_line
+from raydnn.errors import UsageError, first_line
 from raydnn.store.read import load
 from raydnn.store.run import Run
 from raydnn.store.tables import TABLES

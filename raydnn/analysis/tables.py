@@ -18,7 +18,8 @@ from raydnn.analysis.winner import winner
 from raydnn.errors import NotFoundError, StoreError, nearest
 from raydnn.store.files import locate
 from raydnn.store.read import read, row_numbers
-from raydnn.store.run import Run, runs_of
+from raydnn.store.run import Run
+from raydnn.store.runs import runs_of
 from raydnn.store.states import STATES
 from raydnn.store.tables import FLOAT64, INT32
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from raydnn.data.baseline import baseline, tell_lacking_classes
@@ -35,6 +37,14 @@ class Parts:
     test: Arrays | None
     source: Raw
     """What the source says of them; its arrays are those before validation and test were taken out."""
+
+
+@lru_cache(maxsize=2)
+def read_dataset(spec: DataSet, device: torch.device) -> Dataset:
+    """A data set, read once a process however many stacks it trains; who drives it has told what is odd in it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return load_dataset(spec).to(device)
 
 
 def load_dataset(spec: DataSet) -> Dataset:

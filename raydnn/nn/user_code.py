@@ -11,13 +11,12 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from traceback import walk_tb
 
-from raydnn.errors import UserCodeError
+from raydnn.errors import UserCodeError, first_line
 from raydnn.secrets import hidden
 from raydnn.spec.axes.loss import Function
 from raydnn.spec.axes.model import UserModule
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import first_line
 
 _ELSES = tuple(
     f"{folder}{os.sep}"

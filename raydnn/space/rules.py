@@ -16,7 +16,8 @@ from raydnn.space.conditional import Parameter, Rule, Space
 from raydnn.space.domains import Choice, Domain
 from raydnn.space.syntax import Value
 from raydnn.space.trial import drawn
-from raydnn.spec.axes.loss import AUTO, LossFunction
+from raydnn.spec.axes.loss import AUTO
+from raydnn.spec.axes.loss_function import LossFunction
 from raydnn.spec.axes.schedule import Performance
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.checks.compatibility import OF_OWN_NETWORKS, loss_of, outputs_of

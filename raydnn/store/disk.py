@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from raydnn.errors import StoreError
-from raydnn.store.files import Location, first_line
+from raydnn.errors import StoreError, first_line
+from raydnn.store.files import Location
 
 
 def check_space(folder: Location, needed_bytes: int) -> None:

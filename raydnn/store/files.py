@@ -13,7 +13,7 @@ from typing import Any
 
 from pyarrow import ArrowException, fs
 
-from raydnn.errors import StoreError
+from raydnn.errors import StoreError, first_line
 
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://[^?]*(?P<query>\?.*)?")
 
@@ -268,16 +268,6 @@ def modified_ns(locations: list[Location]) -> list[int | None]:
     with _store_errors(locations[0].parent, "read"):
         infos = locations[0].filesystem.get_file_info([location.path for location in locations])
     return [(info.mtime_ns or 0) if info.type == fs.FileType.File else None for info in infos]
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class where it has none; control characters are blanks."""
-    try:
-        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
-    except Exception:  # An error of the user's own may fail to say what it is.
-        lines = []
-    line = "".join(letter if letter.isprintable() else " " for letter in lines[0]) if lines else ""
-    return line.strip() or type(error).__name__
 
 
 def _children(folder: Location) -> list[Any]:

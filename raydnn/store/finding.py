@@ -30,7 +30,7 @@ def run_place(run: str, storage: str) -> tuple[str, str]:
     """
     # Imported where they are needed: help needs the names above, and pyarrow takes half a second.
     if run == LATEST:
-        from raydnn.store.run import latest_run
+        from raydnn.store.runs import latest_run
 
         name = latest_run(storage)
         if name is None:
@@ -54,6 +54,6 @@ def find_run(run: str, storage: str) -> Run:
     Raises:
         NotFoundError: There is no such run; names the nearest ids.
     """
-    from raydnn.store.run import open_run
+    from raydnn.store.runs import open_run
 
     return open_run(*run_place(run, storage))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raydnn.errors import StoreError
+from raydnn.errors import StoreError, first_line
 from raydnn.store import files
 from raydnn.store.files import Entry, Location
 from raydnn.store.resolved import read_resolved
@@ -127,7 +127,7 @@ def _content(location: Location) -> bytes | ValueError | None:
     except FileNotFoundError:
         return None
     except StoreError as error:
-        return ValueError(files.first_line(error.__cause__ or error))
+        return ValueError(first_line(error.__cause__ or error))
 
 
 def _is_broken_disk(error: StoreError) -> bool:
@@ -181,7 +181,7 @@ def decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
             columns=names, use_threads=False
         )
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(files.first_line(error)) from error
+        raise ValueError(first_line(error)) from error
     definition = table_named(table)
     of_table = (content.schema.metadata or {}).get(TABLE, table.encode()).decode()
     if of_table != table:
@@ -198,7 +198,7 @@ def decode(data: bytes, table: str, wanted: pa.Schema) -> pa.Table:
         known = empty_table(wanted)
         widened = pa.concat_tables([known, content], promote_options="permissive")
     except pa.ArrowException as error:
-        raise ValueError(files.first_line(error)) from error
+        raise ValueError(first_line(error)) from error
     return widened.replace_schema_metadata(content.schema.metadata)
 
 

@@ -15,7 +15,8 @@ from raydnn.errors import NotFoundError
 from raydnn.store import files
 from raydnn.store.files import Location, locate
 from raydnn.store.parts import Part, read_parts
-from raydnn.store.run import is_run, runs_of
+from raydnn.store.run import is_run
+from raydnn.store.runs import runs_of
 from raydnn.store.tables import SCHEMA_VERSION, columns_of, empty_table, table_named
 
 _ROW = "__row"

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from raydnn.errors import StoreError
+from raydnn.errors import StoreError, first_line
 from raydnn.spec.job import Job
 from raydnn.store import files
 from raydnn.store.files import Location
@@ -42,7 +42,7 @@ def read_resolved(folder: Location) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise StoreError(f"{location} is missing") from error
     except (ValueError, RecursionError) as error:
-        raise damaged(folder, files.first_line(error)) from error
+        raise damaged(folder, first_line(error)) from error
     if not isinstance(resolved, dict):
         raise damaged(folder, "it is no JSON object")
     digest = resolved.pop(_DIGEST, None)

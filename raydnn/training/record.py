@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from raydnn.errors import first_line
 from raydnn.secrets import hidden
 from raydnn.spec.metrics import MODES
 from raydnn.store import files
@@ -159,7 +160,7 @@ class Record:
         files.write_bytes(self._run.location / path, content, scratch=self._run.scratch, private=True)
         self._failure = {
             "error_type": getattr(told, "error_type", type(error).__name__),
-            "error": hidden(files.first_line(told)),
+            "error": hidden(first_line(told)),
             "traceback_path": path,
         }
 

@@ -6,15 +6,13 @@ An epoch's rows are committed before anyone is told of them: the store is the re
 from __future__ import annotations
 
 import gc
-import warnings
 from collections.abc import Callable, Collection, Sequence
-from functools import lru_cache
-from math import inf, isfinite
+from math import inf
 
 import torch
 
 from raydnn.data.dataset import Dataset
-from raydnn.data.load import load_dataset
+from raydnn.data.load import read_dataset
 from raydnn.errors import HungError, StoreError
 from raydnn.nn.user_code import blamed, described, is_interrupt, leave_if_copied, paths_of_users
 from raydnn.search.packing import StackPlan
@@ -23,6 +21,7 @@ from raydnn.spec.data import DataSet
 from raydnn.store.run import Run
 from raydnn.store.states import State
 from raydnn.training.completing import complete
+from raydnn.training.ending import end_if_done, non_finite
 from raydnn.training.faults.in_words import in_words
 from raydnn.training.faults.incidents import Tell, committing
 from raydnn.training.faults.machinery import is_of_machinery
@@ -38,12 +37,11 @@ from raydnn.training.loop import train
 from raydnn.training.measures.diagnostics import Diagnostics
 from raydnn.training.process import fit_for_training
 from raydnn.training.record import Record
-from raydnn.training.stack.early_stopping import has_converged, should_stop
 from raydnn.training.stack.exploit import exploit, of_part
-from raydnn.training.stack.member import MUST_BE_FINITE, Member
+from raydnn.training.stack.member import Member
 from raydnn.training.stack.parts import cut
 from raydnn.training.stack.stack import Stack
-from raydnn.training.verdict import Judge, Verdict
+from raydnn.training.verdict import Judge
 from raydnn.training.workers import Workers
 
 
@@ -113,14 +111,6 @@ def run_stack(
             torch.cuda.empty_cache()
 
 
-@lru_cache(maxsize=2)
-def read_dataset(spec: DataSet, device: torch.device) -> Dataset:
-    """A data set, read once a process however many stacks it trains; who drives it has told what is odd in it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return load_dataset(spec).to(device)
-
-
 class _Session:
     def __init__(
         self,
@@ -166,7 +156,7 @@ class _Session:
         parts = cut(running, dataset, self.workers, self.device, sizes, self.pieces)
         self.parameters = parts[0].layout.count
         self.strategy = "fused" if len(parts) == 1 and parts[0].fused else "in turn"
-        self.commit_trials()
+        self.record.commit_trials(self.members, self.parameters, self.strategy)
         done_epochs = 0
         if saved is not None:
             tensors, facts = saved
@@ -231,7 +221,7 @@ class _Session:
             The parts that have members left; None if the stack has to give way, and nothing has changed.
         """
         members = [member for part in parts for member in part.members]
-        broken = {member.number: _non_finite(member) for member in members}
+        broken = {member.number: non_finite(member) for member in members}
         verdicts = self.judge(epoch, [member for member in members if not broken[member.number]])
         if verdicts is None:
             return None
@@ -242,7 +232,7 @@ class _Session:
             if broken[member.number]:
                 member.end("DIVERGED", f"{broken[member.number]} is not finite")
             else:
-                self.end_if_done(member, verdicts.get(member.number), epoch)
+                end_if_done(member, verdicts.get(member.number), epoch, self.scheduler)
         for part in parts:
             ended = [p for p, member in enumerate(part.members) if member.has_weights]
             if ended:
@@ -250,44 +240,21 @@ class _Session:
                     complete(part, dataset, ended, self.record.save_member)
             part.keep([p for p, member in enumerate(part.members) if member.running])
         if exploits or not all(member.running for member in members):
-            self.commit_trials()
+            self.record.commit_trials(self.members, self.parameters, self.strategy)
         return [part for part in parts if part.members]
-
-    def end_if_done(self, member: Member, verdict: Verdict | None, epoch: int) -> None:
-        """End a member that has trained long enough, or that its scheduler stops."""
-        if verdict is not None:
-            member.bracket = verdict.bracket
-            member.rung = member.rung if verdict.rung is None else verdict.rung
-        stopping = member.spec.train.early_stopping
-        if epoch >= member.spec.train.epochs:
-            member.end("COMPLETED", "epochs")
-        elif verdict is not None and verdict.stop:
-            member.end("STOPPED", self.scheduler)
-        elif verdict is not None and verdict.exploit:
-            return  # What it has copied is judged after the next epoch.
-        elif stopping is not None and should_stop(stopping, member.course[stopping.monitor]):
-            member.end("COMPLETED", "early_stopping")
-        elif stopping is not None and has_converged(stopping, member.grad_norm):
-            member.end("COMPLETED", "min_grad_norm")
-
-    def commit_trials(self) -> None:
-        self.record.commit_trials(self.members, self.parameters, self.strategy)
 
     def lacks_memory(self, error: BaseException) -> bool:
         """Whether an error says that memory ran out, and the stack is to be trained again in smaller pieces."""
         if not is_out_of_memory(error) or self.pieces >= 1 << MOST_HALVINGS:
             return False
-        specs = [member.spec for member in self.members]
-        self.tell(
-            OUT_OF_MEMORY,
-            {
-                "stack": self.number,
-                "attempt": self.record.attempt,
-                "pieces": 2 * self.pieces,
-                "exact": not depends_on_batch(specs),
-                "error": described(error),
-            },
-        )
+        exact = not depends_on_batch([member.spec for member in self.members])
+        detail = {
+            "stack": self.number,
+            "attempt": self.record.attempt,
+            "pieces": 2 * self.pieces,
+            "exact": exact,
+        }
+        self.tell(OUT_OF_MEMORY, {**detail, "error": described(error)})
         # The other workers wait for this one: all of them must start again.
         return self.workers.count == 1
 
@@ -328,12 +295,4 @@ class _Session:
         for member in self.members:
             if member.running:
                 member.end(state, reason)
-        self.commit_trials()
-
-
-def _non_finite(member: Member) -> str | None:
-    """The first loss whose last value is infinite or not a number."""
-    for metric in MUST_BE_FINITE:
-        if not isfinite(member.history[metric][-1]):
-            return metric
-    return None
+        self.record.commit_trials(self.members, self.parameters, self.strategy)

@@ -188,7 +188,7 @@ def test_files_are_read_and_written_where_that_is_asked_for(run: Run, tmp_path: 
 def test_reading_needs_neither_torch_nor_ray(run: Run, storage: str) -> None:
     code = (
         "import sys, raydnn.analysis.tables as t\n"
-        "from raydnn.store.run import open_run\n"
+        "from raydnn.store.runs import open_run\n"
         f"assert t.top(open_run({storage!r}, {run.run_id!r}), 9).num_rows == 3\n"
         "assert 'pandas' not in sys.modules\n"
         "import raydnn.analysis.sql\n"

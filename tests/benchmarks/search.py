@@ -36,7 +36,8 @@ from one_slot import Enough, sweep
 from raydnn.data.load import load_dataset
 from raydnn.spec.reading.load import load_job
 from raydnn.store.read import read
-from raydnn.store.run import Run, open_run
+from raydnn.store.run import Run
+from raydnn.store.runs import open_run
 from raydnn.training.stack.member import Member
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from raydnn.launch.runs.driver import note_driver
 from raydnn.store.commit import commit_trials
 from raydnn.store.files import locate
 from raydnn.store.read import read
-from raydnn.store.run import open_run
+from raydnn.store.runs import open_run
 
 JOB = """\
 name: demo

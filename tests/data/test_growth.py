@@ -23,7 +23,7 @@ from raydnn.data.batches import order
 from raydnn.data.dataset import Dataset
 from raydnn.data.examples import Examples, Labels
 from raydnn.data.in_memory import InMemory
-from raydnn.data.load import load_dataset
+from raydnn.data.load import load_dataset, read_dataset
 from raydnn.data.preparation import Preparation
 from raydnn.data.scaling import ScalingState
 from raydnn.data.sources.registry import SOURCES
@@ -38,7 +38,7 @@ from raydnn.store.run import Run, create_run, run_at
 from raydnn.training.checkpoint import load_checkpoint
 from raydnn.training.loop import train
 from raydnn.training.measures.probe import probe
-from raydnn.training.session import read_dataset, run_stack
+from raydnn.training.session import run_stack
 from raydnn.training.stack.member import Member
 from raydnn.training.stack.stack import Stack
 from raydnn.training.stack.summary import summarize

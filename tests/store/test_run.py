@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from raydnn.errors import NotFoundError, StoreError
-from raydnn.store.run import Run, create_run, list_runs, new_run_id, open_run
+from raydnn.store.run import Run, create_run, new_run_id
+from raydnn.store.runs import list_runs, open_run
 
 RESOLVED = {"metric": "validation_accuracy", "mode": "max", "command": "train", "job": {"name": "ü"}}
 

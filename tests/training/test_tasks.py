@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from raydnn.nn.models.registry import architecture
-from raydnn.spec.axes.loss import LossFunction
+from raydnn.spec.axes.loss_function import LossFunction
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.data import Task
 from raydnn.training.stack.summary import summarize

@@ -12,7 +12,8 @@ from raydnn.launch.cluster.submissions import recall, recall_all
 from raydnn.launch.runs.driver import Driver, find_driver
 from raydnn.launch.runs.lease import seems_alive
 from raydnn.shell import command
-from raydnn.store.run import Run, open_run
+from raydnn.store.run import Run
+from raydnn.store.runs import open_run
 
 
 @dataclass(frozen=True)

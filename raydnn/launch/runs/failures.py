@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 
-from raydnn.errors import ClusterError, RaydnnError, StoreError, UserCodeError
-from raydnn.store.files import first_line
+from raydnn.errors import ClusterError, RaydnnError, StoreError, UserCodeError, first_line
 from raydnn.training.faults.machinery import is_of_machinery
 
 _LINKS = ("cause", "_base_exc", "controller_failure", "__cause__", "__context__")

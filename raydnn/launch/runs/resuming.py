@@ -34,7 +34,8 @@ def id_of_new(asked: str | None, job: Job) -> str:
         StoreError: It is taken.
     """
     from raydnn.store.files import locate
-    from raydnn.store.run import holders, new_run_id
+    from raydnn.store.run import new_run_id
+    from raydnn.store.runs import holders
 
     if asked is None:
         return new_run_id(job.name)
@@ -45,7 +46,7 @@ def id_of_new(asked: str | None, job: Job) -> str:
 
 def _check_no_copy(run: Run) -> None:
     """A run has one course: it goes on in the folder that is read."""
-    from raydnn.store.run import holders
+    from raydnn.store.runs import holders
 
     if run.location.name == run.run_id:
         return

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError, UserCodeError
+from raydnn.errors import ClusterError, InterruptedRunError, StoreError, UsageError, UserCodeError, first_line
 from raydnn.launch.runs.failures import told
 from raydnn.launch.runs.fingerprints import fingerprints, versions
 from raydnn.launch.runs.lease import Lease, leased
@@ -19,7 +19,7 @@ from raydnn.spec.job import Job, SweepJob
 from raydnn.store import files
 from raydnn.store.commit import commit_trials, next_attempt
 from raydnn.store.compact import compact
-from raydnn.store.files import Location, first_line
+from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run

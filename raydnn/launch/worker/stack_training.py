@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from raydnn.data.dataset import Dataset
+from raydnn.data.load import read_dataset
 from raydnn.errors import ClusterError, StoreError
 from raydnn.launch.worker.device import claim_device
 from raydnn.launch.worker.mailbox import KeyValues, Mailbox
@@ -23,7 +24,7 @@ from raydnn.spec.resources import Resources
 from raydnn.store.files import locate
 from raydnn.store.run import run_at
 from raydnn.training.faults.machinery import is_of_machinery
-from raydnn.training.session import read_dataset, run_stack
+from raydnn.training.session import run_stack
 from raydnn.training.stack.member import Member
 from raydnn.training.verdict import Verdict
 from raydnn.training.workers import Workers

@@ -7,7 +7,8 @@ from functools import cache
 from math import gcd
 
 from raydnn.spec.axes.activation import ActivationFunction
-from raydnn.spec.axes.loss import AUTO, AutoLoss, LossFunction
+from raydnn.spec.axes.loss import AUTO, AutoLoss
+from raydnn.spec.axes.loss_function import LossFunction
 from raydnn.spec.axes.model import ResidualMlp, UserModule
 from raydnn.spec.axes.normalization import GroupNorm, NoNormalization
 from raydnn.spec.axes.output import AutoOutput

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from raydnn.store.files import first_line
+from raydnn.errors import first_line
 
 _SAID = re.compile(
     r"gloo|NCCL|Connection (closed|reset) by|Broken pipe|CUDA error|CUDA driver|ECC error", re.I

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import torch
 
+from raydnn.errors import first_line
 from raydnn.spec.axes.model import UserModule
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import first_line
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.training.faults.incidents import detail_of

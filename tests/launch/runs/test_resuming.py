@@ -16,7 +16,8 @@ from raydnn.search.packing import StackPlan
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
 from raydnn.store.commit import commit_epochs
-from raydnn.store.run import Run, open_run, rewrite_resolved
+from raydnn.store.run import Run, rewrite_resolved
+from raydnn.store.runs import open_run
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import pytest
 
-from raydnn.spec.axes.loss import AUTO, LossFunction
+from raydnn.spec.axes.loss import AUTO
+from raydnn.spec.axes.loss_function import LossFunction
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.checks.compatibility import allowed_outputs, compatible, loss_of
 from raydnn.spec.checks.contradictions import cross_field_problems

@@ -7,9 +7,10 @@ from typing import Any
 from ray.train import UserCallback
 from ray.train.v2._internal.exceptions import WorkerHealthCheckTimeoutError
 
+from raydnn.errors import first_line
 from raydnn.launch.runs.failures import innermost, our_error
 from raydnn.store.commit import EventLog
-from raydnn.store.files import first_line, locate
+from raydnn.store.files import locate
 from raydnn.store.run import run_at
 
 

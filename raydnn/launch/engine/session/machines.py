@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic, sleep
 from typing import Any
 
-from raydnn.errors import ClusterError, DataError, RaydnnError, StoreError
+from raydnn.errors import ClusterError, DataError, RaydnnError, StoreError, first_line
 from raydnn.launch.runs.failures import innermost, our_error
 from raydnn.secrets import is_secret
 from raydnn.spec.data import DataSet
 from raydnn.store import files
-from raydnn.store.files import first_line, locate
+from raydnn.store.files import locate
 from raydnn.store.run import Run, is_run, run_at
 
 ANSWER_SECONDS = 40.0

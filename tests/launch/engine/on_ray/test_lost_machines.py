@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raydnn.store.read import read
-from raydnn.store.run import open_run
+from raydnn.store.runs import open_run
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from raydnn.launch.engine.capacity import require_slots, slots
 from raydnn.launch.engine.on_ray.engines import Embedded
 from raydnn.spec.resources import Resources
 from raydnn.store.read import read
-from raydnn.store.run import open_run
+from raydnn.store.runs import open_run
 
 NODES = [{"CPU": 8.0, "GPU": 1.0, "memory": 1e9}, {"CPU": 3.0, "memory": 1e9}]
 
