@@ -28,6 +28,7 @@ from raydnn.spec.catalogue.kinds import components as components_of
 from raydnn.spec.job import Job
 from raydnn.spec.reading.presets import PRESETS
 from raydnn.store.tables import PARAMETERS, TABLES
+from raydnn.training.facts import NetworkFacts
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "tests" / "benchmarks"
@@ -142,6 +143,14 @@ def columns() -> str:
     return "\n".join(parts)
 
 
+def facts() -> str:
+    """What a finished trial's checkpoint says."""
+    member = "the trial as it ended: `spec`, its configuration as text, `history`, `test`, state and so on"
+    rows = [("`member`", member)]
+    rows += [(f"`{name}`", field.description or "") for name, field in NetworkFacts.model_fields.items()]
+    return table(("key", "meaning"), rows)
+
+
 def measured() -> str:
     """The tables of benchmarks, from what `make bench` wrote."""
     report = runpy.run_path(str(BENCHMARKS / "table.py"))["report"]
@@ -232,7 +241,7 @@ DOCUMENTS: dict[str, dict[str, Part]] = {
     "jobs/README.md": {"jobs": job_files, "fields": fields, "components": components},
     "raydnn/README.md": {"folders": folders},
     "raydnn/cli/README.md": {"commands": commands},
-    "raydnn/store/README.md": {"columns": columns},
+    "raydnn/store/README.md": {"facts": facts, "columns": columns},
     "tests/benchmarks/README.md": {"reference": reference, "measured": measured},
 }
 """Document → name of each generated part → what writes it."""

@@ -38,6 +38,12 @@ class Parts:
     source: Raw
     """What the source says of them; its arrays are those before validation and test were taken out."""
 
+    @property
+    def named(self) -> dict[str, Arrays]:
+        """The parts by name; `test` only where there is one."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
 
 @lru_cache(maxsize=2)
 def read_dataset(spec: DataSet, device: torch.device) -> Dataset:

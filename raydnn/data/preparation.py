@@ -39,14 +39,18 @@ class Preparation:
     def inputs(self, raw: NDArray[Any]) -> Tensor:
         """Return what a network gets (n, *features), float32, for raw inputs (n, *shape).
 
+        They are scaled in the precision in which the training inputs were.
+
         Raises:
-            DataError: They have another shape.
+            DataError: They have another shape, or are no numbers.
         """
+        if raw.dtype.kind not in "fiub":
+            raise DataError(f"inputs of type {raw.dtype} are given; numbers are needed")
         if self.shape is not None and raw.shape[1:] != self.shape:
             raise DataError(
                 f"inputs of shape {raw.shape[1:]} are given; the network was trained on {self.shape}"
             )
-        return self.scaling.apply(as_tensor(raw))
+        return self.scaling.apply(as_tensor(raw).to(self.scaling.shift.dtype))
 
     def targets(self, raw: NDArray[Any]) -> Tensor:
         """Return what a network learns: class numbers int64 (n,), numbers and probabilities float32 (n, outputs)."""

@@ -120,7 +120,8 @@ def _whiten(spec: Whiten, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     matrix = axes / (variances + spec.eps).sqrt()
     if spec.method == "zca":
         matrix = (matrix @ axes.T).unflatten(1, features)
-    return shift, scale, matrix.to(inputs.dtype)
+    # As it lies in memory when it is read back: products round by that.
+    return shift, scale, matrix.to(inputs.dtype).contiguous()
 
 
 FITS: dict[str, Callable[[Any, Tensor], tuple[Tensor, ...]]] = {

@@ -11,11 +11,12 @@ import warnings
 from collections.abc import Collection
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from raydnn.errors import StoreError
+from raydnn.errors import StoreError, first_line
 from raydnn.store import files
 from raydnn.store.files import Location
 from raydnn.store.parts import DamagedFileWarning
@@ -54,12 +55,18 @@ def load_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str, Any]
     try:
         hashes = dict(json.loads(files.read_bytes(folder / MANIFEST))["sha256"])
         contents = {name: files.read_bytes(folder / name) for name in (TENSORS, FACTS)}
-    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"checkpoint {folder.uri} is incomplete") from error
+    except FileNotFoundError as error:
+        missing = next((name for name in (MANIFEST, TENSORS, FACTS) if not files.exists(folder / name)), "it")
+        raise StoreError(f"checkpoint {folder.uri} is incomplete: {missing} is missing") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"checkpoint {folder.uri} is incomplete: {MANIFEST} is no manifest") from error
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != hashes.get(name):
             raise StoreError(f"checkpoint {folder.uri} is damaged: {name} does not match its manifest")
-    return load_tensors(contents[TENSORS]), json.loads(contents[FACTS])
+    try:
+        return load_tensors(contents[TENSORS]), json.loads(contents[FACTS])
+    except (SafetensorError, ValueError) as error:
+        raise StoreError(f"checkpoint {folder.uri} is damaged: {first_line(error)}") from error
 
 
 def save_stack_checkpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from raydnn.data.dataset import Dataset
 from raydnn.optim.pruning import prune
 from raydnn.training.crossing import to_host
+from raydnn.training.facts import network_facts
 from raydnn.training.measures.evaluation import evaluate
 from raydnn.training.measures.statistics import set_exact_statistics
 from raydnn.training.stack.member import Member
@@ -43,9 +45,9 @@ def complete(
         loss, accuracy = evaluate(stack, dataset.test)
         tested = to_host({"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy})
         tested["loss"] = [loss * stack.loss_unit for loss in tested["loss"]]
-    scaling = {f"scaling.{name}": tensor.cpu() for name, tensor in dataset.scaling.tensors().items()}
-    facts = {"features": list(dataset.features), "outputs": stack.outputs, **dataset.facts()}
+    dataset = replace(dataset, preparation=dataset.preparation.to("cpu"))
     for position, tensors in zip(positions, stack.on_host(positions), strict=True):
         member = stack.members[position]
         member.test |= {name: values[position] for name, values in tested.items()}
-        save(member, tensors | scaling, facts)
+        fitted, facts = network_facts(member.spec, stack.outputs, dataset, tensors)
+        save(member, tensors | fitted, facts)

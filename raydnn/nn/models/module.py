@@ -169,6 +169,16 @@ class Modules(nn.Module):
             self._refuse("outputs without a gradient; compute them by torch, without detach, item or argmax")
         return outputs
 
+    @torch.no_grad()
+    def member(self, position: int) -> nn.Module:
+        """A member as an instance of the user's class, in evaluation mode: the one that this stack computes with."""
+        users = self._users[0].eval()
+        kept = {name: view[position] for name, view in self._kept.items()}
+        own = {name: rows[position] for name, rows in self._learned.items()} | kept
+        for name, tensor in (dict(users.named_parameters()) | dict(users.named_buffers())).items():
+            tensor.copy_(own[name])
+        return users
+
     def _at_once(self, inputs: Tensor) -> Tensor:
         kept = {name: view.to(self._types[name]) for name, view in self._kept.items()}
         outputs: Tensor = vmap(self._one, randomness="error")(self._learned | kept, inputs)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from raydnn.data.examples import Examples
+from raydnn.nn.objective import Objective
+from raydnn.spec.data import Task
 from raydnn.training.faults.watchdog import beat
 from raydnn.training.measures.accuracy import hits
-from raydnn.training.stack.stack import Stack
+from raydnn.training.workers import Workers
 
 CHUNK = {"cpu": 128, "cuda": 4096}
 """Device → examples a pass: enough to fill it, few enough that the activations of a stack stay in a CPU's cache.
@@ -19,8 +23,51 @@ It does not depend on the stack, since products of another size may round differ
 """
 
 
+class Networks(Protocol):
+    """What is evaluated: N networks at once, of a stack or read back."""
+
+    @property
+    def members(self) -> Sized:
+        """N of them."""
+
+    @property
+    def module(self) -> nn.Module:
+        """(1, B, *shape) or (N, B, *shape) → (N, B, K)."""
+
+    @property
+    def objective(self) -> Objective:
+        """Their losses."""
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+
+    @property
+    def outputs(self) -> int:
+        """K, units of the output layer."""
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether they get examples right or wrong."""
+
+    @property
+    def workers(self) -> Workers:
+        """This process among the data-parallel workers."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces each pass is computed in."""
+
+    def in_precision(self) -> AbstractContextManager[None]:
+        """Where they compute in their precision."""
+
+
 @torch.no_grad()
-def evaluate(stack: Stack, examples: Examples) -> tuple[Tensor, Tensor | None]:
+def evaluate(stack: Networks, examples: Examples) -> tuple[Tensor, Tensor | None]:
     """Mean loss and accuracy of every member.
 
     Args:
@@ -44,7 +91,7 @@ def evaluate(stack: Stack, examples: Examples) -> tuple[Tensor, Tensor | None]:
     return loss, workers.sum(correct) / len(examples) if has_accuracy else None
 
 
-def _answered(stack: Stack, examples: Examples) -> Iterator[tuple[Tensor, Tensor]]:
+def _answered(stack: Networks, examples: Examples) -> Iterator[tuple[Tensor, Tensor]]:
     """Outputs (N, b, K) and targets of this worker's examples, chunk by chunk."""
     size = CHUNK[stack.device.type] // stack.pieces
     for inputs, targets in examples.chunks(size, stack.workers.rank, stack.workers.count):
@@ -54,7 +101,7 @@ def _answered(stack: Stack, examples: Examples) -> Iterator[tuple[Tensor, Tensor
         beat()
 
 
-def _loss_of_set(stack: Stack, examples: Examples) -> Tensor:
+def _loss_of_set(stack: Networks, examples: Examples) -> Tensor:
     """Sums (N,) of this worker's examples' losses, each measured against the whole set."""
     workers, n = stack.workers, len(examples)
     own = slice(workers.rank, None, workers.count)
