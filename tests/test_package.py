@@ -155,3 +155,26 @@ def test_the_command_line_prints_across_one_border(module: Path) -> None:
     }
     own = {"print"} if module.name in ("download.py", "user_code.py") else set()  # they run on workers, too
     assert not calls & ({"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"} - own)
+
+
+RETIRED = {
+    "below",
+    "find_runs",
+    "fitting",
+    "handing",
+    "places",
+    "prepared",
+    "starts",
+    "turns",
+    "whereabouts",
+}
+"""Words that meant two things each, or were not the field's."""
+
+
+def test_words_that_were_given_up_name_nothing() -> None:
+    names = {path.stem for path in PACKAGE.rglob("*.py")}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(node.name)
+    assert {name for name in names if name.lower() in RETIRED} == set()

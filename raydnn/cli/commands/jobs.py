@@ -13,7 +13,7 @@ from raydnn.shell import command
 from raydnn.store.finding import run_place
 
 if TYPE_CHECKING:
-    from raydnn.launch.cluster.locate import Whereabouts
+    from raydnn.launch.cluster.locate import RunLocation
     from raydnn.store.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -40,24 +40,24 @@ def status(run: str | None, address: str | None, storage: str, output: str) -> N
       raydnn status --address http://127.0.0.1:8265
     """
     from raydnn.cli.printing.summaries import print_run, print_runs
-    from raydnn.launch.cluster import locate as whereabouts
+    from raydnn.launch.cluster import locate
 
     if run is None:
         from raydnn.launch.cluster.address import connect
 
         cluster = connect(address, unauthenticated=True) if address else None
-        rows = whereabouts.overview(storage, cluster)
-        print_runs(rows, whereabouts.OVERVIEW, output)
+        rows = locate.overview(storage, cluster)
+        print_runs(rows, locate.OVERVIEW, output)
         if not rows:
             tell(f"no run in '{storage}'; `--storage` says where runs are", err=True)
         return
     folder, run_id = run_place(run, storage)
-    where = whereabouts.find(run_id, folder, address)
-    fields, warning = whereabouts.status(where, insist=address is not None)
+    where = locate.find(run_id, folder, address)
+    fields, warning = locate.status(where, insist=address is not None)
     if warning:
         tell(warning, err=True)
     print_run(fields, output)
-    for line in whereabouts.advice(where, fields):
+    for line in locate.advice(where, fields):
         tell(line, err=True)
 
 
@@ -79,10 +79,10 @@ def logs(
       raydnn logs digits-20260101-120000-1a2b -f
     """
     from raydnn.errors import UsageError
-    from raydnn.launch.cluster import locate as whereabouts
+    from raydnn.launch.cluster import locate
 
     folder, run_id = run_place(run, storage)
-    where = whereabouts.find(run_id, folder, address)
+    where = locate.find(run_id, folder, address)
     if where.run is not None and trial is not None:
         from raydnn.analysis.tables import show
 
@@ -112,11 +112,11 @@ def stop(run: str, address: str | None, storage: str) -> None:
     Example:
       raydnn stop latest
     """
-    from raydnn.launch.cluster import locate as whereabouts
+    from raydnn.launch.cluster import locate
     from raydnn.launch.runs.lease import ask_to_stop
 
     folder, run_id = run_place(run, storage)
-    where = whereabouts.find(run_id, folder, address)
+    where = locate.find(run_id, folder, address)
     if where.address is not None:
         from raydnn.launch.cluster.job_client import stop_job
 
@@ -156,7 +156,7 @@ def _folder_lines(run: Run, trial: str | None, follow: bool) -> Iterator[str]:
     return follow_lines(folder, running, trial) if follow else read_lines(folder, trial)
 
 
-def _print_job_log(where: Whereabouts, follow: bool) -> None:
+def _print_job_log(where: RunLocation, follow: bool) -> None:
     from raydnn.launch.cluster.job_logs import follow_logs, read_logs
 
     cluster = where.connect()

@@ -17,7 +17,7 @@ from raydnn.store.runs import open_run
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class RunLocation:
     """A run's folder, and the address of its cluster; at least one of them is known."""
 
     run_id: str
@@ -46,7 +46,7 @@ class Whereabouts:
         return None if driver is None or self.run is None else seems_alive(self.run, driver)
 
 
-def find(run_id: str, storage: str, address: str | None) -> Whereabouts:
+def find(run_id: str, storage: str, address: str | None) -> RunLocation:
     """Find a run by its id.
 
     Args:
@@ -64,16 +64,16 @@ def find(run_id: str, storage: str, address: str | None) -> Whereabouts:
     for place in dict.fromkeys(storages):
         try:
             run = open_run(place, run_id)
-            return Whereabouts(run.run_id, run, address)
+            return RunLocation(run.run_id, run, address)
         except NotFoundError as error:
             missing = missing or error
     if address is None and missing is not None:
         hint = nearest(run_id, [each.run_id for each in recall_all()])
         raise NotFoundError(f"{missing}{hint}") if hint else missing
-    return Whereabouts(run_id, None, address)
+    return RunLocation(run_id, None, address)
 
 
-def status(where: Whereabouts, *, insist: bool) -> tuple[dict[str, Any], str | None]:
+def status(where: RunLocation, *, insist: bool) -> tuple[dict[str, Any], str | None]:
     """Return a run's state: what its cluster says of the job, what the store says of its trials.
 
     Args:
@@ -108,7 +108,7 @@ def status(where: Whereabouts, *, insist: bool) -> tuple[dict[str, Any], str | N
     return fields, warning
 
 
-def local_state(stored: dict[str, Any], where: Whereabouts) -> str:
+def local_state(stored: dict[str, Any], where: RunLocation) -> str:
     """The state of a run that no cluster's job drives.
 
     RUNNING, FINISHED, FAILED (no trial came to an end), INTERRUPTED (its trials say so), KILLED (its driver is
@@ -130,7 +130,7 @@ def local_state(stored: dict[str, Any], where: Whereabouts) -> str:
     return "FAILED" if stored["failed"] == stored["trials"] else "FINISHED"
 
 
-def advice(where: Whereabouts, fields: dict[str, Any]) -> list[str]:
+def advice(where: RunLocation, fields: dict[str, Any]) -> list[str]:
     """What the user can do about a run in this state, a line each."""
     lines = []
     state = fields["state"]
@@ -166,7 +166,7 @@ def overview(storage: str, cluster: Cluster | None) -> list[dict[str, Any]]:
     for stored in list_summaries(storage):
         run_id = stored["run_id"]
         job = jobs.pop(run_id, None)
-        where = Whereabouts(run_id, open_run(storage, run_id), None)
+        where = RunLocation(run_id, open_run(storage, run_id), None)
         state = job.status if job else local_state(stored, where)
         rows.append({**stored, "state": state, "cluster": url if job else None})
     for job in jobs.values():

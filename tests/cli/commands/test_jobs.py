@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from raydnn.cli.printing.wrecks import what_went_wrong
-from raydnn.launch.cluster.locate import Whereabouts
+from raydnn.launch.cluster.locate import RunLocation
 from raydnn.launch.cluster.submissions import Submission, remember
 from raydnn.shell import command
 from raydnn.spec.axes.optimizer import Sgd
@@ -180,10 +180,10 @@ def test_printed_commands_find_the_run_from_any_folder(
 
 
 def test_a_cluster_that_this_machine_does_not_remember_is_named(run: Run) -> None:
-    assert Whereabouts(run.run_id, run, None).words == [run.uri]
-    assert Whereabouts("y-1", None, "http://h:1").words == ["y-1", "--address", "http://h:1"]
+    assert RunLocation(run.run_id, run, None).words == [run.uri]
+    assert RunLocation("y-1", None, "http://h:1").words == ["y-1", "--address", "http://h:1"]
     remember(Submission("y-1", "http://h:1", "sweep", "results", ""))
-    assert Whereabouts("y-1", None, "http://h:1").words == ["y-1"]
+    assert RunLocation("y-1", None, "http://h:1").words == ["y-1"]
 
 
 def test_unknown_runs_and_trials_name_the_nearest(cli: Cli, run: Run) -> None:
