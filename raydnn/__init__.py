@@ -71,3 +71,8 @@ def __getattr__(name: str) -> Any:
 
         return version("raydnn")
     raise AttributeError(f"module 'raydnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """All names, also those that are imported on first use."""
+    return sorted({*globals(), *__all__})

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raydnn.analysis.opened import OpenedRun
 from raydnn.analysis.opened import open_run as open
+from raydnn.analysis.tables import top
+from raydnn.cli.options import ADDRESS_VARIABLE
 from raydnn.cli.printing.observer import Terminal
-from raydnn.errors import UsageError
+from raydnn.cli.printing.terminal import guarded_streams, outlast_the_terminal
+from raydnn.cli.printing.wrecks import what_went_wrong
+from raydnn.errors import RaydnnError, UsageError
 from raydnn.launch.observer import Observer, Silent
 from raydnn.launch.request import Request
+from raydnn.spec.reading.load import plain_value
 
 if TYPE_CHECKING:
     from raydnn.procedures.plan import SweepPlan
@@ -45,7 +52,7 @@ def train(
         resume: The run to go on with: its id, folder or address, or `latest`.
         retry_failed: With `resume`: train a trial again that failed.
         storage: Folder or address that holds the runs, whatever the job says.
-        address: The Ray cluster to run on; None: this machine.
+        address: The Ray cluster to run on; None: what RAY_ADDRESS says, else this machine.
         quiet: Print nothing.
         verbose: Let Ray print.
         **fields: Overrides with `__` for the dot: optimizer__lr=0.1.
@@ -59,10 +66,20 @@ def train(
     from raydnn.launch.train import check_trained
     from raydnn.launch.train import train as run_training
 
+    given, (cluster, variable) = _overrides(overrides, fields), _address(address)
     request = Request(
-        job, _overrides(overrides, fields), resume, address, None, storage, verbose, retry_failed=retry_failed
+        None if job is None else _job(job),
+        given,
+        resume,
+        cluster,
+        None,
+        storage,
+        verbose,
+        variable,
+        retry_failed,
     )
-    run = run_training(request, _observer(quiet))
+    with _watching(quiet) as observer:
+        run = run_training(request, observer)
     check_trained(run)
     return OpenedRun(run)
 
@@ -102,11 +119,24 @@ def sweep(
     """
     from raydnn.launch.sweep import sweep as run_sweep
 
-    given = _overrides(overrides, fields)
+    given, (cluster, variable) = _overrides(overrides, fields), _address(address)
     request = Request(
-        job, given, resume, address, None, storage, verbose, retry_failed=retry_failed, extend=extend
+        None if job is None else _job(job),
+        given,
+        resume,
+        cluster,
+        None,
+        storage,
+        verbose,
+        variable,
+        retry_failed,
+        extend,
     )
-    return OpenedRun(run_sweep(request, _observer(quiet)).run)
+    with _watching(quiet) as observer:
+        run = run_sweep(request, observer).run
+    if top(run, 1).num_rows == 0:
+        raise RaydnnError(f"no trial of {run.run_id} came to an end\n{what_went_wrong(run).rstrip()}")
+    return OpenedRun(run)
 
 
 def submit(
@@ -131,6 +161,8 @@ def submit(
     """
     from raydnn.launch.submit import submit as submit_to_cluster
 
+    if not isinstance(job, str | Path):
+        raise UsageError(f"job: a {type(job).__name__}; allowed: the path of a job file, which is sent along")
     return submit_to_cluster(Path(job), _overrides(overrides, fields), address, insecure).run_id
 
 
@@ -153,15 +185,44 @@ def plan(
     """
     from raydnn.launch.plan import plan as plan_job
 
-    return plan_job(job, _overrides(overrides, fields), slots, _observer(quiet))
+    with _watching(quiet) as observer:
+        return plan_job(_job(job), _overrides(overrides, fields), slots, observer)
 
 
-def _observer(quiet: bool) -> Observer:
-    return Silent() if quiet else Terminal()
+@contextmanager
+def _watching(quiet: bool) -> Iterator[Observer]:
+    """Who watches; what cannot be printed ends no training."""
+    if quiet:
+        yield Silent()
+        return
+    with guarded_streams():
+        outlast_the_terminal()
+        yield Terminal()
+
+
+def _job(job: JobLike) -> JobLike:
+    """The job, if it is one.
+
+    Raises:
+        UsageError: It is neither a path nor a mapping nor a spec.
+    """
+    if isinstance(job, str | Path | Mapping) or hasattr(job, "model_dump"):
+        return job
+    raise UsageError(f"job: a {type(job).__name__}; allowed: the path of a job file, a mapping, or a spec")
+
+
+def _address(address: str | None) -> tuple[str | None, str | None]:
+    """The cluster that is meant, and the environment's variable that says so."""
+    named = os.environ.get(ADDRESS_VARIABLE)
+    return (address, None) if address is not None or not named else (named, ADDRESS_VARIABLE)
 
 
 def _overrides(overrides: Overrides | None, fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Overrides as the command line has them, `dotted.path=value`."""
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise UsageError(
+            f"overrides: a {type(overrides).__name__}; allowed: a mapping of dotted paths to values"
+        )
     dotted = {name.replace("__", "."): value for name, value in fields.items()}
     twice = sorted(dotted.keys() & (overrides or {}).keys())
     if twice:
@@ -175,4 +236,4 @@ def _written(value: Any) -> str:
         return value
     if isinstance(value, float) and not isfinite(value):
         return ".nan" if value != value else ".inf" if value > 0 else "-.inf"
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=False, default=plain_value)

@@ -11,18 +11,23 @@ from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
 from threading import Event, Thread
+from time import sleep
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 import raydnn
 from raydnn.errors import InterruptedRunError, JobError, NotFoundError, RaydnnError, UsageError
+from raydnn.launch.runs.driver import find_driver, is_alive
+from raydnn.launch.runs.driver import interrupt as interrupt_driver
 from raydnn.spec.job import Job
 from raydnn.spec.reading.load import load_job
 from raydnn.store.read import read
 from raydnn.store.runs import open_run
 
+ROOT = Path(__file__).parents[1]
 JOB: dict[str, Any] = {
     "name": "mine",
     "data": {"name": "digits", "validation": 1500, "scaling": "unit"},
@@ -93,6 +98,57 @@ def test_a_mistake_is_the_commands_own_error(overrides: dict[str, Any], message:
     with pytest.raises(JobError, match=r"job: optimizer\.lrr: unknown field of sgd"):
         raydnn.train({**JOB, "optimizer": {"name": "sgd", "lrr": 1}}, storage=storage)
     assert not Path(storage).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([JOB],), "job: a list; allowed: the path of a job file, a mapping, or a spec"),
+        ((5,), "job: a int; allowed: "),
+        ((JOB, "optimizer.lr=1"), "overrides: a str; allowed: a mapping of dotted paths to values"),
+    ],
+)
+def test_what_is_no_job_is_told(arguments: Any, message: str, storage: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        raydnn.train(*arguments, storage=storage)
+
+
+def test_numbers_of_numpy_are_numbers(storage: str) -> None:
+    given = {**JOB, "seed": np.int64(3), "model": {"widths": np.array([4, 3])}}
+    run = raydnn.train(given, {"optimizer.lr": np.float64(0.25)}, storage=storage, quiet=True)
+    found = run.best().parameters
+    assert (found["seed"], found["model.widths"], found["optimizer.lr"]) == (3, [4, 3], 0.25)
+
+
+def test_a_script_that_drives_a_run_is_found_as_its_driver(tmp_path: Path) -> None:
+    """Its command line need not name the package."""
+    script = tmp_path / "drive.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nimport raydnn\n"
+        f"raydnn.train({JOB!r}, {{'train.epochs': 100000}}, storage='results')\n"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    process = subprocess.Popen(
+        [sys.executable, "drive.py"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        while process.poll() is None and not list(tmp_path.glob("results/*/epochs/*.parquet")):
+            sleep(0.1)
+        run = raydnn.open("latest", str(tmp_path / "results"))
+        driver = find_driver(run.run.location / "logs")
+        assert driver is not None
+        assert is_alive(driver)
+        with pytest.raises(UsageError, match="drive"):
+            raydnn.train(resume=run.id, storage=str(tmp_path / "results"), quiet=True)
+        interrupt_driver(driver)
+        assert b"resume with" in process.communicate(timeout=60)[0]
+    finally:
+        process.kill()
+    assert run.trials["state"].to_pylist() == ["PREEMPTED"]
 
 
 def test_it_tells_what_the_command_tells_and_nothing_when_quiet(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -100,7 +101,7 @@ def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def open_run(run: str, storage: str = STORAGE) -> OpenedRun:
+def open_run(run: str | os.PathLike[str], storage: str = STORAGE) -> OpenedRun:
     """Open a run.
 
     Args:
@@ -110,4 +111,4 @@ def open_run(run: str, storage: str = STORAGE) -> OpenedRun:
     Raises:
         NotFoundError: There is no such run; names the nearest ids.
     """
-    return OpenedRun(find_run(run, storage))
+    return OpenedRun(find_run(os.fspath(run), storage))

@@ -66,9 +66,9 @@ def load_dataset(spec: DataSet) -> Dataset:
     _tell_lost_digits(spec.scaling.name, parts.train, parts.source)
     preparation = fit_preparation(spec, parts)
     dataset = Dataset(
-        prepared(parts.train, preparation),
-        prepared(parts.validation, preparation),
-        None if parts.test is None else prepared(parts.test, preparation),
+        prepare(parts.train, preparation),
+        prepare(parts.validation, preparation),
+        None if parts.test is None else prepare(parts.test, preparation),
         preparation,
     )
     tell_lacking_classes(dataset)
@@ -150,7 +150,7 @@ def fit_preparation(spec: DataSet, parts: Parts) -> Preparation:
     )
 
 
-def prepared(arrays: Arrays, preparation: Preparation) -> InMemory:
+def prepare(arrays: Arrays, preparation: Preparation) -> InMemory:
     """A part as a network gets it.
 
     Raises:

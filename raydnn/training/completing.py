@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from raydnn.data.dataset import Dataset
 from raydnn.optim.pruning import prune
 from raydnn.training.crossing import to_host
-from raydnn.training.facts import network_facts
+from raydnn.training.facts import facts_of_data, facts_of_trial
 from raydnn.training.measures.evaluation import evaluate
 from raydnn.training.measures.statistics import set_exact_statistics
 from raydnn.training.stack.member import Member
@@ -45,9 +44,10 @@ def complete(
         loss, accuracy = evaluate(stack, dataset.test)
         tested = to_host({"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy})
         tested["loss"] = [loss * stack.loss_unit for loss in tested["loss"]]
-    dataset = replace(dataset, preparation=dataset.preparation.to("cpu"))
+    fitted, facts = facts_of_data(
+        dataset, stack.outputs, [*stack.layout.parameters, *stack.layout.statistics]
+    )
     for position, tensors in zip(positions, stack.on_host(positions), strict=True):
         member = stack.members[position]
         member.test |= {name: values[position] for name, values in tested.items()}
-        fitted, facts = network_facts(member.spec, stack.outputs, dataset, tensors)
-        save(member, tensors | fitted, facts)
+        save(member, tensors | fitted, facts | facts_of_trial(member.spec))

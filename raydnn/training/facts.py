@@ -148,16 +148,15 @@ _SINCE_VERSION_2 = (
 )
 
 
-def network_facts(
-    spec: TrialSpec, outputs: int, dataset: Dataset, taken: Collection[str]
+def facts_of_data(
+    dataset: Dataset, outputs: int, taken: Collection[str]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What is kept of a finished network beside its weights.
+    """What is kept beside the weights of all networks that were trained on a data set.
 
     Args:
-        spec: The trial's configuration.
+        dataset: The data set.
         outputs: Units of the output layer.
-        dataset: What it was trained on.
-        taken: Names of the tensors of its weights.
+        taken: Names of the tensors of the weights.
 
     Returns:
         Tensors by name, none of which is taken, and JSON values.
@@ -166,21 +165,17 @@ def network_facts(
     prefix = "scaling"
     while any(name.startswith(f"{prefix}.") for name in taken):
         prefix = f"fitted_{prefix}"
-    tensors = {f"{prefix}.{name}": tensor for name, tensor in prepared.scaling.tensors().items()}
+    numbers = prepared.scaling.tensors()
     scale = prepared.target_scale
     facts = NetworkFacts(
         features=dataset.features,
         outputs=outputs,
         versions=Versions(**_versions()),
-        configuration=json.loads(spec.config_json),
         task=prepared.task,
-        loss=spec.loss.model_dump(mode="json"),
-        output_activation=spec.output.model_dump(mode="json"),
         inputs=InputFacts(shape=prepared.shape or dataset.features, types=prepared.feature_types or ()),
         columns=prepared.feature_names,
         scaling=ScalingFacts(
-            name=prepared.scaling.name,
-            tensors={name: f"{prefix}.{name}" for name in prepared.scaling.tensors()},
+            name=prepared.scaling.name, tensors={name: f"{prefix}.{name}" for name in numbers}
         ),
         class_count=prepared.classes,
         classes=prepared.class_names,
@@ -188,8 +183,17 @@ def network_facts(
         target_scale=TargetScaleFacts(mean=scale.mean, deviation=scale.deviation) if scale else None,
         baseline=dataset.baseline or None,
     )
-    return tensors, {
-        name: value for name, value in facts.model_dump(mode="json").items() if value is not None
+    told = {name: value for name, value in facts.model_dump(mode="json").items() if value is not None}
+    return {f"{prefix}.{name}": tensor.cpu() for name, tensor in numbers.items()}, told
+
+
+def facts_of_trial(spec: TrialSpec) -> dict[str, Any]:
+    """What is kept of a trial's configuration, as JSON values."""
+    configuration = json.loads(spec.config_json)
+    return {
+        "configuration": configuration,
+        "loss": configuration["loss"],
+        "output_activation": configuration["output"],
     }
 
 

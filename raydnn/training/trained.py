@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from raydnn.data.load import Parts, prepared, read_parts
+from raydnn.data.load import Parts, prepare, read_parts
 from raydnn.data.preparation import Preparation
 from raydnn.data.sources.raw import Arrays
 from raydnn.errors import DataError, NotFoundError, StoreError, UsageError, first_line, nearest, one_of
@@ -138,7 +138,7 @@ class Trained:
         Raises:
             DataError: The inputs have another shape than those that the network was trained on.
         """
-        examples = prepared(arrays, self.preparation).to(self._network.device)
+        examples = prepare(arrays, self.preparation).to(self._network.device)
         with fit_for_training():
             loss, accuracy = evaluate(self._network, replace(examples, inputs=self._fitting(examples.inputs)))
         measured = {"loss": loss[0].item() * self._network.loss_unit}
@@ -219,7 +219,7 @@ def _read_facts(folder: Location, kept: Mapping[str, Any]) -> tuple[NetworkFacts
         facts = NetworkFacts.model_validate(kept)
         if facts.versions and facts.versions.schema_version > SCHEMA_VERSION:
             raise StoreError(
-                f"{place} was written by raydnn {facts.versions.raydnn}, with schema version "
+                f"{place} was written by version {facts.versions.raydnn} of raydnn, with schema version "
                 f"{facts.versions.schema_version}; this version reads up to {SCHEMA_VERSION}"
             )
         return facts, Member.from_json(kept["member"])

@@ -27,7 +27,7 @@ from raydnn.data.load import load_dataset, read_dataset
 from raydnn.data.preparation import Preparation
 from raydnn.data.scaling import ScalingState
 from raydnn.data.sources.registry import SOURCES
-from raydnn.launch.worker.shared_dataset import prepare
+from raydnn.launch.worker.shared_dataset import share
 from raydnn.search.packing import StackPlan
 from raydnn.spec.data import DataSet
 from raydnn.spec.job import Training
@@ -337,9 +337,9 @@ def test_its_facts_are_told_and_it_is_handed_over(registered: Any) -> None:
     counts = dataset.class_counts
     assert counts is not None
     assert counts.tolist() == torch.bincount(in_memory(Computed(0, 120)).targets).tolist()
-    prepared = prepare(spec.data, dataset)
-    assert prepared is not None
-    assert prepared.dataset is dataset
+    shared = share(spec.data, dataset)
+    assert shared is not None
+    assert shared.dataset is dataset
 
 
 def test_a_probe_times_it(registered: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from raydnn.data.load import fit_preparation, load_dataset, prepared, read_parts
+from raydnn.data.load import fit_preparation, load_dataset, prepare, read_parts
 from raydnn.errors import DataError
 from raydnn.spec.data import Csv, Digits
 from raydnn.spec.scaling import Standardize
@@ -60,7 +60,7 @@ def test_raw_examples_become_what_scikit_learn_makes_of_them(houses: Csv) -> Non
     np.testing.assert_allclose(preparation.targets(parts.test.targets), expected, rtol=1e-5)
     dataset = load_dataset(houses)
     for name, arrays in {"train": parts.train, "validation": parts.validation, "test": parts.test}.items():
-        part = prepared(arrays, preparation)
+        part = prepare(arrays, preparation)
         assert torch.equal(part.inputs, dataset.parts[name].inputs)
         assert torch.equal(part.targets, dataset.parts[name].targets)
 

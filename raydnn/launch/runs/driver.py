@@ -81,7 +81,7 @@ def is_alive(driver: Driver) -> bool | None:
     """Whether the driver still runs; None when it runs, or ran, on another machine."""
     if (driver.machine or driver.host) not in (this_machine(), socket.gethostname()):
         return None
-    return driver.pid > 1 and start_ticks(driver.pid) == driver.start_ticks and _is_raydnn(driver.pid)
+    return driver.pid > 1 and start_ticks(driver.pid) == driver.start_ticks and _may_drive(driver.pid)
 
 
 def interrupt(driver: Driver) -> None:
@@ -135,8 +135,10 @@ def _ignores(pid: int, number: signal.Signals) -> bool:
     return bool(int(ignored, 16) >> (number - 1) & 1)
 
 
-def _is_raydnn(pid: int) -> bool:
+def _may_drive(pid: int) -> bool:
+    """Whether a process can be a driver: the command's, or any of Python's, as a script or a notebook."""
     try:
-        return b"raydnn" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        python = Path(os.readlink(f"/proc/{pid}/exe")).name.startswith("python")
+        return python or b"raydnn" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Event, Thread, get_ident
 
 from raydnn.errors import StoreError, UsageError
 from raydnn.launch.runs.driver import Driver, find_drivers, interrupt, is_alive, note_driver, renew_note
+from raydnn.launch.runs.signals import interrupt_thread
 from raydnn.shell import command
 from raydnn.store import files
 from raydnn.store.files import Location
@@ -54,7 +54,7 @@ def leased(run: Run) -> Iterator[Lease]:
     logs = run.location / "logs"
     lease = Lease(run, _claim(run, logs))
     over = Event()
-    keeper = Thread(target=_keep, args=(lease, logs, over.wait), daemon=True)
+    keeper = Thread(target=_keep, args=(lease, logs, over.wait, get_ident()), daemon=True)
     keeper.start()
     try:
         yield lease
@@ -123,15 +123,15 @@ def _claim(run: Run, logs: Location) -> Driver:
     )
 
 
-def _keep(lease: Lease, logs: Location, over: Callable[[float], bool]) -> None:
-    """Renew a lease until it is over, and interrupt this process where it is lost or asked to stop."""
+def _keep(lease: Lease, logs: Location, over: Callable[[float], bool], thread: int) -> None:
+    """Renew a lease until it is over, and interrupt the thread that drives where it is lost or asked to stop."""
     request = _request(logs, lease.driver)
     while not over(RENEW_SECONDS):
         # A storage that does not answer for a moment does not end a training: its own writes do, where need be.
         with suppress(StoreError):
             lease.lost = not files.exists(logs / lease.driver.note)
             if lease.lost or files.exists(request):
-                os.kill(os.getpid(), signal.SIGTERM)
+                interrupt_thread(thread)
                 return
             renew_note(logs, lease.driver)
 

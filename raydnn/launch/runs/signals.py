@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +37,17 @@ def interruptible() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def interrupt_thread(ident: int) -> None:
+    """Interrupt the thread of this process that drives a run, from another one.
+
+    The main thread hears it as a signal. Another one, in which no signal arrives, gets the exception at its next step.
+    """
+    if ident == main_thread().ident:
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Interrupt))
 
 
 @contextmanager

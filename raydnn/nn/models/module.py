@@ -172,7 +172,7 @@ class Modules(nn.Module):
     @torch.no_grad()
     def member(self, position: int) -> nn.Module:
         """A member as an instance of the user's class, in evaluation mode: the one that this stack computes with."""
-        users = self._users[0].eval()
+        users = self._users[0].train(False)
         kept = {name: view[position] for name, view in self._kept.items()}
         own = {name: rows[position] for name, rows in self._learned.items()} | kept
         for name, tensor in (dict(users.named_parameters()) | dict(users.named_buffers())).items():

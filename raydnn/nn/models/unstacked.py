@@ -39,7 +39,7 @@ def unstacked(network: Architecture, parameters: Tensor, trial: TrialSpec, stati
     stacked = network.module(parameters.clone(), [trial], own)
     if isinstance(stacked, Modules):
         return stacked.member(0)
-    return Unstacked(stacked, network.layout.statistics_views(own)).eval()
+    return Unstacked(stacked, network.layout.statistics_views(own)).train(False)
 
 
 class Unstacked(nn.Module):

@@ -77,9 +77,14 @@ def load_job(given: JobLike, overrides: Sequence[str] = ()) -> LoadedJob:
 
 def _source_of(given: Mapping[str, Any] | Job) -> Source:
     fields = given.model_dump(mode="json") if isinstance(given, Job) else given
-    text = json.dumps(fields, indent=2, ensure_ascii=False, default=str)
+    text = json.dumps(fields, indent=2, ensure_ascii=False, default=plain_value)
     # Tuples become lists and paths texts, as in a file.
     return Source(Path(MAPPING), text + "\n", _node(json.loads(text), MAPPING), ())
+
+
+def plain_value(value: Any) -> Any:
+    """What JSON has no form of, as it stands in a job file: NumPy's numbers and arrays, paths and other texts."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def job_over(job: Job, overrides: Sequence[str], place: str) -> LoadedJob:
@@ -152,7 +157,8 @@ def require_sweep(loaded: LoadedJob) -> SweepJob:
 
 
 def _run_by(name: str, loaded: LoadedJob) -> str:
-    return command(name, loaded.positions.of("").rpartition(":")[0])
+    file = loaded.positions.of("").rpartition(":")[0]
+    return command(name, file or "JOB")
 
 
 def _of_preset(override: str) -> bool:
