@@ -419,7 +419,7 @@ CHANGES = {
     _drop_member: r"facts.json is damaged: 'member' is missing",
     _drop_outputs: r"facts.json is damaged: outputs: Field required",
     _break_spec: r"facts.json is damaged: activation: .*tanhh",
-    _be_newer: r"facts.json was written by version 9.1, with schema version 99; this version reads up to 2",
+    _be_newer: r"facts.json was written by version 9.1 of raydnn, with schema version 99; this version reads up to 2",
 }
 
 
