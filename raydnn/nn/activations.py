@@ -87,15 +87,15 @@ ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
 
 
 def activate(
-    runs: Sequence[MemberGroup],
+    groups: Sequence[MemberGroup],
     z: Tensor,
     context: Context = EVALUATION,
     alpha: Tensor | None = None,
 ) -> Tensor:
-    """Apply each run's activation.
+    """Apply each group's activation.
 
     Args:
-        runs: The members' activations.
+        groups: The members' activations.
         z: Pre-activations (N, B, H).
         context: Of the forward pass.
         alpha: The slopes (N, H) that `prelu` learned, where all members have it.
@@ -104,16 +104,18 @@ def activate(
         f(z), (N, B, H).
     """
     shares: Tensor | float = 0.5
-    if context.trains and any(run.name == "rrelu" for run in runs):
+    if context.trains and any(group.name == "rrelu" for group in groups):
         shares = context.uniform(z.shape[-1], "rrelu")
     parts = []
-    for run, of_run in zip(runs, parts_of(runs, z), strict=True):
-        parameters: dict[str, Tensor | float] = dict(run.columns(z, ones=False))
-        if run.name == "prelu" and alpha is not None:
-            parameters["alpha"] = run.of(alpha).unsqueeze(1)
-        if run.name == "rrelu":
-            parameters["share"] = shares if isinstance(shares, float) or len(shares) == 1 else run.of(shares)
-        parts.append(ACTIVATIONS[run.name](of_run, **parameters))
+    for group, of_group in zip(groups, parts_of(groups, z), strict=True):
+        parameters: dict[str, Tensor | float] = dict(group.columns(z, ones=False))
+        if group.name == "prelu" and alpha is not None:
+            parameters["alpha"] = group.of(alpha).unsqueeze(1)
+        if group.name == "rrelu":
+            parameters["share"] = (
+                shares if isinstance(shares, float) or len(shares) == 1 else group.of(shares)
+            )
+        parts.append(ACTIVATIONS[group.name](of_group, **parameters))
     return _joined(parts)
 
 
@@ -174,36 +176,36 @@ BY_HAND: dict[str, ByHand] = {
 """Those whose derivative is written out; the others are left to autograd."""
 
 
-def activate_by_hand(runs: Sequence[MemberGroup], z: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Apply each run's activation in place, and keep what `pull_back` needs.
+def activate_by_hand(groups: Sequence[MemberGroup], z: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Apply each group's activation in place, and keep what `pull_back` needs.
 
     Args:
-        runs: The members' activations, all of them in `BY_HAND`.
+        groups: The members' activations, all of them in `BY_HAND`.
         z: Pre-activations (N, ...), which become activations.
 
     Returns:
-        The activations, and what each run keeps.
+        The activations, and what each group keeps.
 
     Raises:
         KeyError: An activation's derivative is not written out.
     """
     kept = []
-    for run, of_run in zip(runs, parts_of(runs, z), strict=True):
-        by_hand = BY_HAND[run.name]
-        kept.append(of_run.clone() if by_hand.keeps_z else of_run)
-        by_hand.put(of_run, **run.columns(z, ones=False))
+    for group, of_group in zip(groups, parts_of(groups, z), strict=True):
+        by_hand = BY_HAND[group.name]
+        kept.append(of_group.clone() if by_hand.keeps_z else of_group)
+        by_hand.put(of_group, **group.columns(z, ones=False))
     return z, kept
 
 
-def pull_back(runs: Sequence[MemberGroup], dh: Tensor, kept: Sequence[Tensor]) -> Tensor:
+def pull_back(groups: Sequence[MemberGroup], dh: Tensor, kept: Sequence[Tensor]) -> Tensor:
     """The gradient of pre-activations from that of the activations, in its memory; `kept`: of `activate_by_hand`."""
-    for run, of_run, own in zip(runs, parts_of(runs, dh), kept, strict=True):
-        BY_HAND[run.name].pull(of_run, own, **run.columns(dh, ones=False))
+    for group, of_group, own in zip(groups, parts_of(groups, dh), kept, strict=True):
+        BY_HAND[group.name].pull(of_group, own, **group.columns(dh, ones=False))
     return dh
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """The runs' parts as one tensor, which lies in memory as they do, unit by unit or example by example."""
+    """The groups' parts as one tensor, which lies in memory as they do, unit by unit or example by example."""
     if len(parts) == 1:
         return parts[0]
     return torch.cat(parts) if parts[0].is_contiguous() else torch.cat([part.mT for part in parts]).mT

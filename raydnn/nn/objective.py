@@ -84,10 +84,12 @@ class Objective:
     def evaluation_of_set(self, outputs: Tensor, targets: Tensor, rows: slice) -> Tensor:
         """Plain losses (N, rows) of the examples at `rows`, compared with all of the set's (N, B, K)."""
         parts = []
-        for run in self._losses:
-            of_run = run.of(outputs)
+        for group in self._losses:
+            of_group = group.of(outputs)
             parts.append(
-                OF_SETS[run.name](of_run, targets, rows, **run.columns(of_run[..., 0]), **run.settings)
+                OF_SETS[group.name](
+                    of_group, targets, rows, **group.columns(of_group[..., 0]), **group.settings
+                )
             )
         return torch.cat(parts)
 
@@ -103,12 +105,12 @@ class Objective:
             outputs = activate(self._outputs, outputs)
         own = has_own(targets)
         parts = []
-        for run in self._losses:
-            of_run = run.of(outputs)
-            settings = run.columns(outputs[..., 0]) | run.settings
+        for group in self._losses:
+            of_group = group.of(outputs)
+            settings = group.columns(outputs[..., 0]) | group.settings
             if smoothing is not None:
-                settings["smoothing"] = run.of(smoothing)
-            parts.append(LOSSES[run.name](of_run, run.of(targets) if own else targets, **settings))
+                settings["smoothing"] = group.of(smoothing)
+            parts.append(LOSSES[group.name](of_group, group.of(targets) if own else targets, **settings))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

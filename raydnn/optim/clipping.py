@@ -55,8 +55,8 @@ CLIPS: dict[str, Callable[[Tensor, Columns, Layout], None]] = {
 """Name → implementation; the names are those of raydnn.spec.axes.clip."""
 
 
-def clip_gradients(runs: Sequence[MemberGroup], gradients: Tensor, layout: Layout) -> None:
-    """Clip the gradients (N, P) of a stack, each run of members in its own way."""
-    for run in runs:
-        columns = {name: vector.unsqueeze(1) for name, vector in run.vectors.items()}
-        CLIPS[run.name](run.of(gradients), columns, layout)
+def clip_gradients(groups: Sequence[MemberGroup], gradients: Tensor, layout: Layout) -> None:
+    """Clip the gradients (N, P) of a stack, each group of members in its own way."""
+    for group in groups:
+        columns = {name: vector.unsqueeze(1) for name, vector in group.vectors.items()}
+        CLIPS[group.name](group.of(gradients), columns, layout)

@@ -1,4 +1,4 @@
-"""Runs: members of a stack that share a component lie side by side; a run is one such slice.
+"""Groups: members of a stack that share a component lie side by side; a group is one such slice.
 
 A stack of N members keeps every hyperparameter as a vector over members. Members with the same component
 (optimizer, activation, ...) are neighbours, so a component acts on a view of the stack and copies nothing.
@@ -45,16 +45,16 @@ class MemberGroup:
         return self._columns[kind]
 
     def of(self, stacked: Tensor) -> Tensor:
-        """This run's rows of a tensor with leading member dimension, as a view."""
+        """This group's rows of a tensor with leading member dimension, as a view."""
         whole = stacked.shape[0] == self.stop - self.start
         return stacked if whole else stacked[self.start : self.stop]
 
 
-def parts_of(runs: Sequence[MemberGroup], stacked: Tensor) -> Sequence[Tensor]:
-    """Each run's rows of a tensor with leading member dimension, as views; one call for all of them."""
-    if len(runs) == 1:
+def parts_of(groups: Sequence[MemberGroup], stacked: Tensor) -> Sequence[Tensor]:
+    """Each group's rows of a tensor with leading member dimension, as views; one call for all of them."""
+    if len(groups) == 1:
         return (stacked,)
-    return torch.unsafe_split_with_sizes(stacked, [run.stop - run.start for run in runs])
+    return torch.unsafe_split_with_sizes(stacked, [group.stop - group.start for group in groups])
 
 
 def member_groups(components: Sequence[Component], device: torch.device) -> list[MemberGroup]:
@@ -64,13 +64,13 @@ def member_groups(components: Sequence[Component], device: torch.device) -> list
         components: One component a member, in the stack's order.
         device: Where the vectors are put.
     """
-    runs: list[MemberGroup] = []
+    groups: list[MemberGroup] = []
     start = 0
     for (name, settings), group in groupby(components, key=lambda c: (c.name, _settings(c))):
         specs = list(group)
-        runs.append(_make_group(name, dict(settings), start, specs, device))
+        groups.append(_make_group(name, dict(settings), start, specs, device))
         start += len(specs)
-    return runs
+    return groups
 
 
 def _settings(component: Component) -> tuple[tuple[str, Any], ...]:

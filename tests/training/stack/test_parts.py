@@ -116,7 +116,7 @@ MIXES = st.fixed_dictionaries(
         "optimizer": st.sampled_from(OPTIMIZERS),
         "activation": st.sampled_from(ACTIVATIONS),
         "schedule": st.sampled_from(["constant", "cosine", "one_cycle", "exponential", "performance"]),
-        "init": st.sampled_from(["auto", "orthogonal", "normal"]),
+        "init": st.sampled_from(["auto", "orthogonal", "glorot_normal"]),
         "regularization": st.fixed_dictionaries(
             {
                 "dropout": st.sampled_from([0.0, 0.3]),
