@@ -112,7 +112,7 @@ def test_the_tour_runs(cluster: dict[str, str], tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     runs = [path.name for path in (tmp_path / "my-project" / "results").iterdir()]
-    assert len(runs) == 3, runs
+    assert len(runs) == 5, runs
     assert "SUCCEEDED" in done.stderr
     assert "9 trials" in done.stdout
 
