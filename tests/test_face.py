@@ -177,7 +177,7 @@ def test_after_an_interrupt_the_run_goes_on(storage: str) -> None:
     def interrupt() -> None:
         """Press Ctrl-C once an epoch is committed."""
         while not ended.wait(0.05):
-            for resolved in Path(storage).glob("*/resolved.json"):
+            for resolved in Path(storage).glob("[!.]*/resolved.json"):
                 if read(open_run(storage, resolved.parent.name).location, "epochs").num_rows:
                     os.kill(os.getpid(), signal.SIGINT)
                     return
