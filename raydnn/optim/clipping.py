@@ -1,6 +1,6 @@
 """Gradient clipping, member by member.
 
-Every function changes `gradients` (n, P) of n members in place; its parameters are columns (n, 1).
+Every function changes `gradients` (n, P) of n members in place; its parameters are columns (n, 1) in their precision.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def none(_gradients: Tensor, _hyper: Columns, _layout: Layout) -> None:
 
 def value(gradients: Tensor, hyper: Columns, _layout: Layout) -> None:
     """g ← min(max(g, −c), c)."""
-    limit = hyper["max_grad"].to(gradients.dtype)
+    limit = hyper["max_grad"]
     torch.clamp(gradients, -limit, limit, out=gradients)
 
 
@@ -43,7 +43,7 @@ def per_layer(gradients: Tensor, hyper: Columns, layout: Layout) -> None:
 
 
 def _factor(total: Tensor, hyper: Columns) -> Tensor:
-    return (hyper["max_grad_norm"].to(total.dtype) / (total + 1e-6)).clamp_(max=1.0)
+    return (hyper["max_grad_norm"] / (total + 1e-6)).clamp_(max=1.0)
 
 
 CLIPS: dict[str, Callable[[Tensor, Columns, Layout], None]] = {
@@ -58,5 +58,4 @@ CLIPS: dict[str, Callable[[Tensor, Columns, Layout], None]] = {
 def clip_gradients(groups: Sequence[MemberGroup], gradients: Tensor, layout: Layout) -> None:
     """Clip the gradients (N, P) of a stack, each group of members in its own way."""
     for group in groups:
-        columns = {name: vector.unsqueeze(1) for name, vector in group.vectors.items()}
-        CLIPS[group.name](group.of(gradients), columns, layout)
+        CLIPS[group.name](group.of(gradients), group.columns(gradients), layout)

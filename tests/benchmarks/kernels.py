@@ -47,9 +47,9 @@ ADAM = {"name": "adam", "lr": 0.01}
 CASES: dict[str, tuple[str, list[TrialSpec], int]] = {
     "sgd": ("SGD", _trials(optimizer={"name": "sgd", "lr": 0.1}), 28),
     "momentum": ("SGD with momentum", _trials(optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.9}), 31),
-    "adam": ("Adam", _trials(optimizer=ADAM), 37),
-    "dropout": ("Adam, dropout", _trials(optimizer=ADAM, regularization={"dropout": 0.3}), 47),
-    "eleven": ("eleven optimizers", _eleven(), 201),
+    "adam": ("Adam", _trials(optimizer=ADAM), 35),
+    "dropout": ("Adam, dropout", _trials(optimizer=ADAM, regularization={"dropout": 0.3}), 45),
+    "eleven": ("eleven optimizers", _eleven(), 156),
     "much": (
         "AdamW, batch norm, dropout, L2, clipping",
         _trials(
@@ -58,7 +58,7 @@ CASES: dict[str, tuple[str, list[TrialSpec], int]] = {
             regularization={"dropout": 0.3, "l2": 1e-4},
             train={"clip": "norm"},
         ),
-        121,
+        118,
     ),
 }
 """Name → what it is, the stack's trials, and the most kernels of a step."""
@@ -117,13 +117,13 @@ def _kernels_of_epoch(trials: Sequence[TrialSpec], steps: int, device: Any) -> i
 
 @contextmanager
 def _pretending() -> Iterator[Any]:
-    sys.path.insert(0, str(ROOT / "train"))
+    sys.path.insert(0, str(ROOT / "training"))
     from pretend_device import PretendDevice, training_on
 
     device = PretendDevice()
     with training_on(device), device:
         yield device
-    sys.path.remove(str(ROOT / "train"))
+    sys.path.remove(str(ROOT / "training"))
 
 
 PLAIN: dict[str, type[torch.optim.Optimizer]] = {

@@ -9,12 +9,12 @@ from raydnn.optim.optimizers.step import Coefficients, Horizon, State, Step, add
 
 
 def adam_coefficients(plan: Horizon) -> Coefficients:
-    """−η/(1 − β₁ᵗ), √(1 − β₂ᵗ), and those of the moments and of weight decay."""
+    """−η√(1 − β₂ᵗ)/(1 − β₁ᵗ), ε√(1 − β₂ᵗ), and those of the moments and of weight decay."""
     return {**_of_corrected(plan), "amsgrad": plan["amsgrad"]}
 
 
 def adamw_coefficients(plan: Horizon) -> Coefficients:
-    """−η/(1 − β₁ᵗ), √(1 − β₂ᵗ), 1 − ηλ, and those of the moments."""
+    """−η√(1 − β₂ᵗ)/(1 − β₁ᵗ), ε√(1 − β₂ᵗ), 1 − ηλ, and those of the moments."""
     return {**_of_corrected(plan), "shrinking": shrinking(plan)}
 
 
@@ -40,7 +40,7 @@ def adam_step(parameters: Tensor, gradients: Tensor, state: State, step: Step) -
     if "amsgrad" in step.used:
         largest = torch.maximum(state["largest_square"], square, out=state["largest_square"])
         square = torch.where(step["amsgrad"], largest, square)
-    denominator = torch.sqrt(square, out=gradients).div_(step["root_correction"]).add_(step["eps"])
+    denominator = torch.sqrt(square, out=gradients).add_(step["eps"])
     parameters.addcmul_(torch.div(mean, denominator, out=denominator), step["minus_lr"])
 
 
@@ -63,7 +63,7 @@ def adamax(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> N
 
 
 def nadam_coefficients(plan: Horizon) -> Coefficients:
-    """−ημₜ₊₁/(1 − ∏μᵢ₍ᵢ≤ₜ₊₁₎), −η(1−μₜ)/(1 − ∏μᵢ₍ᵢ≤ₜ₎), μₜ = β₁(1 − ½·0.96^(tψ)), and those of the moments."""
+    """c = √(1 − β₂ᵗ), −cημₜ₊₁/(1 − ∏μᵢ₍ᵢ≤ₜ₊₁₎), −cη(1−μₜ)/(1 − ∏μᵢ₍ᵢ≤ₜ₎), μₜ = β₁(1 − ½·0.96^(tψ)), cε, moments'."""
     now, then = (
         plan["beta1"] * (1 - 0.5 * 0.96 ** (number * plan["momentum_decay"]))
         for number in (plan.number, plan.number + 1)
@@ -72,11 +72,12 @@ def nadam_coefficients(plan: Horizon) -> Coefficients:
     log_product = torch.cat((plan.columns["log_product"].unsqueeze(0), now.log())).cumsum(dim=0)[1:]
     plan.columns["log_product"].copy_(log_product[-1])
     product = log_product.exp()
+    root_correction = _root_correction(plan)
     return {
         **_of_moments(plan),
-        "root_correction": (1 - plan["beta2"] ** plan.number).sqrt(),
-        "minus_lr_gradient": -plan.lr * (1 - now) / (1 - product),
-        "minus_lr_mean": -plan.lr * then / (1 - product * then),
+        "eps": plan["eps"] * root_correction,
+        "minus_lr_gradient": -plan.lr * root_correction * (1 - now) / (1 - product),
+        "minus_lr_mean": -plan.lr * root_correction * then / (1 - product * then),
     }
 
 
@@ -87,9 +88,9 @@ def nadam(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> No
     """
     add_l2(parameters, gradients, step)
     mean, square = _moments(gradients, state, step)
-    denominator = square.sqrt().div_(step["root_correction"]).add_(step["eps"])
+    denominator = square.sqrt().add_(step["eps"])
     ahead = gradients.mul_(step["minus_lr_gradient"]).addcmul_(mean, step["minus_lr_mean"])
-    parameters.add_(ahead.div_(denominator))
+    parameters.addcdiv_(ahead, denominator)
 
 
 def radam_coefficients(plan: Horizon) -> Coefficients:
@@ -102,7 +103,8 @@ def radam_coefficients(plan: Horizon) -> Coefficients:
     rate = plan.lr / (1 - plan["beta1"] ** plan.number)
     return {
         **_of_moments(plan),
-        "certain": certain,
+        "certain": certain.double(),
+        "eps": torch.where(certain, plan["eps"], 1.0),
         "minus_lr": -rate * torch.where(certain, rectification * (1 - power).sqrt(), 1.0),
     }
 
@@ -111,8 +113,10 @@ def radam(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> No
     """θ ← θ − η·r·m̂·√(1−β₂ᵗ)/(√v + ε) once ρₜ > 5, before that θ ← θ − ηm̂."""
     add_l2(parameters, gradients, step)
     mean, square = _moments(gradients, state, step)
-    denominator = torch.where(step["certain"], square.sqrt().add_(step["eps"]), 1.0)
-    parameters.addcmul_(mean / denominator, step["minus_lr"])
+    root = square.sqrt()
+    # √v + ε where it is certain, else 0 + 1.
+    denominator = torch.addcmul(step["eps"], root, step["certain"], out=root)
+    parameters.addcmul_(torch.div(mean, denominator, out=denominator), step["minus_lr"])
 
 
 def _of_moments(plan: Horizon) -> Coefficients:
@@ -126,15 +130,22 @@ def _of_moments(plan: Horizon) -> Coefficients:
 
 
 def _of_corrected(plan: Horizon) -> Coefficients:
+    """Those of m̂/(√v̂ + ε) as of m/(√v + ε'): the correction of √v once a step, and not for every parameter."""
+    root_correction = _root_correction(plan)
     return {
         **_of_moments(plan),
-        "minus_lr": -plan.lr / (1 - plan["beta1"] ** plan.number),
-        "root_correction": (1 - plan["beta2"] ** plan.number).sqrt(),
+        "eps": plan["eps"] * root_correction,
+        "minus_lr": -plan.lr * root_correction / (1 - plan["beta1"] ** plan.number),
     }
+
+
+def _root_correction(plan: Horizon) -> Tensor:
+    """√(1 − β₂ᵗ)."""
+    return (1 - plan["beta2"] ** plan.number).sqrt()
 
 
 def _moments(gradients: Tensor, state: State, step: Step) -> tuple[Tensor, Tensor]:
     """m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², in place."""
     mean = state["mean"].lerp_(gradients, step["blend1"])
-    square = state["square"].mul_(step["beta2"]).addcmul_(gradients.square(), step["blend2"])
+    square = state["square"].lerp_(gradients.square(), step["blend2"])
     return mean, square

@@ -9,8 +9,8 @@ from raydnn.optim.optimizers.step import Coefficients, Horizon, State, Step, add
 
 
 def rmsprop_coefficients(plan: Horizon) -> Coefficients:
-    """−η, α, 1 − α, ε, μ, λ."""
-    names = ("alpha", "eps", "momentum", "centered", "weight_decay")
+    """−η, 1 − α, ε, μ, λ."""
+    names = ("eps", "momentum", "centered", "weight_decay")
     return {"minus_lr": -plan.lr, "blend": 1 - plan["alpha"], **{name: plan[name] for name in names}}
 
 
@@ -21,7 +21,7 @@ def rmsprop(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> 
     momentum, or with a constant η, only ε differs.
     """
     add_l2(parameters, gradients, step)
-    square = state["square"].mul_(step["alpha"]).addcmul_(gradients.square(), step["blend"])
+    square = state["square"].lerp_(gradients.square(), step["blend"])
     if "centered" in step.used:
         mean = state["mean"].lerp_(gradients, step["blend"])
         # Rounding may put the variance of a steady gradient below 0.
@@ -54,8 +54,8 @@ def adagrad(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> 
 
 
 def adadelta_coefficients(plan: Horizon) -> Coefficients:
-    """−η, ρ, 1 − ρ, ε, λ."""
-    names = ("rho", "eps", "weight_decay")
+    """−η, 1 − ρ, ε, λ."""
+    names = ("eps", "weight_decay")
     return {"minus_lr": -plan.lr, "blend": 1 - plan["rho"], **{name: plan[name] for name in names}}
 
 
@@ -65,8 +65,8 @@ def adadelta(parameters: Tensor, gradients: Tensor, state: State, step: Step) ->
     Keras' Adadelta is the same; its ε is 1e-7.
     """
     add_l2(parameters, gradients, step)
-    square = state["square"].mul_(step["rho"]).addcmul_(gradients.square(), step["blend"])
+    square = state["square"].lerp_(gradients.square(), step["blend"])
     distance = state["square_distance"]
     change = (distance + step["eps"]).sqrt_().div_((square + step["eps"]).sqrt_()).mul_(gradients)
-    distance.mul_(step["rho"]).addcmul_(change.square(), step["blend"])
+    distance.lerp_(change.square(), step["blend"])
     parameters.addcmul_(change, step["minus_lr"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 from math import sqrt
 
 import torch
@@ -20,13 +22,13 @@ SMALLEST_NORM = 1e-7
 
 
 def muon_coefficients(plan: Horizon) -> Coefficients:
-    """−η, μ, 1 − μ, 1 − ηλ, and AdamW's for its learning rate, named `adamw.X`."""
+    """−η, 1 − μ, with Nesterov μ, else 1, 1 − ηλ, and AdamW's for its learning rate, named `adamw.X`."""
     of_adamw = adamw_coefficients(replace(plan, lr=plan.lr * plan["adam_ratio"]))
     return {
         "minus_lr": -plan.lr,
-        "momentum": plan["momentum"],
         "blend": 1 - plan["momentum"],
-        "nesterov": plan["nesterov"],
+        # Without Nesterov the whole way from the gradient to the velocity.
+        "ahead": torch.where(plan["nesterov"], plan["momentum"], 1.0),
         "match_rms": plan["match_rms"],
         "shrinking": shrinking(plan),
         **{f"adamw.{name}": column for name, column in of_adamw.items()},
@@ -42,14 +44,24 @@ def muon(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> Non
     """
     of_rest = {name.removeprefix("adamw."): c for name, c in step.of.items() if name.startswith("adamw.")}
     rest = replace(step, of=of_rest)
-    hidden = hidden_matrices(step.layout)
-    for name, place in step.layout.spans.items():
+    for name, place in _parts(step.layout):
         local = {buffer: values[:, place] for buffer, values in state.items()}
-        if name in hidden:
+        if name is None:
+            adamw(parameters[:, place], gradients[:, place], local, rest.over(place))
+        else:
             weight = step.layout.parameters[name]
             _matrix_step(parameters[:, place], gradients[:, place], local, step.over(place), weight)
+
+
+def _parts(layout: Layout) -> Iterator[tuple[str | None, slice]]:
+    """Name and place of each hidden matrix, and the place of all neighbours between them at once, without a name."""
+    hidden = hidden_matrices(layout)
+    for is_hidden, neighbours in groupby(layout.spans.items(), key=lambda span: span[0] in hidden):
+        spans = list(neighbours)
+        if is_hidden:
+            yield from spans
         else:
-            adamw(parameters[:, place], gradients[:, place], local, rest.over(place))
+            yield None, slice(spans[0][1].start, spans[-1][1].stop)
 
 
 def hidden_matrices(layout: Layout) -> set[str]:
@@ -63,18 +75,19 @@ def hidden_matrices(layout: Layout) -> set[str]:
 
 def _matrix_step(parameters: Tensor, gradients: Tensor, state: State, step: Step, weight: Parameter) -> None:
     velocity = state["mean"].lerp_(gradients, step["blend"])
-    ahead = gradients.lerp_(velocity, step["momentum"])
-    direction = torch.where(step["nesterov"], ahead, velocity)
+    direction = gradients.lerp_(velocity, step["ahead"])
     units = by_unit(direction.view(len(direction), *weight.shape), weight)
     rows = units.flatten(1, 2).flatten(2)
     fan_out, fan_in = rows.shape[1:]
     matrices = orthogonalized(rows).view(units.shape)
     step_of_units = matrices.movedim(2, 2 + weight.unit_axis).reshape(direction.shape)
     decay(parameters, step)
-    factor = torch.where(
-        step["match_rms"], 0.2 * sqrt(max(fan_in, fan_out)), sqrt(max(1.0, fan_out / fan_in))
-    )
-    parameters.addcmul_(step_of_units, step["minus_lr"] * factor)
+    factor = sqrt(max(1.0, fan_out / fan_in))
+    minus_lr = step["minus_lr"]
+    if "match_rms" in step.used:
+        # Relative to the other factor.
+        minus_lr = minus_lr * torch.where(step["match_rms"], 0.2 * sqrt(max(fan_in, fan_out)) / factor, 1.0)
+    parameters.addcmul_(step_of_units, minus_lr, value=factor)
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:
