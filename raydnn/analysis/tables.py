@@ -177,8 +177,8 @@ def _rows_of(run: Run, table: str, trial_id: str) -> list[dict[str, Any]]:
     return found
 
 
-def _taken(table: pa.Table, places: Sequence[int]) -> pa.Table:
-    return table.take(row_numbers(np.array(places, dtype=np.int64)))
+def _taken(table: pa.Table, numbers: Sequence[int]) -> pa.Table:
+    return table.take(row_numbers(np.array(numbers, dtype=np.int64)))
 
 
 def _integers(values: Sequence[int]) -> pa.Array:

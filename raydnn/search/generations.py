@@ -54,13 +54,13 @@ class Generations(Protocol):
 class Source(Generations, Protocol):
     """One algorithm's share of a sweep: a segment, or several that go on alike."""
 
-    def extend(self, job: SweepJob, trials: int | None, starts: Sequence[Assignment]) -> None:
+    def extend(self, job: SweepJob, trials: int | None, first: Sequence[Assignment]) -> None:
         """Begin a segment.
 
         Args:
             job: Its job.
             trials: How many trials it adds; None: as many as there are.
-            starts: The first of them, at most as many, none of them known.
+            first: The first of them, at most as many, none of them known.
         """
 
 
@@ -93,9 +93,9 @@ class UpFront:
         """Number of all trials so far."""
         return len(self._history)
 
-    def extend(self, job: SweepJob, trials: int | None, starts: Sequence[Assignment]) -> None:
+    def extend(self, job: SweepJob, trials: int | None, first: Sequence[Assignment]) -> None:
         """Find a segment's trials; the draws go on where they were."""
-        given = (make_trial(job, assignment) for assignment in starts)
+        given = (make_trial(job, assignment) for assignment in first)
         drawn = distinct(self._space, job, self._draws, self._history)
         for trial in islice(chain(given, drawn), trials):
             self._history.number(trial)
@@ -137,7 +137,7 @@ class Learning:
         self._sign = 1.0 if job.search.direction == "min" else -1.0
         self.by_rung = job.search.scheduler.name == "bohb"
         self._most = 0
-        self._starts: list[Assignment] = []
+        self._first: list[Assignment] = []
         """Given assignments that the next generation begins with."""
         self._asked = 0
         self._generation: list[_Proposal] = []
@@ -158,18 +158,18 @@ class Learning:
 
     segment_over = over
 
-    def extend(self, job: SweepJob, trials: int | None, starts: Sequence[Assignment]) -> None:
+    def extend(self, job: SweepJob, trials: int | None, first: Sequence[Assignment]) -> None:
         """Let more generations follow."""
         assert trials is not None
-        self._job, self._starts, self._barren = job, list(starts), False
+        self._job, self._first, self._barren = job, list(first), False
         self._most = len(self._history) + trials
 
     def propose(self) -> list[TrialSpec]:
         """The next generation's new trials; none at the end."""
         if self._generation:
             raise RuntimeError("the last generation's results are not known yet")
-        starts, self._starts = self._starts, []
-        found = [self._note(None, assignment) for assignment in starts]
+        first, self._first = self._first, []
+        found = [self._note(None, assignment) for assignment in first]
         for _ in range(BARREN):
             count = min(self._searcher.batch, self._most - len(self._history))
             if count > 0:

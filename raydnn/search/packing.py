@@ -50,7 +50,7 @@ def stacks_of(
     trials: Sequence[TrialSpec],
     stage: Stage,
     most: int,
-    fitting: Callable[[Sequence[TrialSpec]], int] | None,
+    fits: Callable[[Sequence[TrialSpec]], int] | None,
     first_stack: int,
     first: int,
 ) -> list[StackPlan]:
@@ -60,7 +60,7 @@ def stacks_of(
         trials: The generation's trials, in order.
         stage: How they are trained.
         most: Most trials of a stack.
-        fitting: Of trials of one shape, how many fit into memory at once; None: any number.
+        fits: Of trials of one shape, how many fit into memory at once; None: any number.
         first_stack: Number of the first stack.
         first: Number of the first trial.
     """
@@ -71,14 +71,14 @@ def stacks_of(
             stage,
             first,
         )
-        for stack in pack(trials, most, fitting, stage.together)
+        for stack in pack(trials, most, fits, stage.together)
     ]
 
 
 def pack(
     trials: Sequence[TrialSpec],
     most: int,
-    fitting: Callable[[Sequence[TrialSpec]], int] | None = None,
+    fits: Callable[[Sequence[TrialSpec]], int] | None = None,
     together: int = 1,
 ) -> list[StackPlan]:
     """Group trials whose tensors have the same shapes and whose loops have the same steps.
@@ -86,7 +86,7 @@ def pack(
     Args:
         trials: The trials, numbered by their position.
         most: Most trials of a stack.
-        fitting: Of trials of one shape, how many fit into memory at once; None: any number.
+        fits: Of trials of one shape, how many fit into memory at once; None: any number.
         together: Trials 0 to together − 1 share a stack, the next as many another one or the same, and so on; they
             have one shape. A stack holds at least so many, even if memory would fit fewer.
 
@@ -102,7 +102,7 @@ def pack(
         groups.setdefault(shape_of(trial), []).append((number, trial))
     portions = []
     for group in groups.values():
-        fit = most if fitting is None else min(most, fitting([trial for _, trial in group]))
+        fit = most if fits is None else min(most, fits([trial for _, trial in group]))
         portions += _portions(group, fit, together)
     portions.sort(key=_work, reverse=True)
     return [StackPlan(number, tuple(sorted(portion, key=_order))) for number, portion in enumerate(portions)]

@@ -97,12 +97,12 @@ class Chain:
 
     def _extend(self) -> None:
         segment = self._segments[self._number]
-        starts: dict[tuple[str, int], Assignment] = {}
+        first: dict[tuple[str, int], Assignment] = {}
         for assignment in (*self._to_be_trained_longer(), *segment.start):
             trial = make_trial(segment.job, assignment)
             if trial not in self._history:
-                starts.setdefault((trial.config_hash, trial.seed), assignment)
-        self._part.extend(segment.job, segment.trials, list(islice(starts.values(), segment.trials)))
+                first.setdefault((trial.config_hash, trial.seed), assignment)
+        self._part.extend(segment.job, segment.trials, list(islice(first.values(), segment.trials)))
 
     def _to_be_trained_longer(self) -> Iterator[Assignment]:
         """The finished trials of the segments before a larger budget, the best first."""

@@ -46,7 +46,7 @@ def build_space(job: Job, positions: Positions) -> Space:
 
     Args:
         job: A job with `search`.
-        places: Where its parts stand, for the messages.
+        positions: Where its fields stand, for the messages.
 
     Raises:
         JobError: Every problem of the space, each with its place.

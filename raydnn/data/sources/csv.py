@@ -172,18 +172,18 @@ def _read(
     least: np.dtype[Any] | None = None,
 ) -> tuple[File, NDArray[Any], tuple[str, ...], pa.ChunkedArray, pa.ChunkedArray | None]:
     """Read features as a matrix, with the type of each; the target and perhaps weights as columns."""
-    places = {name: number for number, name in enumerate(file.dialect.names)}
+    positions = {name: number for number, name in enumerate(file.dialect.names)}
     number = pa.float64() if least == np.float64 else pa.float32()
-    kinds = {places[name]: _feature_kind(file, places[name], number) for name in features}
-    kinds[places[spec.target]] = pa.float64() if spec.kind == "regression" else pa.string()
+    kinds = {positions[name]: _feature_kind(file, positions[name], number) for name in features}
+    kinds[positions[spec.target]] = pa.float64() if spec.kind == "regression" else pa.string()
     if weights is not None:
-        kinds[places[weights]] = pa.float64()
+        kinds[positions[weights]] = pa.float64()
     file, columns = read_columns(file, kinds, spec)
     of_weights = columns.pop() if weights is not None else None
     target = columns.pop()
     types = tuple("boolean" if pa.types.is_boolean(column.type) else "number" for column in columns)
     columns = [column.cast(number) if pa.types.is_boolean(column.type) else column for column in columns]
-    matrix = _matrix(file, columns, [places[name] for name in features], number)
+    matrix = _matrix(file, columns, [positions[name] for name in features], number)
     return file, matrix, types, target, of_weights
 
 
@@ -194,7 +194,7 @@ def _feature_kind(file: File, place: int, number: pa.DataType) -> pa.DataType:
 
 
 def _matrix(
-    file: File, columns: list[pa.ChunkedArray], places: Sequence[int], number: pa.DataType
+    file: File, columns: list[pa.ChunkedArray], positions: Sequence[int], number: pa.DataType
 ) -> NDArray[Any]:
     """Put columns side by side, (n, columns); each is given up once it is copied.
 
@@ -205,12 +205,12 @@ def _matrix(
     for start in range(0, len(columns), at_once):
         group = np.column_stack([column.to_numpy() for column in columns[start : start + at_once]])
         for bad in np.flatnonzero(unfit(group).any(axis=0))[:1]:
-            _numbers(columns[start + bad], file.where(places[start + bad]))
+            _numbers(columns[start + bad], file.where(positions[start + bad]))
         if number == pa.float32():
             coarse += [start + column for column in np.flatnonzero(perhaps_lost(group)).tolist()]
     double = number == pa.float64()
     if coarse:
-        kinds = {places[column]: pa.float64() for column in coarse}
+        kinds = {positions[column]: pa.float64() for column in coarse}
         again = read(file.path, file.dialect, kinds, file.decimal).slice(0, len(columns[0])).columns
         for column, precise in zip(coarse, again, strict=True):
             if digits_lost(precise.to_numpy()[:, None])[0]:

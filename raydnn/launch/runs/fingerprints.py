@@ -130,13 +130,13 @@ def _code_files(values: Any) -> Iterator[str]:
         alone = _ALONE.fullmatch(text)
         for match in [alone] if alone else _CODE.finditer(text):
             folder = os.path.expanduser(match[1]) if match[1] else None
-            places = [*([folder] if folder else []), os.getcwd(), *sys.path]
-            yield from _module_files(match[2], places, set())
+            folders = [*([folder] if folder else []), os.getcwd(), *sys.path]
+            yield from _module_files(match[2], folders, set())
 
 
-def _module_files(module: str, places: list[str], seen: set[str]) -> Iterator[str]:
+def _module_files(module: str, folders: list[str], seen: set[str]) -> Iterator[str]:
     """A module's file, or all of a package's; nothing is imported."""
-    found = PathFinder.find_spec(module.partition(".")[0], places)
+    found = PathFinder.find_spec(module.partition(".")[0], folders)
     if found is None or found.origin is None or not found.origin.endswith(".py"):
         return
     origin = Path(found.origin).resolve()

@@ -105,11 +105,11 @@ def configurations(run: Run, segments: Sequence[Segment]) -> int:
     return sum(each.trials or 0 for each in segments)
 
 
-def _space(job: SweepJob, trials: int | None, before: Sequence[Segment], places: Positions) -> Space:
+def _space(job: SweepJob, trials: int | None, before: Sequence[Segment], positions: Positions) -> Space:
     """A segment's space, which must have room for the trials that are looked for there."""
     for segment in reversed(before):
         if segment.job.search.space != job.search.space:
             break
         trials = None if trials is None or segment.trials is None else trials + segment.trials
     search = job.search.model_copy(update={"trials": trials})
-    return build_space(job.model_copy(update={"search": search}), places)
+    return build_space(job.model_copy(update={"search": search}), positions)

@@ -31,20 +31,20 @@ class Stacks:
         self,
         generations: Generations,
         most: int,
-        fitting: Callable[[Sequence[TrialSpec]], int] | None = None,
+        fits: Callable[[Sequence[TrialSpec]], int] | None = None,
     ) -> None:
         """Begin with the first generation.
 
         Args:
             generations: The trials of the sweep.
             most: Most trials of a stack.
-            fitting: Of trials of one shape, how many fit into memory at once; None: any number.
+            fits: Of trials of one shape, how many fit into memory at once; None: any number.
         """
         self.plans: list[StackPlan] = []
         """The list grows in place."""
         self.generations: list[Sequence[StackPlan]] = []
         """The same stacks, generation by generation."""
-        self._source, self._most, self._fitting = generations, most, fitting
+        self._source, self._most, self._fits = generations, most, fits
         self._trials = 0
         self._last: list[StackPlan] = []
         self._propose()
@@ -91,7 +91,7 @@ class Stacks:
     def _propose(self) -> None:
         trials = self._source.propose()
         self._last = stacks_of(
-            trials, self._source.stage, self._most, self._fitting, len(self.plans), self._trials
+            trials, self._source.stage, self._most, self._fits, len(self.plans), self._trials
         )
         self.plans += self._last
         self.generations.append(self._last)

@@ -29,7 +29,7 @@ def start_assignments(
     Args:
         space: The space.
         job: Its job.
-        places: Where its parts stand, for the messages.
+        positions: Where its fields stand, for the messages.
         find: Opens a run by what the user wrote.
 
     Raises:

@@ -55,12 +55,14 @@ class Backprop:
         self._begin: Callable[[Tensor], Sequence[Tensor]] | None = None
         self._arrange({name: [Destination(gradient, None, False)] for name, gradient in gradients.items()})
 
-    def _arrange(self, places: dict[str, list[Destination]]) -> None:
-        """Sort places by what they belong to."""
-        self._places = places
-        self._of_input_norm = named_under("input_norm", places)
-        self._of_norms = [named_under(f"layers.{k}.norm", places) for k in range(len(self._module.hidden))]
-        self._of_layers = [named_under(f"layers.{k}", places) for k in range(len(self._layers))]
+    def _arrange(self, destinations: dict[str, list[Destination]]) -> None:
+        """Sort destinations by what they belong to."""
+        self._destinations = destinations
+        self._of_input_norm = named_under("input_norm", destinations)
+        self._of_norms = [
+            named_under(f"layers.{k}.norm", destinations) for k in range(len(self._module.hidden))
+        ]
+        self._of_layers = [named_under(f"layers.{k}", destinations) for k in range(len(self._layers))]
 
     @contextmanager
     def descent(self) -> Iterator[None]:
@@ -81,7 +83,7 @@ class Backprop:
             name: (own if (own := gathered.get(name)) is not None else tensor).data
             for name, tensor in self._parameters.items()
         }
-        before, self.moved = self._places, list(parameters.values())
+        before, self.moved = self._destinations, list(parameters.values())
         self._arrange(
             {
                 name: [Destination(parameters[name][own], None if whole else own, True) for own in members]
@@ -191,10 +193,10 @@ class Backprop:
     ) -> tuple[Tensor, Pullback]:
         layer = self._module.hidden[number]
         learned = [] if layer.alpha is None else [layer.alpha]
-        places = [] if layer.alpha is None else [self._of_layers[number]["alpha"]]
+        destinations = [] if layer.alpha is None else [self._of_layers[number]["alpha"]]
         for name, parameter in [] if layer.norm is None else layer.norm.named_parameters():
             learned.append(parameter)
-            places.append(self._of_norms[number][name])
+            destinations.append(self._of_norms[number][name])
         given = [z.mT] if skip is None else [z.mT, skip.mT]
         hidden, differentiate = differentiated(
             lambda z, skip=None: layer.finish(z, skip, context), given, learned
@@ -202,7 +204,7 @@ class Backprop:
 
         def pullback(of_hidden: Tensor, add: bool) -> tuple[Tensor, Tensor | None]:
             found = differentiate(of_hidden.mT)
-            for gradient, own in zip(found[len(given) :], places, strict=True):
+            for gradient, own in zip(found[len(given) :], destinations, strict=True):
                 put(gradient, own, add)
             return found[0].mT, None if skip is None else found[1].mT
 

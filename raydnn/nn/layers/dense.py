@@ -81,7 +81,7 @@ class Destination:
 
 
 Destinations = Mapping[str, Sequence[Destination]]
-"""Parameter → where its gradients go; together its places have every member once."""
+"""Parameter → where its gradients go; together they have every member once."""
 
 
 class Dense(nn.Module):
@@ -135,30 +135,30 @@ class Dense(nn.Module):
         """Compute y unit by unit, (N, fan_out, B), of inputs (N, fan_in, B), for `backward` instead of autograd."""
         return _units(self._weight, self._bias, inputs)
 
-    def backward(self, inputs: Tensor, of_units: Tensor, places: Destinations, add: bool) -> None:
+    def backward(self, inputs: Tensor, of_units: Tensor, destinations: Destinations, add: bool) -> None:
         """Give the parameters their gradients: dW = dy·xᵀ, db = Σ dy.
 
         Args:
             inputs: What `units` got.
             of_units: The gradient dy of what it returned.
-            places: Where those of `weight` and `bias` go.
+            destinations: Where those of `weight` and `bias` go.
             add: Whether to add to what is there in any case.
         """
-        for place in places["weight"]:
-            left, right = place.of(of_units), place.of(inputs).mT
-            if place.adds:
-                place.tensor.baddbmm_(left, right)
+        for destination in destinations["weight"]:
+            left, right = destination.of(of_units), destination.of(inputs).mT
+            if destination.adds:
+                destination.tensor.baddbmm_(left, right)
             elif add or len(left) > 1:
                 # Batched products into rows of the stack's matrix, which are apart, would be done one by one.
-                _put(torch.bmm(left, right), place.tensor, add)
+                _put(torch.bmm(left, right), destination.tensor, add)
             else:
-                torch.bmm(left, right, out=place.tensor)
+                torch.bmm(left, right, out=destination.tensor)
         if self._bias is not None:
-            if add or any(place.adds for place in places["bias"]):
-                put(of_units.sum(dim=2), places["bias"], add)
+            if add or any(destination.adds for destination in destinations["bias"]):
+                put(of_units.sum(dim=2), destinations["bias"], add)
             else:
-                for place in places["bias"]:
-                    torch.sum(place.of(of_units), dim=2, out=place.tensor)
+                for destination in destinations["bias"]:
+                    torch.sum(destination.of(of_units), dim=2, out=destination.tensor)
 
     def of_inputs(self, of_units: Tensor) -> Tensor:
         """The gradient dx = Wᵀdy of the inputs (N, fan_in, B)."""
@@ -169,10 +169,10 @@ def _units(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
     return torch.bmm(weight, inputs) if bias is None else torch.baddbmm(bias, weight, inputs)
 
 
-def put(gradient: Tensor, places: Sequence[Destination], add: bool) -> None:
-    """Put a gradient (N, *shape) in its places, or `add` it to what is there in any case."""
-    for place in places:
-        _put(place.of(gradient), place.tensor, add or place.adds)
+def put(gradient: Tensor, destinations: Sequence[Destination], add: bool) -> None:
+    """Put a gradient (N, *shape) in its destinations, or `add` it to what is there in any case."""
+    for destination in destinations:
+        _put(destination.of(gradient), destination.tensor, add or destination.adds)
 
 
 def _put(gradient: Tensor, tensor: Tensor, add: bool) -> None:

@@ -17,7 +17,7 @@ def placed(positions: Positions) -> Iterator[None]:
     """Give the problems that are found in this block the places of their fields.
 
     Args:
-        places: Where the job's fields stand.
+        positions: Where the job's fields stand.
 
     Raises:
         JobError: One was raised; each of its problems has a place now.

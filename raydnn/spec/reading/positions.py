@@ -24,7 +24,7 @@ class Positions:
 
 
 def positions(root: Node) -> Positions:
-    """The places of a tree of nodes."""
+    """The positions of a tree of nodes."""
     return Positions(dict(_walk(root, "")))
 
 

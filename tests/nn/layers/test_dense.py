@@ -33,10 +33,10 @@ def test_gradients_by_hand_equal_autograds(
     flat = torch.full((members, size + fan_out + 3), 1.0 if add else torch.nan)
     weight, bias = flat[:, :size].view(members, fan_out, fan_in), flat[:, size : size + fan_out]
     with torch.no_grad():
-        places = {
+        destinations = {
             name: [Destination(view, None, False)] for name, view in (("weight", weight), ("bias", bias))
         }
-        layer.backward(inputs.mT, of_outputs.mT, places, add)
+        layer.backward(inputs.mT, of_outputs.mT, destinations, add)
         torch.testing.assert_close(layer.of_inputs(of_outputs.mT).mT, expected[0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(weight - float(add), expected[1], rtol=1e-5, atol=1e-5)
     if biased:
