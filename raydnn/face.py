@@ -66,18 +66,7 @@ def train(
     from raydnn.launch.train import check_trained
     from raydnn.launch.train import train as run_training
 
-    given, (cluster, variable) = _overrides(overrides, fields), _address(address)
-    request = Request(
-        None if job is None else _job(job),
-        given,
-        resume,
-        cluster,
-        None,
-        storage,
-        verbose,
-        variable,
-        retry_failed,
-    )
+    request = _request(job, _overrides(overrides, fields), address, resume, retry_failed, storage, verbose)
     with _watching(quiet) as observer:
         run = run_training(request, observer)
     check_trained(run)
@@ -119,19 +108,8 @@ def sweep(
     """
     from raydnn.launch.sweep import sweep as run_sweep
 
-    given, (cluster, variable) = _overrides(overrides, fields), _address(address)
-    request = Request(
-        None if job is None else _job(job),
-        given,
-        resume,
-        cluster,
-        None,
-        storage,
-        verbose,
-        variable,
-        retry_failed,
-        extend,
-    )
+    given = _overrides(overrides, fields)
+    request = _request(job, given, address, resume, retry_failed, storage, verbose, extend)
     with _watching(quiet) as observer:
         run = run_sweep(request, observer).run
     if top(run, 1).num_rows == 0:
@@ -198,6 +176,31 @@ def _watching(quiet: bool) -> Iterator[Observer]:
     with guarded_streams():
         outlast_the_terminal()
         yield Terminal()
+
+
+def _request(
+    job: JobLike | None,
+    overrides: tuple[str, ...],
+    address: str | None,
+    resume: str | None,
+    retry_failed: bool,
+    storage: str | None,
+    verbose: bool,
+    extend: str | None = None,
+) -> Request:
+    """What is asked for, as the command line has it."""
+    cluster, variable = _address(address)
+    return Request(
+        None if job is None else _job(job),
+        overrides,
+        resume=resume,
+        address=cluster,
+        storage=storage,
+        verbose=verbose,
+        address_variable=variable,
+        retry_failed=retry_failed,
+        extend=extend,
+    )
 
 
 def _job(job: JobLike) -> JobLike:
