@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from raydnn.analysis.opened import OpenedRun
 from raydnn.analysis.opened import open_run as open
-from raydnn.analysis.tables import top
 from raydnn.cli.options import ADDRESS_VARIABLE
 from raydnn.cli.printing.observer import Terminal
 from raydnn.cli.printing.terminal import guarded_streams, outlast_the_terminal
-from raydnn.cli.printing.wrecks import what_went_wrong
-from raydnn.errors import RaydnnError, UsageError
+from raydnn.cli.printing.wrecks import best_of
+from raydnn.errors import UsageError
 from raydnn.launch.observer import Observer, Silent
 from raydnn.launch.request import Request
 from raydnn.spec.reading.load import plain_value
@@ -112,8 +111,7 @@ def sweep(
     request = _request(job, given, address, resume, retry_failed, storage, verbose, extend)
     with _watching(quiet) as observer:
         run = run_sweep(request, observer).run
-    if top(run, 1).num_rows == 0:
-        raise RaydnnError(f"no trial of {run.run_id} came to an end\n{what_went_wrong(run).rstrip()}")
+    best_of(run, 1)
     return OpenedRun(run)
 
 

@@ -37,15 +37,11 @@ def sweep(request: Request) -> None:
     swept = search(request, Terminal())
     run = swept.run
 
-    from raydnn.analysis.tables import top
     from raydnn.cli.printing.course import print_course
     from raydnn.cli.printing.trials import print_top
-    from raydnn.cli.printing.wrecks import what_went_wrong
-    from raydnn.errors import RaydnnError
+    from raydnn.cli.printing.wrecks import best_of, what_went_wrong
 
-    best = top(run, 10)
-    if best.num_rows == 0:
-        raise RaydnnError(f"no trial of {run.run_id} came to an end\n{what_went_wrong(run).rstrip()}")
+    best = best_of(run, 10)
     print_top(best, "table")
     print_course(run, swept.epochs_possible)
     tell(what_went_wrong(run), err=True, end="")

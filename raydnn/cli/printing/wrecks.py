@@ -8,7 +8,24 @@ from raydnn.launch.request import RETRY_FAILED
 from raydnn.shell import command
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from raydnn.store.run import Run
+
+
+def best_of(run: Run, n: int) -> pa.Table:
+    """The n best of a sweep's trials, as `analysis.tables.top` has them.
+
+    Raises:
+        RaydnnError: No trial came to an end; the message tells what went wrong.
+    """
+    from raydnn.analysis.tables import top
+    from raydnn.errors import RaydnnError
+
+    best = top(run, n)
+    if best.num_rows == 0:
+        raise RaydnnError(f"no trial of {run.run_id} came to an end\n{what_went_wrong(run).rstrip()}")
+    return best
 
 
 def what_went_wrong(run: Run) -> str:
