@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-
-from raydnn.analysis.tables import show, top
+from raydnn.analysis.tables import row_of, top, with_prefix
 from raydnn.errors import NotFoundError
+from raydnn.spec.trial import flatten
 from raydnn.store.finding import STORAGE, find_run
-from raydnn.store.read import load, read
+from raydnn.store.read import load
 from raydnn.store.run import Run
 
 if TYPE_CHECKING:
@@ -72,10 +71,10 @@ class OpenedRun:
         Raises:
             NotFoundError: There is no such trial; names the nearest ones.
         """
-        found = show(self.run, trial_id)
-        rows = read(self.run.location, "trials", ["trial_id", "config_json"])
-        (config_json,) = rows.filter(pc.field("trial_id") == trial_id)["config_json"].to_pylist()
-        return OpenedTrial(trial_id, found["state"], dict(_leaves(json.loads(config_json))), found["metrics"])
+        row = row_of(self.run, trial_id)
+        return OpenedTrial(
+            trial_id, row["state"], dict(flatten(json.loads(row["config_json"]))), with_prefix(row, "m_")
+        )
 
     def best(self) -> OpenedTrial:
         """The trial that is ranked first by the run's metric.
@@ -91,14 +90,6 @@ class OpenedRun:
     def __repr__(self) -> str:
         """The run's id and where it is."""
         return f"<run {self.id} in {self.run.uri}>"
-
-
-def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        elif value is not None:
-            yield f"{prefix}{name}", value
 
 
 def open_run(run: str | os.PathLike[str], storage: str = STORAGE) -> OpenedRun:

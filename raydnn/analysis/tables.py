@@ -99,31 +99,41 @@ def show(run: Run, trial_id: str | None) -> dict[str, Any]:
     Raises:
         NotFoundError: The run has no such trial; the message names the nearest.
     """
-    _tell_vanished(run)
     if trial_id is None:
+        _tell_vanished(run)
         resolved = run.resolved()
         told = {**summary(run), "uri": run.uri, "resolved": resolved, **_names(resolved)}
         best = winner(run) if told["command"] == "sweep" else None
         return told if best is None else {**told, "winner": asdict(best)}
-    trials = read(run.location, "trials")
-    ids = trials["trial_id"].to_pylist()
-    if trial_id not in ids:
-        known = f" It has {ids[0]} to {ids[-1]}." if ids else " It has no trials yet."
-        raise NotFoundError(f"trial '{trial_id}' is not in run {run.run_id}.{known}{nearest(trial_id, ids)}")
-    (row,) = trials.slice(ids.index(trial_id), 1).to_pylist()
-    given = {name: value for name, value in row.items() if value is not None and name != "config_json"}
+    row = row_of(run, trial_id)
     epochs, layers = (_rows_of(run, table, trial_id) for table in ("epochs", "layers"))
     last = max((row["epoch"] for row in layers), default=0)
     return {
-        **{name: value for name, value in given.items() if not name.startswith(("p_", "m_"))},
-        "parameters": _with_prefix(given, "p_"),
-        "metrics": _with_prefix(given, "m_"),
+        **{name: row[name] for name in row if name != "config_json" and not name.startswith(("p_", "m_"))},
+        "parameters": with_prefix(row, "p_"),
+        "metrics": with_prefix(row, "m_"),
         **_names(run.resolved()),
         "epochs_table": epochs,
         "layers_table": sorted(
             (row for row in layers if row["epoch"] == last), key=lambda row: int(row["depth"])
         ),
     }
+
+
+def row_of(run: Run, trial_id: str) -> dict[str, Any]:
+    """A trial's row of `trials`: every column that is not null.
+
+    Raises:
+        NotFoundError: The run has no such trial; the message names the nearest.
+    """
+    _tell_vanished(run)
+    trials = read(run.location, "trials")
+    ids = trials["trial_id"].to_pylist()
+    if trial_id not in ids:
+        known = f" It has {ids[0]} to {ids[-1]}." if ids else " It has no trials yet."
+        raise NotFoundError(f"trial '{trial_id}' is not in run {run.run_id}.{known}{nearest(trial_id, ids)}")
+    (row,) = trials.slice(ids.index(trial_id), 1).to_pylist()
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _names(resolved: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,5 +211,6 @@ def _times(rows: list[dict[str, Any]], name: str) -> list[datetime]:
     return [row[name] for row in rows if row[name] is not None]
 
 
-def _with_prefix(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+def with_prefix(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Those whose names begin with a prefix, under their names without it."""
     return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

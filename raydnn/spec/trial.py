@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Self
 
@@ -56,7 +56,7 @@ class TrialSpec(Training):
 
     def parameters(self) -> dict[str, Any]:
         """Every parameter that is not null by its dotted path: `optimizer.lr` → 0.1; the seed is not one."""
-        return dict(_flatten(self.model_dump(exclude={"seed"}), ""))
+        return dict(flatten(self.model_dump(exclude={"seed"})))
 
 
 def trial_of_job(job: Job) -> TrialSpec:
@@ -64,9 +64,10 @@ def trial_of_job(job: Job) -> TrialSpec:
     return TrialSpec.from_training(job)
 
 
-def _flatten(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field that is not null, with its dotted path; lists stay whole."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", value

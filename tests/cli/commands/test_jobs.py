@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from raydnn.cli.printing.wrecks import what_went_wrong
+from raydnn.cli.printing.wrecks import best_of, what_went_wrong
+from raydnn.errors import RaydnnError
 from raydnn.launch.cluster.locate import RunLocation
 from raydnn.launch.cluster.submissions import Submission, remember
 from raydnn.shell import command
@@ -162,6 +163,15 @@ def test_a_sweep_tells_what_went_wrong(run: Run) -> None:
         f"what went wrong, and why: {command('logs', run.uri, '--errors')}\n"
         f"once that is mended: {command('sweep', '--resume', run.uri, '--retry-failed')}\n"
     )
+
+
+def test_a_sweep_none_of_whose_trials_came_to_an_end_is_an_error_that_tells_why(run: Run) -> None:
+    with pytest.raises(
+        RaydnnError, match=f"^no trial of {run.run_id} came to an end\n2 failed: first t00001"
+    ):
+        best_of(run, 1)
+    commit_trials(run, 1, 1, [trial_row(run, "t00003", 3, SPEC, state="COMPLETED", best_value=0.5)])
+    assert best_of(run, 1)["trial_id"].to_pylist() == ["t00003"]
 
 
 def test_printed_commands_find_the_run_from_any_folder(
