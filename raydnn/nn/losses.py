@@ -32,6 +32,11 @@ def _values(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 @cache
+def _minus_one(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(-1.0, dtype=dtype, device=device)
+
+
+@cache
 def _numbers(classes: int, device: torch.device) -> Tensor:
     return torch.arange(classes, device=device)
 
@@ -82,16 +87,14 @@ def cross_entropy(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = N
 
 def cross_entropy_gradient(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Tensor:
     """The gradient of the cross-entropies by the outputs: softmax(z)_k − (1 − s)·1[k = y] − s/K."""
-    unit_by_unit = outputs.mT.contiguous()
-    classes = unit_by_unit.shape[-2]
-    targets = targets.unsqueeze(-2)
-    # Written as numbers at once, instead of as booleans that are turned into them.
-    wanted = outputs.new_empty(*targets.shape[:-2], classes, targets.shape[-1])
-    torch.eq(targets, _numbers(classes, outputs.device).unsqueeze(1), out=wanted)
-    if smoothing is not None:
-        s = smoothing.unsqueeze(-1)
-        wanted = (1 - s) * wanted + s / classes
-    return torch.softmax(unit_by_unit, dim=-2).sub_(wanted).mT
+    probabilities = torch.softmax(outputs.mT.contiguous(), dim=-2)
+    members, classes, examples = probabilities.shape
+    picked = targets.unsqueeze(-2).expand(members, 1, examples)
+    if smoothing is None:
+        minus_one = _minus_one(outputs.dtype, outputs.device).expand(picked.shape)
+        return probabilities.scatter_add_(-2, picked, minus_one).mT
+    s = smoothing.unsqueeze(-1)
+    return probabilities.sub_(s / classes).scatter_add_(-2, picked, (s - 1).expand(picked.shape)).mT
 
 
 def categorical_cross_entropy(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,9 @@ def dense_layout(name: str, fan_in: int, fan_out: int, bias: bool = True) -> Lay
     biases = {f"{name}.bias": Parameter((fan_out,), Role.BIAS, name)} if bias else {}
     return Layout({f"{name}.weight": weight, **biases})
 
+
+ONE_BY_ONE = frozenset({"cpu"})
+"""Devices that do batched products into rows of the stack's matrix, which are apart, one by one: slower than a copy."""
 
 KEPT = 4
 """Numbers that a step keeps of each unit and example: before and after the activation, and the gradients of both."""
@@ -144,21 +148,25 @@ class Dense(nn.Module):
             destinations: Where those of `weight` and `bias` go.
             add: Whether to add to what is there in any case.
         """
+        in_place = of_units.device.type not in ONE_BY_ONE
         for destination in destinations["weight"]:
             left, right = destination.of(of_units), destination.of(inputs).mT
-            if destination.adds:
-                destination.tensor.baddbmm_(left, right)
+            if destination.adds or in_place:
+                _add_product(destination.tensor, left, right, add or destination.adds)
             elif add or len(left) > 1:
-                # Batched products into rows of the stack's matrix, which are apart, would be done one by one.
                 _put(torch.bmm(left, right), destination.tensor, add)
             else:
                 torch.bmm(left, right, out=destination.tensor)
         if self._bias is not None:
-            if add or any(destination.adds for destination in destinations["bias"]):
-                put(of_units.sum(dim=2), destinations["bias"], add)
-            else:
-                for destination in destinations["bias"]:
+            for destination in destinations["bias"]:
+                if not (add or destination.adds):
                     torch.sum(destination.of(of_units), dim=2, out=destination.tensor)
+                elif in_place:
+                    units = destination.of(of_units)
+                    ones = _ones(units.shape[2], units.dtype, units.device).expand(len(units), -1, -1)
+                    _add_product(destination.tensor.unsqueeze(2), units, ones, True)
+                else:
+                    destination.tensor.add_(destination.of(of_units).sum(dim=2))
 
     def of_inputs(self, of_units: Tensor) -> Tensor:
         """The gradient dx = Wᵀdy of the inputs (N, fan_in, B)."""
@@ -167,6 +175,17 @@ class Dense(nn.Module):
 
 def _units(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
     return torch.bmm(weight, inputs) if bias is None else torch.baddbmm(bias, weight, inputs)
+
+
+def _add_product(tensor: Tensor, left: Tensor, right: Tensor, add: bool) -> None:
+    """tensor ← left·right, or tensor + left·right, in place."""
+    tensor.baddbmm_(left, right, beta=int(add))
+
+
+@cache
+def _ones(examples: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What units are multiplied by to be summed over a batch, (1, B, 1)."""
+    return torch.ones(1, examples, 1, dtype=dtype, device=device)
 
 
 def put(gradient: Tensor, destinations: Sequence[Destination], add: bool) -> None:
