@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -39,17 +40,17 @@ class Layout:
         """Number of a member's parameters."""
         return sum(parameter.count for parameter in self.parameters.values())
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Length P of a member's row of parameters, with its gaps."""
         return _row_size(self.parameters)
 
-    @property
+    @cached_property
     def statistics_size(self) -> int:
         """Length S of a member's row of running averages."""
         return _row_size(self.statistics)
 
-    @property
+    @cached_property
     def spans(self) -> dict[str, slice]:
         """Where each parameter lies in a member's row."""
         return _spans(self.parameters)
@@ -85,15 +86,25 @@ class Layout:
 
     def followed_by(self, other: Layout) -> Layout:
         """This layout and then the other one's numbers."""
-        return Layout(self.parameters | other.parameters, self.statistics | other.statistics)
+        return one_after_another([self, other])
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Each parameter of all members as a view (N, *shape) of `flat` (N, P)."""
-        return _views(self.parameters, flat)
+        return _views(self.parameters, self.spans, flat)
 
     def statistics_views(self, flat: Tensor) -> dict[str, Tensor]:
         """Each running average of all members as a view (N, *shape) of `flat` (N, S)."""
-        return _views(self.statistics, flat)
+        return _views(self.statistics, _spans(self.statistics), flat)
+
+
+def one_after_another(layouts: Iterable[Layout]) -> Layout:
+    """The layout of several ones' numbers, in their order."""
+    parameters: dict[str, Parameter] = {}
+    statistics: dict[str, Parameter] = {}
+    for layout in layouts:
+        parameters.update(layout.parameters)
+        statistics.update(layout.statistics)
+    return Layout(parameters, statistics)
 
 
 def by_unit(values: Tensor, parameter: Parameter) -> Tensor:
@@ -127,8 +138,7 @@ def _aligned(count: int) -> int:
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
-def _views(parameters: Mapping[str, Parameter], flat: Tensor) -> dict[str, Tensor]:
-    return {
-        name: flat[:, span].view(len(flat), *parameters[name].shape)
-        for name, span in _spans(parameters).items()
-    }
+def _views(
+    parameters: Mapping[str, Parameter], spans: Mapping[str, slice], flat: Tensor
+) -> dict[str, Tensor]:
+    return {name: flat[:, span].view(len(flat), *parameters[name].shape) for name, span in spans.items()}

@@ -14,7 +14,7 @@ from raydnn.nn.layers.layer import Layer, Row, Shape
 from raydnn.nn.layers.members import Members
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
-from raydnn.stacking.layout import Layout
+from raydnn.stacking.layout import Layout, one_after_another
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,7 @@ class Architecture:
     @cached_property
     def layout(self) -> Layout:
         """The layout of one member's parameters."""
-        layout = Layout({})
-        for layer in self.layers:
-            layout = layout.followed_by(layer.layout)
-        return layout
+        return one_after_another(layer.layout for layer in self.layers)
 
     def costs(self, trial: TrialSpec) -> Costs:
         """What all layers together cost a member like this trial."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from math import prod
 
 from raydnn.data.dataset import Dataset
 from raydnn.nn.models.architecture import Architecture
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.optim.schedules import with_cycled_momentum
+from raydnn.search.packing import shape_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.layout import Layout
 from raydnn.training.measures.evaluation import CHUNK
@@ -67,6 +68,18 @@ def footprint(trials: Sequence[TrialSpec], dataset: Dataset, device_type: str = 
     return stack_bytes(trials, architecture, len(dataset.train), device_type)
 
 
+def with_architectures(
+    trials: Iterable[TrialSpec], dataset: Dataset
+) -> Iterator[tuple[TrialSpec, Architecture]]:
+    """Each trial with its network's architecture on a data set, which is made once for all trials of a shape."""
+    made: dict[Hashable, Architecture] = {}
+    for trial in trials:
+        shape = shape_of(trial)
+        if shape not in made:
+            made[shape] = architecture_of(trial, dataset)
+        yield trial, made[shape]
+
+
 def most_in_memory(memory_gib: float, dataset: Dataset) -> Callable[[Sequence[TrialSpec]], int]:
     """How many trials of one shape fit into memory in one stack, at least 1, judged by the largest of them.
 
@@ -77,7 +90,10 @@ def most_in_memory(memory_gib: float, dataset: Dataset) -> Callable[[Sequence[Tr
     """
 
     def most(trials: Sequence[TrialSpec]) -> int:
-        largest = max(footprint([trial], dataset) for trial in trials)
+        examples = len(dataset.train)
+        largest = max(
+            stack_bytes([trial], own, examples) for trial, own in with_architectures(trials, dataset)
+        )
         return max(int(memory_gib * 2**30) // largest, 1)
 
     return most
@@ -118,10 +134,10 @@ def disk_bytes(trials: Sequence[TrialSpec], parameters: int) -> int:
 def most_disk_bytes(stacks: Iterable[Sequence[TrialSpec]], dataset: Dataset) -> int:
     """`disk_bytes` of the stack that takes most."""
 
-    def of_stack(trials: Sequence[TrialSpec]) -> int:
-        return disk_bytes(trials, architecture_of(trials[0], dataset).layout.size)
-
-    return max(map(of_stack, stacks), default=0)
+    every = list(stacks)
+    firsts = with_architectures([trials[0] for trials in every], dataset)
+    needed = (disk_bytes(trials, own.layout.size) for trials, (_, own) in zip(every, firsts, strict=True))
+    return max(needed, default=0)
 
 
 def _saved_copies(trials: Sequence[TrialSpec]) -> int:

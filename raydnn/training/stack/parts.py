@@ -16,7 +16,13 @@ from raydnn.data.dataset import Dataset
 from raydnn.nn.models.architecture import Architecture
 from raydnn.search.packing import balanced
 from raydnn.spec.trial import TrialSpec
-from raydnn.training.stack.footprint import FLOAT_BYTES, checkpoint_bytes, footprint, most_in_memory
+from raydnn.training.stack.footprint import (
+    FLOAT_BYTES,
+    checkpoint_bytes,
+    footprint,
+    most_in_memory,
+    with_architectures,
+)
 from raydnn.training.stack.member import Member
 from raydnn.training.stack.stack import Stack, architecture_of
 from raydnn.training.workers import Workers
@@ -136,13 +142,8 @@ def stack_limit(memory_gib: float, dataset: Dataset, gpus: int) -> Callable[[Seq
         if gpus:
             return fits(trials)
         batch_size = trials[0].train.batch_of(len(dataset.train))
-        return min(
-            fits(trials),
-            *(
-                _most_on_a_cpu(step_numbers(architecture_of(trial, dataset), trial, batch_size))
-                for trial in trials
-            ),
-        )
+        numbers = (step_numbers(own, trial, batch_size) for trial, own in with_architectures(trials, dataset))
+        return min(fits(trials), _most_on_a_cpu(max(numbers)))
 
     return most
 
