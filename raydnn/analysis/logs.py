@@ -11,7 +11,7 @@ from raydnn.store import files
 from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.store.states import WRECKED
+from raydnn.store.states import WRECKED, State
 
 POLL_SECONDS = 0.5
 LAST_EPOCHS = 3
@@ -65,7 +65,7 @@ def errors(run: Run, trial_id: str | None = None) -> Iterator[str]:
         if trial_id in (None, row["trial_id"]):
             yield f"{row['trial_id']} {row['state']}: {reason(row)}"
             yield from _traceback(run, row)
-            if row["state"] == "DIVERGED":
+            if row["state"] == State.DIVERGED:
                 yield from _last_epochs(run, row["trial_id"])
 
 

@@ -17,7 +17,7 @@ from raydnn.spec.job import SweepJob
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.store.states import OPEN
+from raydnn.store.states import OPEN, State
 from raydnn.training.stack.member import MUST_BE_FINITE, trial_id
 
 
@@ -114,7 +114,7 @@ def recorded(run: Run) -> Recorded:
             ended.add(row["trial_id"])
         elif row["trial_id"] not in ended:
             curves[number].append(row[run.metric])
-    finished = frozenset(number for number, state in states.items() if state == "COMPLETED")
+    finished = frozenset(number for number, state in states.items() if state == State.COMPLETED)
     trained = {number: [count] for number, count in epochs.items()}
     if job.search.repeats > 1:
         curves, finished, trained = _together(curves, finished, trained, list(states), job.search.repeats)
@@ -192,10 +192,10 @@ def _check_whole(run: Run, job: SweepJob, states: Sequence[str]) -> None:
             f"run {run.run_id}: pbt let its trials copy one another, so that no curve is one configuration's; "
             "replay needs a sweep with another algorithm"
         )
-    if "STOPPED" in states:
+    if State.STOPPED in states:
         raise UsageError(
-            f"run {run.run_id}: {scheduler} stopped {states.count('STOPPED')} of its trials, so that their curves are "
-            "not whole; replay needs a sweep with search.scheduler=none"
+            f"run {run.run_id}: {scheduler} stopped {states.count(State.STOPPED)} of its trials, so that their "
+            "curves are not whole; replay needs a sweep with search.scheduler=none"
         )
     going = [state for state in states if state in OPEN]
     if going or not states:

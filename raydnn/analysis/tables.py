@@ -20,7 +20,7 @@ from raydnn.store.files import locate
 from raydnn.store.read import read, row_numbers
 from raydnn.store.run import Run
 from raydnn.store.runs import runs_of
-from raydnn.store.states import STATES
+from raydnn.store.states import STATES, State
 from raydnn.store.tables import FLOAT64, INT32
 
 RUN_FIELDS = (
@@ -153,8 +153,8 @@ def summary(run: Run) -> dict[str, Any]:
     best = next(iter(ranked(rows, run.mode)), None)
     started = _times(rows, "started_at")
     ended = _times(rows, "ended_at")
-    running = states["RUNNING"] + states["PENDING"] > 0
-    open_trials = running or states["PREEMPTED"] > 0
+    running = states[State.RUNNING] + states[State.PENDING] > 0
+    open_trials = running or states[State.PREEMPTED] > 0
     return {
         "run_id": run.run_id,
         "command": run.resolved().get("command"),

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from raydnn.store import files
 from raydnn.store.read import read
 from raydnn.store.run import Run
+from raydnn.store.states import State
 
 _DIAGNOSTICS = "p_train_diagnostics"
 _TRIALS = ["trial_id", "number", "epochs", "rung", "stage", "repeat", _DIAGNOSTICS]
@@ -61,7 +62,7 @@ def without_state(run: Run) -> list[str]:
     """
     every = "p_train_checkpoint_every_epochs"
     trials = read(run.location, "trials", ["trial_id", "state", "stack", every]).to_pylist()
-    open_trials = {row["trial_id"]: row for row in trials if row["state"] in ("RUNNING", "PREEMPTED")}
+    open_trials = {row["trial_id"]: row for row in trials if row["state"] in (State.RUNNING, State.PREEMPTED)}
     if not open_trials:
         return []
     epochs = read(run.location, "epochs", ["trial_id", "epoch"])

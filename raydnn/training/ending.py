@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
+from raydnn.store.states import State
 from raydnn.training.stack.early_stopping import has_converged, should_stop
 from raydnn.training.stack.member import MUST_BE_FINITE, Member
 from raydnn.training.verdict import Verdict
@@ -23,15 +24,15 @@ def end_if_done(member: Member, verdict: Verdict | None, epoch: int, scheduler: 
         member.rung = member.rung if verdict.rung is None else verdict.rung
     stopping = member.spec.train.early_stopping
     if epoch >= member.spec.train.epochs:
-        member.end("COMPLETED", "epochs")
+        member.end(State.COMPLETED, "epochs")
     elif verdict is not None and verdict.stop:
-        member.end("STOPPED", scheduler)
+        member.end(State.STOPPED, scheduler)
     elif verdict is not None and verdict.exploit:
         return  # What it has copied is judged after the next epoch.
     elif stopping is not None and should_stop(stopping, member.course[stopping.monitor]):
-        member.end("COMPLETED", "early_stopping")
+        member.end(State.COMPLETED, "early_stopping")
     elif stopping is not None and has_converged(stopping, member.grad_norm):
-        member.end("COMPLETED", "min_grad_norm")
+        member.end(State.COMPLETED, "min_grad_norm")
 
 
 def non_finite(member: Member) -> str | None:

@@ -20,6 +20,7 @@ from raydnn.store.commit import commit_epochs, commit_layers, commit_trials, nex
 from raydnn.store.files import Location
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run
+from raydnn.store.states import State
 from raydnn.training.checkpoint import (
     load_stack_checkpoint,
     load_state_after,
@@ -197,7 +198,7 @@ class Record:
             node=socket.gethostname(),
             checkpoint=member.checkpoint,
             **metrics,
-            **(self._failure if member.state == "FAILED" else {}),
+            **(self._failure if member.state == State.FAILED else {}),
         )
 
 

@@ -230,7 +230,7 @@ class _Session:
             exploit(parts, exploits, lambda stack: self.record.load_other(stack, epoch))
         for member in members:
             if broken[member.number]:
-                member.end("DIVERGED", f"{broken[member.number]} is not finite")
+                member.end(State.DIVERGED, f"{broken[member.number]} is not finite")
             else:
                 end_if_done(member, verdicts.get(member.number), epoch, self.scheduler)
         for part in parts:
@@ -277,7 +277,7 @@ class _Session:
                 f"where it stood is in logs/{self.members[0].trial_id}.stacks.txt of the run"
             )
         if is_interrupt(error):
-            self.abandon("PREEMPTED", "interrupted")
+            self.abandon(State.PREEMPTED, "interrupted")
             return error
         if isinstance(error, StoreError) or (is_of_machinery(error) and blamed(error) is None):
             # Not the training's fault: it goes on from its last checkpoint once the store can be written.
@@ -287,7 +287,7 @@ class _Session:
         if told is None:
             return error
         self.record.note_failure(error, told)
-        self.abandon("FAILED", "error")
+        self.abandon(State.FAILED, "error")
         return told
 
     def abandon(self, state: State, reason: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from raydnn.cli.printing.layout import wrapped
 from raydnn.cli.printing.terminal import can_erase, columns_of_terminal, fitted, show_live, tell
-from raydnn.store.states import ENDED
+from raydnn.store.states import ENDED, State
 
 if TYPE_CHECKING:
     from raydnn.analysis.progress import Progress
@@ -123,7 +123,7 @@ class SweepLine:
 def _counts(states: Mapping[str, int]) -> str:
     """` (3 stopped, 1 failed), 8 running`: how trials ended, and how many are under way."""
     ends = ", ".join(f"{states[state]} {state.lower()}" for state in ENDED if states.get(state))
-    return f"{f' ({ends})' if ends else ''}, {states.get('RUNNING', 0)} running"
+    return f"{f' ({ends})' if ends else ''}, {states.get(State.RUNNING, 0)} running"
 
 
 def _rungs(progress: Progress) -> list[str]:

@@ -38,7 +38,7 @@ def what_went_wrong(run: Run) -> str:
         Lines, each with its end; empty where nothing went wrong.
     """
     from raydnn.analysis.logs import reason, wrecked
-    from raydnn.store.states import WRECKED
+    from raydnn.store.states import WRECKED, State
 
     rows = wrecked(run)
     lines = []
@@ -49,6 +49,6 @@ def what_went_wrong(run: Run) -> str:
             lines.append(f"{len(of_state)} {state.lower()}: {'' if len(of_state) == 1 else 'first '}{first}")
     if lines:
         lines.append(f"what went wrong, and why: {command('logs', run.uri, '--errors')}")
-    if any(row["state"] == "FAILED" for row in rows):
+    if any(row["state"] == State.FAILED for row in rows):
         lines.append(f"once that is mended: {command('sweep', '--resume', run.uri, RETRY_FAILED)}")
     return "".join(f"{line}\n" for line in lines)

@@ -77,7 +77,7 @@ def _with_decimal(file: File, kinds: Mapping[int, pa.DataType], spec: Csv) -> tu
     points: list[str] = [spec.decimal]
     if spec.decimal == "auto":
         points = [point for point in (".", ",") if point != file.dialect.separator]
-    wrong: WrongValueError | None = None
+    wrong: list[WrongValueError] = []
     for point in points:
         file = replace(file, decimal=point)
         try:
@@ -85,9 +85,9 @@ def _with_decimal(file: File, kinds: Mapping[int, pa.DataType], spec: Csv) -> tu
         except RaggedError as error:
             raise ragged(file, error.row) from None
         except WrongValueError as error:
-            wrong = wrong or error
-    assert wrong is not None
-    raise wrong_value(replace(file, decimal=points[0]), wrong.column, kinds[wrong.column])
+            wrong.append(error)
+    column = wrong[0].column
+    raise wrong_value(replace(file, decimal=points[0]), column, kinds[column])
 
 
 def _without_empty_end(file: File, table: pa.Table) -> list[pa.ChunkedArray]:

@@ -8,6 +8,7 @@ from raydnn.search.packing import StackPlan
 from raydnn.store.commit import EventLog, commit_trials, next_attempt
 from raydnn.store.read import read
 from raydnn.store.run import Run
+from raydnn.store.states import State
 
 REOPENED = "reopened"
 """Kind of the event."""
@@ -32,7 +33,7 @@ def reopen(run: Run, generations: Sequence[Sequence[StackPlan]]) -> int:
     for plans in generations:
         for plan in plans:
             of_stack = [rows[number] for number, _ in plan.trials if number in rows]
-            failed = [row for row in of_stack if row["state"] == "FAILED"]
+            failed = [row for row in of_stack if row["state"] == State.FAILED]
             count += len(failed)
             for row in failed:
                 learned = plans is not generations[-1]
@@ -48,7 +49,7 @@ def reopen(run: Run, generations: Sequence[Sequence[StackPlan]]) -> int:
 
 
 def _waiting(row: dict[str, object]) -> dict[str, object]:
-    return {**row, **dict.fromkeys(_FORGOTTEN), "state": "PENDING"}
+    return {**row, **dict.fromkeys(_FORGOTTEN), "state": State.PENDING}
 
 
 def learned_as_failed(run: Run) -> dict[str, int]:

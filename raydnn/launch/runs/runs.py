@@ -23,11 +23,11 @@ from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
-from raydnn.store.states import ENDED
+from raydnn.store.states import ENDED, State
 from raydnn.training.stack.member import trial_id
 
 LOST = {
-    "state": "PREEMPTED",
+    "state": State.PREEMPTED,
     "stop_reason": "lost",
     "error_type": "WorkerDied",
     "error": "its process died again and again before it had trained another epoch",
@@ -103,7 +103,7 @@ def commit_pending(run: Run, plans: Sequence[StackPlan]) -> None:
     for plan in plans:
         rows = [
             trial_row(
-                run, trial_id(n), n, spec, state="PENDING", stage=plan.stage.name, repeat=plan.repeat(n)
+                run, trial_id(n), n, spec, state=State.PENDING, stage=plan.stage.name, repeat=plan.repeat(n)
             )
             for n, spec in plan.trials
         ]
@@ -138,7 +138,7 @@ def _in_order(run: Run, plans: Sequence[StackPlan], lease: Lease) -> Iterator[No
             raise UsageError(
                 f"run {run.run_id} was taken over by another process while this one did not answer"
             ) from None
-        mark(run, plans, state="PREEMPTED", stop_reason="interrupted")
+        mark(run, plans, state=State.PREEMPTED, stop_reason="interrupted")
         raise InterruptedRunError("interrupted; everything trained so far is committed") from None
     except Exception as error:
         said = told(error)
@@ -176,7 +176,7 @@ def _mark_error(run: Run, plans: Sequence[StackPlan], error: Exception) -> bool:
         marked = mark(
             run,
             plans,
-            state="FAILED" if mine else "PREEMPTED",
+            state=State.FAILED if mine else State.PREEMPTED,
             stop_reason="error",
             error_type=getattr(error, "error_type", type(error).__name__),
             error=first_line(error),

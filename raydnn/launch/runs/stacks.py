@@ -14,7 +14,7 @@ from raydnn.search.packing import StackPlan, stacks_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.store.states import FINISHED
+from raydnn.store.states import FINISHED, State
 from raydnn.training.stack.member import trial_id
 
 _COLUMNS = ["number", "state", "best_value", "epochs", "config_hash", "seed"]
@@ -117,7 +117,7 @@ def _result(row: Mapping[str, Any], at: Mapping[int, float], failed: Mapping[str
         return Result(None, failed[name], False, at)
     trained = row["state"] in FINISHED
     value = row["best_value"] if trained else None
-    return Result(value, row["epochs"] or 0, row["state"] == "COMPLETED", at)
+    return Result(value, row["epochs"] or 0, row["state"] == State.COMPLETED, at)
 
 
 def _is_in(rows: Mapping[int, Mapping[str, Any]], plan: StackPlan, run: Run) -> bool:

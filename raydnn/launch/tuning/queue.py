@@ -143,18 +143,17 @@ class StackQueue:
         """Ask stacks that wait to give way, as many as others need their slots."""
         if self._judging is None or not self._waiting:
             return
-        for stack in sorted(self._waiting.keys() - self._asked)[: self._lacking()]:
+        for stack in sorted(self._waiting.keys() - self._asked)[: self._lacking(self._judging)]:
             self._asked.add(stack)
             self._answer(stack, self._waiting[stack], None)
 
-    def _lacking(self) -> int:
+    def _lacking(self, judging: Judging) -> int:
         """How many slots others need, besides those of stacks that are asked already."""
-        assert self._judging is not None
         lacking = len(self._training) - self._slots()
         overdue = self._clock() - PATIENCE_SECONDS
         if lost := sum(since < overdue for since in self._since.values()):
             lacking = max(lacking, lost)
-        if self._judging.synchronous:
+        if judging.synchronous:
             lacking += len(self._queue)
         elif self._queue and len(self._waiting) == len(self._training):
             # What all of them wait for, the lowest one, has lost its slot and is the first in the queue.

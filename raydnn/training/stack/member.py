@@ -36,7 +36,7 @@ class Member:
     """Norm of the gradient at the last step of the last finished epoch."""
     copied: dict[str, list[float]] = field(default_factory=dict)
     """Of a trial that copied another's weights: metric → its value after each epoch that had trained these."""
-    state: State = "RUNNING"
+    state: State = State.RUNNING
     stop_reason: str | None = None
     bracket: int | None = None
     rung: int | None = None
@@ -73,14 +73,14 @@ class Member:
     @property
     def running(self) -> bool:
         """Whether it goes on being trained."""
-        return self.state == "RUNNING"
+        return self.state == State.RUNNING
 
     @property
     def has_weights(self) -> bool:
         """Whether it has come to an end with weights of use: of a diverged one those of its best epoch."""
-        if self.state == "DIVERGED":
+        if self.state == State.DIVERGED:
             return self.spec.train.keeps_best and self.ranked is not None
-        return self.state == "COMPLETED"
+        return self.state == State.COMPLETED
 
     def copy(self, source: Member, spec: TrialSpec) -> None:
         """Go on from another member's weights with another configuration; what was measured so far stays."""
