@@ -37,7 +37,7 @@ from raydnn.training.loop import train
 from raydnn.training.measures.diagnostics import Diagnostics
 from raydnn.training.process import fit_for_training
 from raydnn.training.record import Record
-from raydnn.training.stack.exploit import exploit, of_part
+from raydnn.training.stack.exploit import exploit, of_all, of_part
 from raydnn.training.stack.member import Member
 from raydnn.training.stack.parts import cut
 from raydnn.training.stack.stack import Stack
@@ -156,7 +156,7 @@ class _Session:
         parts = cut(running, dataset, self.workers, self.device, sizes, self.pieces)
         self.parameters = parts[0].layout.count
         self.strategy = "fused" if len(parts) == 1 and parts[0].fused else "in turn"
-        self.record.commit_trials(self.members, self.parameters, self.strategy)
+        self.commit_members()
         done_epochs = 0
         if saved is not None:
             tensors, facts = saved
@@ -202,17 +202,16 @@ class _Session:
         self.record.finish()
         return self.members
 
+    def commit_members(self) -> None:
+        """Commit how all members stand."""
+        self.record.commit_trials(self.members, self.parameters, self.strategy)
+
     def save_state(self, epoch: int, parts: Sequence[Stack]) -> None:
         """Keep the state of all parts after an epoch."""
-        tensors = {
-            f"{number}.{name}": tensor
-            for number, part in enumerate(parts)
-            for name, tensor in part.state_tensors().items()
-        }
         facts = {"epoch": epoch, "parts": [len(part.members) for part in parts]}
         # Who is to copy the state of an epoch does so before it is judged at the next: until then it may start again.
         kept = [each for each in self.copied_after if each <= epoch][-2:]
-        self.record.save_state(epoch, tensors, facts, self.members, kept)
+        self.record.save_state(epoch, of_all(parts), facts, self.members, kept)
 
     def settle(self, parts: Sequence[Stack], dataset: Dataset, epoch: int) -> list[Stack] | None:
         """End the members that are done after an epoch, drop them from their parts, and commit how they stand.
@@ -240,7 +239,7 @@ class _Session:
                     complete(part, dataset, ended, self.record.save_member)
             part.keep([p for p, member in enumerate(part.members) if member.running])
         if exploits or not all(member.running for member in members):
-            self.record.commit_trials(self.members, self.parameters, self.strategy)
+            self.commit_members()
         return [part for part in parts if part.members]
 
     def lacks_memory(self, error: BaseException) -> bool:
@@ -295,4 +294,4 @@ class _Session:
         for member in self.members:
             if member.running:
                 member.end(state, reason)
-        self.record.commit_trials(self.members, self.parameters, self.strategy)
+        self.commit_members()
