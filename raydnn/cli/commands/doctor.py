@@ -21,13 +21,13 @@ import click
 
 from raydnn.cli.options import output_option, storage_option
 from raydnn.cli.printing.output import print_table
+from raydnn.machine import GIB
 
 PACKAGES = ("torch", "ray", "pyarrow", "duckdb", "pydantic", "sklearn", "safetensors")
 """Modules without which nothing runs."""
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 CONNECT_SECONDS = 3.0
-GIB = 2**30
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from raydnn.cli.options import job_argument, output_option, overrides_argument
 from raydnn.cli.printing.observer import Terminal
 from raydnn.cli.printing.output import print_record
 from raydnn.launch.plan import plan as plan_job
+from raydnn.machine import GIB
 
 if TYPE_CHECKING:
     from raydnn.procedures.plan import SweepPlan
-
-GIB = 2**30
 
 
 @click.command()

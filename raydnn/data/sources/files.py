@@ -16,7 +16,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from raydnn.errors import DataError
-from raydnn.machine import free_memory_bytes
+from raydnn.machine import GIB, free_memory_bytes
 
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
 """What reading a damaged file raises."""
@@ -123,7 +123,7 @@ def check_memory(path: Path, what: str, needed_bytes: int) -> None:
     free = free_memory_bytes()
     if free is not None and needed_bytes > free:
         raise DataError(
-            f"{path}: {what} asks for {needed_bytes / 2**30:,.1f} GiB of memory; {free / 2**30:,.1f} GiB are free"
+            f"{path}: {what} asks for {needed_bytes / GIB:,.1f} GiB of memory; {free / GIB:,.1f} GiB are free"
         )
 
 
@@ -159,7 +159,7 @@ class _Unpacked(io.RawIOBase):
         self._bytes += len(piece)
         if self._most_bytes is not None and self._bytes > self._most_bytes:
             raise DataError(
-                f"{self._path}: unpacks to more than {self._most_bytes / 2**30:.1f} GiB, "
+                f"{self._path}: unpacks to more than {self._most_bytes / GIB:.1f} GiB, "
                 "more than the free memory can take"
             )
         buffer[: len(piece)] = piece
