@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raydnn.launch.request import named
+from raydnn.machine import GIB
 from raydnn.store.finding import find_run
 
 if TYPE_CHECKING:
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from raydnn.procedures.plan import SweepPlan
     from raydnn.spec.job import Job
     from raydnn.spec.reading.load import JobLike
-
-GIB = 2**30
 
 
 def plan(job: JobLike, overrides: Sequence[str], slots: int | None, observer: Observer) -> SweepPlan:
@@ -37,8 +37,7 @@ def plan(job: JobLike, overrides: Sequence[str], slots: int | None, observer: Ob
 
     loaded = load_job(job, overrides)
     first = begun(loaded, lambda name: find_run(name, loaded.job.storage)) if loaded.job.search else None
-    named = job if isinstance(job, str | Path) else "the job"
-    observer.note(f"preparing {named} ...")  # what follows takes seconds
+    observer.note(f"preparing {named(job)} ...")  # what follows takes seconds
 
     from raydnn.launch.engine.capacity import slots_here
 

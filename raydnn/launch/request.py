@@ -46,27 +46,15 @@ class Request:
     extend: str | None = None
     """The sweep to extend."""
 
-    @property
-    def named(self) -> str:
-        """What the job is called in messages."""
-        return str(self.job) if isinstance(self.job, str | Path) else "the job"
 
-
-@dataclass(frozen=True)
-class Given:
-    """A job and its file's text."""
-
-    job: Job
-    text: str
-    loaded: LoadedJob | None
-    """There where the job was read from a file just now."""
-    positions: Positions
-    """Where its fields stand: in the file, or in the run's resolved.json."""
+def named(job: JobLike | None) -> str:
+    """What a job is called in messages."""
+    return str(job) if isinstance(job, str | Path) else "the job"
 
 
 def begun_or_resumed(
     command: str, request: Request, require: Callable[[LoadedJob], object]
-) -> tuple[Given, Run | None]:
+) -> tuple[LoadedJob, Run | None]:
     """Find the job: of a file for a new run, or of the run to go on with.
 
     Args:
@@ -75,7 +63,7 @@ def begun_or_resumed(
         require: Refuses a job of the other command.
 
     Returns:
-        The job, and the run to go on with or None for a new one.
+        The job, with its place in its file or in the run's resolved.json; the run to go on with, None for a new one.
 
     Raises:
         UsageError: Neither a job nor a run is given, or both are and differ, or the run is of the other command.
@@ -83,7 +71,7 @@ def begun_or_resumed(
         NotFoundError: There is no such run.
     """
     from raydnn.spec.job import Job
-    from raydnn.spec.reading.load import load_job
+    from raydnn.spec.reading.load import LoadedJob, load_job
 
     loaded = None
     if request.job is not None:
@@ -99,7 +87,7 @@ def begun_or_resumed(
             raise UsageError(
                 f"{shell.command(command)}: JOB is missing; give a job file, or --resume RUN{or_extend}"
             )
-        return Given(loaded.job, loaded.text, loaded, loaded.positions), None
+        return loaded, None
     run = find_run(request.resume, request.storage or (loaded.job.storage if loaded else STORAGE))
     check_resumable(run)
     job = job_of(run, command)
@@ -108,10 +96,10 @@ def begun_or_resumed(
     elif (given := loaded.job.model_copy(update={"storage": job.storage})) != job:
         fields = [name for name in Job.model_fields if getattr(given, name) != getattr(job, name)]
         raise UsageError(
-            f"--resume {run.run_id}: {request.named} differs from the run's own job in {', '.join(fields)}; "
+            f"--resume {run.run_id}: {named(request.job)} differs from the run's own job in {', '.join(fields)}; "
             "leave the job file away, or start a new run"
         )
-    return Given(job, "", loaded, positions_of(run)), run
+    return LoadedJob(job, "", positions_of(run)), run
 
 
 def _storage_override(request: Request) -> list[str]:

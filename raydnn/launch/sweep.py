@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from raydnn.launch.checking import checked_engine
 from raydnn.launch.extending import extension
 from raydnn.launch.hints import resumable, retry, trial_warnings
 from raydnn.launch.request import Request, begun_or_resumed, positions_of
@@ -48,18 +49,11 @@ def sweep(request: Request, observer: Observer) -> Swept:
         UsageError, JobError, DataError, NotFoundError, ClusterError, StoreError, InterruptedRunError
     """
     run, segments, text, positions = _asked_for(request)
-    observer.note(
-        f"preparing {request.named if run is None else run.run_id} ..."
-    )  # what follows takes seconds
+    job = segments[-1].job
+    engine = checked_engine(request, run, job.resources, observer)
 
-    from raydnn.launch.cluster.address import variable_named
-    from raydnn.launch.engine.on_ray.engines import ray_engine
     from raydnn.spec.reading.placing import placed
 
-    job = segments[-1].job
-    engine = ray_engine(request.address, request.verbose)
-    with variable_named(request.address_variable):
-        engine.check(job.resources)
     with placed(positions), engine.ahead() if _fills_cores(request, job) else nullcontext():
         return _search(request, observer, run, segments, text, engine)
 
@@ -163,9 +157,9 @@ def _asked_for(request: Request) -> tuple[Run | None, list[Segment], str, Positi
         run, segments = extension(request, request.extend)
         return run, segments, "", positions_of(run)
     given, begun_run = begun_or_resumed("sweep", request, require_sweep)
-    if begun_run is not None or given.loaded is None:
-        return begun_run, [] if begun_run is None else kept(begun_run), given.text, given.positions
-    segment = begun(given.loaded, lambda name: find_run(name, given.job.storage))
+    if begun_run is not None:
+        return begun_run, kept(begun_run), given.text, given.positions
+    segment = begun(given, lambda name: find_run(name, given.job.storage))
     return None, [segment], given.text, given.positions
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from raydnn.launch.checking import checked_engine
 from raydnn.launch.hints import resumable, retry, trial_warnings
 from raydnn.launch.request import Request, begun_or_resumed
 from raydnn.launch.runs.resuming import id_of_new
@@ -32,16 +33,7 @@ def train(request: Request, observer: Observer) -> Run:
     from raydnn.spec.reading.load import require_training
 
     given, run = begun_or_resumed("train", request, require_training)
-    observer.note(
-        f"preparing {request.named if run is None else run.run_id} ..."
-    )  # what follows takes seconds
-
-    from raydnn.launch.cluster.address import variable_named
-    from raydnn.launch.engine.on_ray.engines import ray_engine
-
-    engine = ray_engine(request.address, request.verbose)
-    with variable_named(request.address_variable):
-        engine.check(given.job.resources)
+    engine = checked_engine(request, run, given.job.resources, observer)
 
     # After the check, for these import torch.
     from raydnn.launch.runs.runs import begin, driving, ended_stacks
