@@ -22,6 +22,7 @@ import raydnn
 from raydnn.errors import InterruptedRunError, JobError, NotFoundError, RaydnnError, UsageError
 from raydnn.launch.runs.driver import find_driver, is_alive
 from raydnn.launch.runs.driver import interrupt as interrupt_driver
+from raydnn.launch.runs.lease import ask_to_stop
 from raydnn.spec.job import Job
 from raydnn.spec.reading.load import load_job
 from raydnn.store.read import read
@@ -198,6 +199,20 @@ def test_it_runs_in_a_thread_of_a_notebook(storage: str) -> None:
     with ThreadPoolExecutor(1) as thread:
         run = thread.submit(raydnn.train, JOB, storage=storage, quiet=True).result(120)
     assert run.best().state == "COMPLETED"
+
+
+def test_stop_reaches_a_run_that_a_thread_drives(storage: str) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        training = thread.submit(raydnn.train, JOB, {"train.epochs": 100000}, storage=storage, quiet=True)
+        while not training.done() and not list(Path(storage).glob("[!.]*/epochs/*.parquet")):
+            sleep(0.1)
+        run = raydnn.open("latest", storage)
+        driver = find_driver(run.run.location / "logs")
+        assert driver is not None
+        assert ask_to_stop(run.run, driver)
+        with pytest.raises(InterruptedRunError):
+            training.result(60)
+    assert run.trials["state"].to_pylist() == ["PREEMPTED"]
 
 
 def test_plan_says_what_a_job_takes() -> None:

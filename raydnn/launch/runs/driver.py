@@ -11,6 +11,7 @@ import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import current_thread, main_thread
 
 from raydnn.errors import StoreError
 from raydnn.store import files
@@ -33,6 +34,8 @@ class Driver:
     """Where its process id means something; empty in notes of earlier versions, where the host says it."""
     note: str = "driver.json"
     """Name of the file with its note."""
+    hears_signals: bool = True
+    """Whether it drives in its main thread, which alone hears signals."""
 
 
 def note_driver(logs: Location) -> Driver:
@@ -47,7 +50,13 @@ def note_driver(logs: Location) -> Driver:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     note = f"driver-{secrets.token_hex(4)}.json"
     driver = Driver(
-        os.getpid(), socket.gethostname(), now, start_ticks(os.getpid()) or 0, this_machine(), note
+        os.getpid(),
+        socket.gethostname(),
+        now,
+        start_ticks(os.getpid()) or 0,
+        this_machine(),
+        note,
+        current_thread() is main_thread(),
     )
     files.make_folder(logs, private=True)
     renew_note(logs, driver)
@@ -102,6 +111,7 @@ def _read(note: Location) -> Driver | None:
             int(fields["start_ticks"]),
             str(fields.get("machine", "")),
             note.name,
+            bool(fields.get("hears_signals", True)),
         )
     except (OSError, StoreError, ValueError, KeyError, TypeError):
         return None

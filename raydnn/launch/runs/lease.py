@@ -92,9 +92,9 @@ def ask_to_stop(run: Run, driver: Driver) -> bool:
     """
     logs = run.location / "logs"
     alive = is_alive(driver)
-    if alive:
+    if alive and driver.hears_signals:
         interrupt(driver)
-    elif alive is None and _lives(logs, driver):
+    elif alive or (alive is None and _lives(logs, driver)):
         files.write_bytes(_request(logs, driver), b"", scratch=run.scratch)
         return True
     return bool(alive)
