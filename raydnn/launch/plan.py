@@ -59,6 +59,8 @@ def plan(job: JobLike, overrides: Sequence[str], slots: int | None, observer: Ob
             lambda process_bytes, processes: _check_memory(given, process_bytes, 1 if slots else processes),
             first.start if first else (),
         )
+    for unknown in expected.unknown_roles:
+        observer.note(unknown)
     _check_disk(given.storage, expected.disk_bytes)
     return expected
 

@@ -40,6 +40,7 @@ from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.training.measures.probe import Probed, probe
 from raydnn.training.stack.footprint import dataset_bytes, footprint
 from raydnn.training.stack.parts import stack_limit
+from raydnn.training.stack.summary import unknown_roles
 
 DRAWS = 9
 """Made-up results from which the expected time is told."""
@@ -86,6 +87,8 @@ class SweepPlan:
     disk_bytes: int
     """Before the run's parts are compacted."""
     overhead: Overhead
+    unknown_roles: list[str]
+    """What does not act on parameters of users' modules, a line for each such class."""
 
 
 def plan_run(
@@ -169,6 +172,7 @@ def plan_run(
         stack_memory_bytes=process,
         disk_bytes=completed + saved + rows,
         overhead=overhead,
+        unknown_roles=unknown_roles((trial for stack in every for _, trial in stack.trials), read(job.data)),
     )
 
 

@@ -96,6 +96,34 @@ def test_the_table_tells_what_is_assumed(cli, job: str) -> None:
         assert name in outcome.out
 
 
+THEIRS = """
+import torch
+from torch import nn
+
+class Scaled(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.dense = nn.Linear(inputs, outputs)
+        self.gain = nn.Parameter(torch.ones(outputs))
+
+    def forward(self, x):
+        return self.gain * self.dense(x)
+"""
+
+
+def test_what_no_type_tells_of_a_users_module_is_said_once(
+    cli, job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planned_theirs.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(tmp_path)
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text(JOB.replace("{widths: [8]}", "{name: module, path: 'planned_theirs:Scaled'}"))
+    outcome = cli("plan", str(theirs))
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.count("planned_theirs:Scaled: no type of torch's tells what gain does") == 1
+    assert "no type of torch's" not in cli("plan", job).err
+
+
 def test_what_cannot_fit_is_refused(cli, job: str, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = cli("plan", job, "resources.cpus_per_worker=10000")
     assert outcome.code == 4
