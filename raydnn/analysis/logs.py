@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from raydnn.store import files
+from raydnn.store import files, listing
 from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.run import Run
@@ -41,7 +41,7 @@ def follow_lines(logs: Location, running: Callable[[], bool], trial_id: str | No
     offsets: dict[str, int] = {}
     while True:
         last_pass = not running()
-        for entry in files.list_files(logs):
+        for entry in listing.list_files(logs):
             if not entry.name.endswith(".log") or offsets.get(entry.name, 0) == entry.size:
                 continue
             for line in _new_lines(logs / entry.name, offsets, last_pass):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raydnn.store import files
+from raydnn.store import files, listing
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.store.states import State
@@ -81,7 +81,7 @@ def without_state(run: Run) -> list[str]:
 
 def _has_state(run: Run, stack: int) -> bool:
     folder = run.location / "checkpoints" / f"stack-{stack:05d}"
-    return any(files.exists(folder / name / "manifest.json") for name in files.list_folders(folder))
+    return any(files.exists(folder / name / "manifest.json") for name in listing.list_folders(folder))
 
 
 def lacking_epochs(trials: pa.Table, epochs: pa.Table) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raydnn.store import files
+from raydnn.store import files, listing
 from raydnn.store.parts import (
     COMPACT_PREFIX,
     DAMAGED_FOLDER,
@@ -73,10 +73,10 @@ def commit_trials(run: Run, stack: int, attempt: int, rows: Sequence[Mapping[str
 
 def next_attempt(run: Run, stack: int) -> int:
     """One more than the highest attempt of a stack that has left rows, compacted or damaged ones included."""
-    names = files.list_names(run.location / DAMAGED_FOLDER)
+    names = listing.list_names(run.location / DAMAGED_FOLDER)
     highest = 0
     for table in ("trials", "epochs", "layers"):
-        of_table = files.list_names(run.location / table)
+        of_table = listing.list_names(run.location / table)
         # There are the files of every stack, so little may be done for each.
         names += [name for name in of_table if name.startswith(f"stack-{stack:05d}.")]
         if any(name.startswith(COMPACT_PREFIX) for name in of_table):
@@ -167,7 +167,7 @@ def _commit_by_epoch(
 
 def _last_sequence(run: Run) -> int:
     """The largest sequence ever used, that of a damaged file included; 0 for none."""
-    entries = [*part_entries(run.location, "events"), *files.list_files(run.location / DAMAGED_FOLDER)]
+    entries = [*part_entries(run.location, "events"), *listing.list_files(run.location / DAMAGED_FOLDER)]
     named = [int(match[1]) for entry in entries if (match := _EVENTS_PART.search(entry.name))]
     read = [pc.max(part.table["sequence"]).as_py() or 0 for part in read_parts(run.location, "events")]
     return max([0, *named, *read])

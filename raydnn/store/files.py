@@ -55,15 +55,6 @@ class Location:
         return f"{self.scheme}://{self.path}{self.query}" if self.scheme else self.path
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A file in a listing: its name and what changes when it is replaced."""
-
-    name: str
-    size: int
-    modified_ns: int
-
-
 def locate(text: str | os.PathLike[str]) -> Location:
     """Find the file system of a folder, a `file://` address or an object store's address.
 
@@ -101,7 +92,7 @@ def read_bytes(location: Location, start: int = 0) -> bytes:
         StoreError: It cannot be read.
     """
     with (
-        _store_errors(location, "read", passing=(FileNotFoundError,)),
+        store_errors(location, "read", passing=(FileNotFoundError,)),
         location.filesystem.open_input_file(location.path) as stream,
     ):
         if start:
@@ -126,7 +117,7 @@ def write_bytes(
     Raises:
         StoreError: It cannot be written (disk full, permissions, ...); an old file is still there.
     """
-    with _store_errors(location, "written"):
+    with store_errors(location, "written"):
         _replace(location, data, scratch or location.parent / ".tmp", 0o600 if private else 0o666)
     if location.local:
         sync_folder(location.parent)
@@ -141,7 +132,7 @@ def write_together(folder: Location, contents: Mapping[str, bytes]) -> None:
         StoreError: One cannot be written.
     """
     for name, data in contents.items():
-        with _store_errors(folder / name, "written"):
+        with store_errors(folder / name, "written"):
             _replace(folder / name, data, folder / ".tmp", 0o666)
     if folder.local:
         sync_folder(folder)
@@ -174,9 +165,9 @@ def make_folder(location: Location, *, private: bool = False, exist_ok: bool = T
     """
     if not location.local:
         return
-    with _store_errors(location, "written"):
+    with store_errors(location, "written"):
         os.makedirs(location.parent.path, exist_ok=True)
-    with _store_errors(location, "written", passing=(FileExistsError,)):
+    with store_errors(location, "written", passing=(FileExistsError,)):
         try:
             os.mkdir(location.path, 0o700 if private else 0o777)
         except FileExistsError:
@@ -191,7 +182,7 @@ def sync_folder(location: Location) -> None:
     Raises:
         StoreError: The disk does not take them.
     """
-    with _store_errors(location, "written"):
+    with store_errors(location, "written"):
         descriptor = os.open(location.path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -201,7 +192,7 @@ def sync_folder(location: Location) -> None:
 
 def remove(location: Location) -> None:
     """Remove a file; one that is already gone is as good."""
-    with _store_errors(location, "removed"), contextlib.suppress(FileNotFoundError):
+    with store_errors(location, "removed"), contextlib.suppress(FileNotFoundError):
         if location.local:
             os.unlink(location.path)
         else:
@@ -217,7 +208,7 @@ def remove_folder(location: Location) -> None:
 
 def remove_tree(folder: Location) -> None:
     """Remove a folder and all that is in it; one that is already gone is as good."""
-    with _store_errors(folder, "removed"), contextlib.suppress(FileNotFoundError):
+    with store_errors(folder, "removed"), contextlib.suppress(FileNotFoundError):
         folder.filesystem.delete_dir(folder.path)
 
 
@@ -228,52 +219,14 @@ def rename(source: Location, target: Location) -> None:
         FileNotFoundError: The source is gone.
         StoreError: It cannot be moved.
     """
-    with _store_errors(source, "moved", passing=(FileNotFoundError,)):
+    with store_errors(source, "moved", passing=(FileNotFoundError,)):
         os.replace(source.path, target.path)
 
 
 def exists(location: Location) -> bool:
     """Whether there is a file or folder."""
-    with _store_errors(location, "read"):
+    with store_errors(location, "read"):
         return bool(location.filesystem.get_file_info(location.path).type != fs.FileType.NotFound)
-
-
-def list_files(folder: Location) -> list[Entry]:
-    """The files right inside a folder, by name; none if there is no such folder."""
-    return [
-        Entry(info.base_name, info.size, info.mtime_ns or 0)
-        for info in _children(folder)
-        if info.type == fs.FileType.File
-    ]
-
-
-def list_names(folder: Location) -> list[str]:
-    """The names of all that is right inside a folder, in any order; none if there is no such folder."""
-    if not folder.local:
-        return [info.base_name for info in _children(folder)]
-    with _store_errors(folder, "read"), contextlib.suppress(FileNotFoundError):
-        return os.listdir(folder.path)
-    return []
-
-
-def list_folders(folder: Location) -> list[str]:
-    """The names of the folders right inside a folder; none if there is no such folder."""
-    return [info.base_name for info in _children(folder) if info.type == fs.FileType.Directory]
-
-
-def modified_ns(locations: list[Location]) -> list[int | None]:
-    """When each file was last written, in nanoseconds of the epoch; None where there is no such file."""
-    if not locations:
-        return []
-    with _store_errors(locations[0].parent, "read"):
-        infos = locations[0].filesystem.get_file_info([location.path for location in locations])
-    return [(info.mtime_ns or 0) if info.type == fs.FileType.File else None for info in infos]
-
-
-def _children(folder: Location) -> list[Any]:
-    with _store_errors(folder, "read"):
-        infos = folder.filesystem.get_file_info(fs.FileSelector(folder.path, allow_not_found=True))
-    return sorted(infos, key=lambda info: info.base_name)
 
 
 def _write_durably(path: Path, data: bytes, mode: int) -> None:
@@ -288,7 +241,7 @@ def _write_durably(path: Path, data: bytes, mode: int) -> None:
 
 
 @contextlib.contextmanager
-def _store_errors(
+def store_errors(
     location: Location, action: str, *, passing: tuple[type[OSError], ...] = ()
 ) -> Iterator[None]:
     """Turn the system's errors into one the user can read, but for those the caller handles."""

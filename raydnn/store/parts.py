@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from raydnn.errors import StoreError, first_line
 from raydnn.store import files
-from raydnn.store.files import Entry, Location
+from raydnn.store.files import Location
+from raydnn.store.listing import Entry, list_files
 from raydnn.store.resolved import read_resolved
 from raydnn.store.seal import broken, seal
 from raydnn.store.tables import columns_of, empty_table, table_named
@@ -69,7 +70,7 @@ def encode(table: pa.Table) -> bytes:
 
 def part_entries(run: Location, table: str) -> list[Entry]:
     """The files of a table in order of precedence: where rows are equally new, a later file's row counts."""
-    return [entry for entry in files.list_files(run / table) if entry.name.endswith(".parquet")]
+    return [entry for entry in list_files(run / table) if entry.name.endswith(".parquet")]
 
 
 def id_of_files(run: Location) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from raydnn.errors import StoreError, first_line
 from raydnn.spec.job import Job, SweepJob
-from raydnn.store import files
+from raydnn.store import files, listing
 from raydnn.store.files import Location, locate
 from raydnn.store.parts import id_of_files, part_entries
 from raydnn.store.resolved import RESOLVED, damaged, encoded, job_in, read_resolved
@@ -149,10 +149,10 @@ def _put_in_place(begun: Location, location: Location, storage: str) -> None:
     """Give a run's whole folder its name; of two processes that try, one wins."""
     if files.exists(location):
         # What was left there; only empty folders go, so that never another's run is removed.
-        for each in files.list_files(location / ".tmp"):
+        for each in listing.list_files(location / ".tmp"):
             files.remove(location / ".tmp" / each.name)
         files.remove(location / "job.yaml")
-        for name in files.list_folders(location):
+        for name in listing.list_folders(location):
             files.remove_folder(location / name)
         files.remove_folder(location)
     try:

@@ -8,7 +8,7 @@ import warnings
 from datetime import UTC, datetime
 
 from raydnn.errors import NotFoundError, StoreError, nearest
-from raydnn.store import files
+from raydnn.store import listing
 from raydnn.store.files import Location, locate
 from raydnn.store.resolved import RESOLVED
 from raydnn.store.run import STAMP_FORMAT, Run, has_rows, is_run, run_at
@@ -99,7 +99,7 @@ def list_runs(storage: str) -> list[str]:
 def runs_in(storage: Location) -> list[str]:
     """The folders of all runs in a storage, newest first."""
     names = _folders(storage)
-    written_ns = files.modified_ns([storage / name / RESOLVED for name in names])
+    written_ns = listing.modified_ns([storage / name / RESOLVED for name in names])
     runs = [
         (_created(name, ns), ns, name) for name, ns in zip(names, written_ns, strict=True) if ns is not None
     ]
@@ -108,7 +108,7 @@ def runs_in(storage: Location) -> list[str]:
 
 def _folders(storage: Location) -> list[str]:
     """The folders that may be runs; one that is being made is none yet."""
-    return [name for name in files.list_folders(storage) if _is_name(name)]
+    return [name for name in listing.list_folders(storage) if _is_name(name)]
 
 
 def _is_name(text: str) -> bool:

@@ -17,7 +17,7 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from raydnn.errors import StoreError, first_line
-from raydnn.store import files
+from raydnn.store import files, listing
 from raydnn.store.files import Location
 from raydnn.store.parts import DamagedFileWarning
 
@@ -80,7 +80,7 @@ def save_stack_checkpoint(
     files.make_folder(folder)
     save_checkpoint(folder / _epoch_name(epoch), tensors, facts)
     names = {_epoch_name(each) for each in (epoch, *kept)}
-    for name in files.list_folders(folder):
+    for name in listing.list_folders(folder):
         if name not in names:
             _remove(folder / name)
 
@@ -121,7 +121,7 @@ def load_stack_checkpoint(folder: Location) -> tuple[dict[str, Tensor], dict[str
 
 def remove_stack_checkpoints(folder: Location) -> None:
     """Remove all states of a stack that has ended."""
-    for name in files.list_folders(folder):
+    for name in listing.list_folders(folder):
         _remove(folder / name)
     files.remove_folder(folder)
 
@@ -134,7 +134,7 @@ def _remove(folder: Location) -> None:
 
 def _epoch_names(folder: Location) -> list[str]:
     """The folders of a stack's states, whole or not."""
-    names = files.list_folders(folder)
+    names = listing.list_folders(folder)
     return [name for name in names if name.startswith(_EPOCH) and name.removeprefix(_EPOCH).isdecimal()]
 
 

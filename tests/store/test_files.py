@@ -13,7 +13,7 @@ import pytest
 from pyarrow import fs
 
 from raydnn.errors import StoreError
-from raydnn.store import files
+from raydnn.store import files, listing
 from raydnn.store.files import Location, locate, read_bytes, write_bytes, write_together
 
 
@@ -124,10 +124,10 @@ def test_an_object_store_takes_one_upload_under_the_final_name(tmp_path: Path) -
     bucket = Location(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "", "s3")
     write_bytes(bucket / "f", b"x")
     assert read_bytes(bucket / "f") == b"x"
-    assert [entry.name for entry in files.list_files(bucket)] == ["f"]
+    assert [entry.name for entry in listing.list_files(bucket)] == ["f"]
     files.remove(bucket / "f")
     files.remove(bucket / "f")
-    assert files.list_files(bucket) == []
+    assert listing.list_files(bucket) == []
 
 
 def test_a_folder_that_the_disk_does_not_take_is_named(

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import current_thread, main_thread
 
 from raydnn.errors import StoreError
-from raydnn.store import files
+from raydnn.store import files, listing
 from raydnn.store.files import Location
 
 _NOTE = re.compile(r"driver(-[0-9a-f]+)?\.json")
@@ -76,7 +76,7 @@ def renew_note(logs: Location, driver: Driver) -> None:
 
 def find_drivers(logs: Location) -> list[Driver]:
     """The drivers noted in a run's `logs` folder, the latest first; a damaged note is none."""
-    names = [entry.name for entry in files.list_files(logs) if _NOTE.fullmatch(entry.name)]
+    names = [entry.name for entry in listing.list_files(logs) if _NOTE.fullmatch(entry.name)]
     found = [driver for name in names if (driver := _read(logs / name)) is not None]
     return sorted(found, key=lambda driver: driver.started_at, reverse=True)
 

@@ -21,7 +21,7 @@ from raydnn.errors import StoreError, UsageError
 from raydnn.launch.runs.driver import Driver, find_drivers, interrupt, is_alive, note_driver, renew_note
 from raydnn.launch.runs.signals import interrupt_thread
 from raydnn.shell import command
-from raydnn.store import files
+from raydnn.store import files, listing
 from raydnn.store.files import Location
 from raydnn.store.run import Run
 
@@ -105,7 +105,7 @@ def seems_alive(run: Run, driver: Driver) -> bool | None:
     alive = is_alive(driver)
     if alive is not None:
         return alive
-    (written_ns,) = files.modified_ns([run.location / "logs" / driver.note])
+    (written_ns,) = listing.modified_ns([run.location / "logs" / driver.note])
     recent = written_ns is not None and abs(time.time() - written_ns / 1e9) < RECENT_SECONDS
     return True if recent else None
 
@@ -142,10 +142,10 @@ def _lives(logs: Location, driver: Driver) -> bool:
     if alive is not None:
         return alive
     end = time.monotonic() + QUIET_SECONDS
-    before = files.modified_ns([logs / driver.note])
+    before = listing.modified_ns([logs / driver.note])
     while time.monotonic() < end:
         time.sleep(0.5)
-        now = files.modified_ns([logs / driver.note])
+        now = listing.modified_ns([logs / driver.note])
         if now != before:
             return now != [None]
     return False

@@ -20,7 +20,7 @@ from raydnn.errors import UsageError
 from raydnn.launch.runs import lease
 from raydnn.launch.runs.driver import Driver, find_drivers, note_driver, renew_note
 from raydnn.launch.runs.lease import ask_to_stop, check_not_driven, leased, seems_alive
-from raydnn.store import files
+from raydnn.store import files, listing
 from raydnn.store.run import Run, create_run
 
 RACE = """
@@ -123,7 +123,7 @@ def interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, do: Callable[[Driver]
 def test_a_request_interrupts_the_driver(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = run.location / "logs"
     assert not interrupted(run, monkeypatch, lambda own: files.write_bytes(logs / f"stop-{own.note}", b""))
-    assert files.list_files(logs) == []
+    assert listing.list_files(logs) == []
 
 
 def test_a_driver_whose_claim_was_removed_lets_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +134,9 @@ def test_a_claim_is_renewed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
     with leased(run) as held:
         note = [run.location / "logs" / held.driver.note]
-        first = files.modified_ns(note)
+        first = listing.modified_ns(note)
         end = time.monotonic() + 5
-        while files.modified_ns(note) == first:
+        while listing.modified_ns(note) == first:
             assert time.monotonic() < end
             time.sleep(0.05)
         check_not_driven(run)  # it is this process's own
