@@ -97,6 +97,18 @@ def _their_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
 
 
+def _trained(trial: TrialSpec, run: Run) -> Run:
+    run_stack(
+        run,
+        StackPlan(0, ((0, trial),)),
+        scheduler="none",
+        judge=lambda _e, _m: {},
+        workers=Workers(),
+        device=torch.device("cpu"),
+    )
+    return run
+
+
 def _network(trial: TrialSpec) -> nn.Module:
     import their_roles  # type: ignore[import-not-found]
 
@@ -233,15 +245,7 @@ def test_pruning_zeroes_the_smallest_of_each_weight(
 ) -> None:
     model = {"name": "module", "path": f"their_roles:{name}"}
     trial = make_trial(activation="relu", model=model, optimizer=SGD, regularization={"prune": 0.4})
-    run = new_run()
-    run_stack(
-        run,
-        StackPlan(0, ((0, trial),)),
-        scheduler="none",
-        judge=lambda _e, _m: {},
-        workers=Workers(),
-        device=torch.device("cpu"),
-    )
+    run = _trained(trial, new_run())
     kept = load_checkpoint(run.location / "checkpoints" / "t00000")[0]
     expected = _plain(trial, _sgd)
     for key, parameter in expected.items():
@@ -314,15 +318,7 @@ def test_every_layer_of_a_users_module_is_diagnosed(
     model = {"name": "module", "path": f"their_roles:{name}"}
     train = {"diagnostics": True, "epochs": 1, "batch_size": 120}
     trial = make_trial(activation="relu", model=model, optimizer=SGD, train=train)
-    run = new_run()
-    run_stack(
-        run,
-        StackPlan(0, ((0, trial),)),
-        scheduler="none",
-        judge=lambda _e, _m: {},
-        workers=Workers(),
-        device=torch.device("cpu"),
-    )
+    run = _trained(trial, new_run())
     network = _network(trial)
     before = {key: parameter.detach().clone() for key, parameter in network.named_parameters()}
     data = load_dataset(trial.data).train
