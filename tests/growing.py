@@ -75,7 +75,7 @@ class Gated(nn.Module):
         rows = inputs.flatten(2)
         gates = (rows @ self.gate.mT + self.bias.unsqueeze(1)).sigmoid()
         hidden: Tensor = gates * (rows @ self.weight.mT)
-        dropped = self._dropout.of_hidden(self._units, context, last=False)
+        dropped = self._dropout.of_hidden((self._units,), context, last=False)
         return hidden if dropped is None else dropped.of(hidden)
 
 

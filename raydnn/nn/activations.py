@@ -1,4 +1,4 @@
-"""Activations: functions of the pre-activation z (n, B, H) of n members; parameters are shaped (n, 1, 1).
+"""Activations: functions of the pre-activation z (n, B, *shape) of n members; parameters are shaped (n, 1, ...).
 
 A parameter that is 1 in all of them is left out.
 """
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from raydnn.nn.features import by_feature, uniform_of_shape
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import MemberGroup, parts_of
 
@@ -96,21 +97,21 @@ def activate(
 
     Args:
         groups: The members' activations.
-        z: Pre-activations (N, B, H).
+        z: Pre-activations (N, B, *shape).
         context: Of the forward pass.
-        alpha: The slopes (N, H) that `prelu` learned, where all members have it.
+        alpha: The slopes (N, features) that `prelu` learned, where all members have it.
 
     Returns:
-        f(z), (N, B, H).
+        f(z), (N, B, *shape).
     """
     shares: Tensor | float = 0.5
     if context.trains and any(group.name == "rrelu" for group in groups):
-        shares = context.uniform(z.shape[-1], "rrelu")
+        shares = uniform_of_shape(context, z.shape[2:], "rrelu")
     parts = []
     for group, of_group in zip(groups, parts_of(groups, z), strict=True):
         parameters: dict[str, Tensor | float] = dict(group.columns(z, ones=False))
         if group.name == "prelu" and alpha is not None:
-            parameters["alpha"] = group.of(alpha).unsqueeze(1)
+            parameters["alpha"] = by_feature(group.of(alpha), z)
         if group.name == "rrelu":
             parameters["share"] = (
                 shares if isinstance(shares, float) or len(shares) == 1 else group.of(shares)
@@ -205,7 +206,9 @@ def pull_back(groups: Sequence[MemberGroup], dh: Tensor, kept: Sequence[Tensor])
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """The groups' parts as one tensor, which lies in memory as they do, unit by unit or example by example."""
+    """The groups' parts as one tensor, which lies in memory as they do: example by example, or unit by unit."""
     if len(parts) == 1:
         return parts[0]
-    return torch.cat(parts) if parts[0].is_contiguous() else torch.cat([part.mT for part in parts]).mT
+    if parts[0].is_contiguous() or parts[0].dim() > 3:
+        return torch.cat(parts)
+    return torch.cat([part.mT for part in parts]).mT

@@ -176,6 +176,10 @@ def _dividing_groups(job: Job, assignment: Mapping[str, Value], domain: Domain) 
     )
 
 
+def _with_skips(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    return domain if assignment.get("model.skip", getattr(job.model, "skip", True)) else None
+
+
 def _identity_blocks(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
     normalization = drawn(job, assignment, "normalization")
     before = getattr(normalization, "position", None) == "before_activation"
@@ -194,7 +198,20 @@ def _selu_without_skips(job: Job, assignment: Mapping[str, Value], domain: Domai
 _ACTIVATION = ("activation.name",)
 _MODEL = ("model.name",)
 _LOSS = ("loss.name",)
-_SHAPE = tuple(f"model.{name}" for name in ("name", "widths", "layers", "width", "last_width", "blocks"))
+_SHAPE = tuple(
+    f"model.{name}"
+    for name in (
+        "name",
+        "widths",
+        "layers",
+        "width",
+        "last_width",
+        "blocks",
+        "channels",
+        "convolutions",
+        "depth",
+    )
+)
 _DROPOUT, _INPUT_DROPOUT, _ALPHA_DROPOUT = (
     f"regularization.{name}" for name in ("dropout", "input_dropout", "alpha_dropout")
 )
@@ -260,6 +277,9 @@ KINDS: tuple[Kind, ...] = (
         "normalization.groups",
         _SHAPE,
         _dividing_groups,
+    ),
+    Kind(
+        "model.shortcut exists only where model.skip is true", "model.shortcut", ("model.skip",), _with_skips
     ),
     Kind(
         "model.zero_init_last_norm is false without a normalization before the activation",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from raydnn.spec.axes.activation import Activation, Relu
+from raydnn.spec.axes.convolutional import ResNet
 from raydnn.spec.axes.init import Auto, Init
 from raydnn.spec.axes.loss import AutoLoss, Loss
 from raydnn.spec.axes.model import Mlp, Model
@@ -46,6 +48,16 @@ class Training(Spec):
     optimizer: Optimizer = parameter(..., "the optimizer", descends=("sgd",))
     schedule: Schedule = parameter(Constant(), "learning-rate schedule")
     train: Train = parameter(Train(), "the training loop")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalization_of_model(cls, given: Any) -> Any:
+        """Some models have a normalization of their own, unless another one is given."""
+        if not isinstance(given, Mapping) or "normalization" in given:
+            return given
+        model = given.get("model")
+        name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", model)
+        return {**given, "normalization": ResNet.normalization} if name == "resnet" else given
 
 
 class Job(Training):

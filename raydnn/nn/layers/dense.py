@@ -13,6 +13,7 @@ from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import ALIGNMENT, Layout
 from raydnn.stacking.roles import Parameter, Role
 
@@ -131,7 +132,7 @@ class Dense(nn.Module):
             self._rows.copy_(self._gathered)
             self._weight = self._rows
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, _context: Context = EVALUATION) -> Tensor:
         """Compute y."""
         return _units(self.weight, None if self.bias is None else self.bias.unsqueeze(2), inputs.mT).mT
 

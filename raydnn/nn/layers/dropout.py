@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
 
 from raydnn.nn.activations import SELU_ALPHA, SELU_SCALE
+from raydnn.nn.features import is_picture
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import Context
 
@@ -26,6 +28,11 @@ class Terms:
     def of(self, hidden: Tensor) -> Tensor:
         """Drop units."""
         return hidden * self.factor if self.addend is None else hidden * self.factor + self.addend
+
+    def shaped(self, shape: tuple[int, ...]) -> Terms:
+        """The same for units in a shape, (n, B, *shape) instead of (n, B, units)."""
+        factor = self.factor.reshape(*self.factor.shape[:2], *shape)
+        return Terms(factor, None if self.addend is None else self.addend.reshape(factor.shape))
 
 
 def dropout(draws: Tensor, rates: Tensor, scales: Tensor | None = None) -> Terms:
@@ -71,26 +78,31 @@ class Dropout:
         self._scales = {last: 1 / (1 - rates) for last, rates in (self._hidden or {}).items()}
 
     def of_inputs(self, inputs: Tensor, context: Context) -> Tensor:
-        """Drop inputs (N, B, F) in training."""
+        """Drop numbers of inputs (N, B, *shape) in training."""
         if self._inputs is None or not context.trains:
             return inputs
-        draws = context.uniform(inputs.shape[-1], "input_dropout")
-        return dropout(draws, self._inputs[True]).of(inputs)
+        shape = inputs.shape[2:]
+        terms = dropout(context.uniform(prod(shape), "input_dropout"), self._inputs[True])
+        return (terms if len(shape) == 1 else terms.shaped(shape)).of(inputs)
 
-    def of_hidden(self, width: int, context: Context, last: bool) -> Terms | None:
-        """What happens to the hidden units (N, B, width) of a layer; None: nothing, as at evaluation.
+    def of_hidden(self, shape: tuple[int, ...], context: Context, last: bool) -> Terms | None:
+        """What happens to the hidden units (N, B, *shape) of a layer; None: nothing, as at evaluation.
 
-        Draws are made for every layer, so that what a member gets in its last one does not depend on its stack.
+        Of pictures whole channels are dropped, since neighbouring pixels say the same (Tompson et al. 2015,
+        arXiv:1411.4280; torch.nn.Dropout2d). Draws are made for every layer, so that what a member gets in its last
+        one does not depend on its stack.
         """
         terms = None
         if not context.trains:
             return None
+        drawn = (shape[0], 1, 1) if is_picture(shape) else shape
+        width = prod(drawn)
         if self._hidden is not None:
             terms = dropout(context.uniform(width), self._hidden[last], self._scales[last])
         if self._alpha is not None:
             alpha = alpha_dropout(context.uniform(width, "alpha_dropout"), self._alpha[last])
             terms = alpha if terms is None else Terms(terms.factor * alpha.factor, alpha.addend)
-        return terms
+        return terms if terms is None or len(drawn) == 1 else terms.shaped(drawn)
 
 
 def _columns(

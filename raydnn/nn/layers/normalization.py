@@ -1,19 +1,23 @@
-"""Normalization of a stack's layers: functions of z (N, B, H), with γ and β (N, H), one row a member."""
+"""Normalization of a stack's layers: functions of z (N, B, H), with γ and β (N, H), one row a member.
+
+In a sequence (N, B, T, H) every position is normalized as an example is; pictures: `raydnn.nn.layers.channel_norm`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
+from raydnn.nn.features import features_of, is_picture
+from raydnn.nn.layers.channel_norm import CHANNEL_NORMALIZATIONS, over_workers
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
-from raydnn.spec.axes.model import ResidualMlp
+from raydnn.spec.axes.normalization import NoNormalization
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import member_groups
@@ -33,26 +37,11 @@ def batch_norm(z: Tensor, layer: NormLayer, context: Context) -> Tensor:
     if not context.trains:
         centred, variance = z - layer.mean.unsqueeze(1), layer.variance.unsqueeze(1)
     else:
-        mean = _over_workers(z.sum(dim=1, keepdim=True), workers) / batch_size
+        mean = over_workers(z.sum(dim=1, keepdim=True), workers) / batch_size
         centred = z - mean
-        variance = _over_workers(centred.square().sum(dim=1, keepdim=True), workers) / batch_size
-        _average(layer, mean.detach().squeeze(1), variance.detach().squeeze(1), batch_size)
+        variance = over_workers(centred.square().sum(dim=1, keepdim=True), workers) / batch_size
+        layer.average(mean.detach().squeeze(1), variance.detach().squeeze(1), batch_size)
     return centred * (layer.scale.unsqueeze(1) * torch.rsqrt(variance + layer.eps)) + layer.shift.unsqueeze(1)
-
-
-@torch.no_grad()
-def _average(layer: NormLayer, mean: Tensor, variance: Tensor, batch_size: int) -> None:
-    """Move the running averages towards a batch's mean and unbiased variance; one example has no variance."""
-    layer.mean.lerp_(mean, layer.momentum)
-    if batch_size > 1:
-        layer.variance.lerp_(variance * (batch_size / (batch_size - 1)), layer.momentum)
-
-
-def _over_workers(values: Tensor, workers: int) -> Tensor:
-    if workers == 1:
-        return values
-    summed: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
-    return summed
 
 
 def group_norm(z: Tensor, layer: NormLayer, _context: Context) -> Tensor:
@@ -74,7 +63,7 @@ NORMALIZATIONS: dict[str, Callable[[Tensor, NormLayer, Context], Tensor]] = {
 
 @dataclass(frozen=True)
 class NormalizationLayer:
-    """A normalization of units, which all members of a stack have."""
+    """A normalization of units, or of a picture's channels, which all members of a stack have."""
 
     name: str
     shape: Shape
@@ -86,8 +75,8 @@ class NormalizationLayer:
 
     @property
     def layout(self) -> Layout:
-        """`NAME.scale` and `NAME.shift`, and perhaps the averages `NAME.mean` and `NAME.variance`, one a unit."""
-        return norm_layout(self.name, prod(self.shape), self.running)
+        """`NAME.scale` and `NAME.shift`, and perhaps the averages `NAME.mean` and `NAME.variance`, one a feature."""
+        return norm_layout(self.name, features_of(self.shape), self.running)
 
     def costs(self, _trial: TrialSpec) -> Costs:
         """It keeps what comes in, that less its mean, what comes out, and a gradient; three operations a unit."""
@@ -101,7 +90,7 @@ class NormalizationLayer:
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Scales 1 or 0, shifts 0, averages of mean 0 and variance 1."""
         draw(self.layout, trial, parameters)
-        if self.ends_block and isinstance(trial.model, ResidualMlp) and trial.model.zero_init_last_norm:
+        if self.ends_block and getattr(trial.model, "zero_init_last_norm", False):
             parameters[f"{self.name}.scale"].zero_()
         if self.running:
             statistics[f"{self.name}.variance"].fill_(1.0)
@@ -109,7 +98,12 @@ class NormalizationLayer:
     def module(self, members: Members) -> NormLayer:
         """The normalization of N members."""
         parameters = named_under(self.name, members.parameters)
-        return NormLayer(members.trials, parameters, named_under(self.name, members.statistics))
+        statistics = named_under(self.name, members.statistics)
+        return NormLayer(members.trials, parameters, statistics, of_pictures=is_picture(self.shape))
+
+
+SEQUENCE = 4
+"""Dimensions of the values of sequences, (N, B, T, H)."""
 
 
 class NormLayer(nn.Module):
@@ -120,7 +114,11 @@ class NormLayer(nn.Module):
     variance: Tensor
 
     def __init__(
-        self, trials: Sequence[TrialSpec], parameters: Mapping[str, Tensor], statistics: Mapping[str, Tensor]
+        self,
+        trials: Sequence[TrialSpec],
+        parameters: Mapping[str, Tensor],
+        statistics: Mapping[str, Tensor],
+        of_pictures: bool = False,
     ) -> None:
         """Wrap parameters, which stay views of the stack's matrix.
 
@@ -129,6 +127,7 @@ class NormLayer(nn.Module):
             parameters: `scale` γ and `shift` β, each (N, H).
             statistics: `mean` and `variance`, each (N, H); none where there are no running averages. They are no
                 registered buffers, which data-parallel workers would send to each other before every step.
+            of_pictures: Whether it normalizes channels (N, B, C, H, W).
         """
         super().__init__()
         (run,) = member_groups([trial.normalization for trial in trials], parameters["scale"].device)
@@ -137,15 +136,35 @@ class NormLayer(nn.Module):
         self.shift = nn.Parameter(parameters["shift"])
         self.eps = run.vectors["eps"].to(dtype).view(-1, 1, 1)
         self.groups = int(run.vectors["groups"][0]) if "groups" in run.vectors else 1
-        self._normalize = NORMALIZATIONS[run.name]
+        specs = [trial.normalization for trial in trials]
+        epsilons = {spec.eps for spec in specs if not isinstance(spec, NoNormalization)}
+        self.shared_eps = epsilons.pop() if len(epsilons) == 1 else None
+        """ε, where it is the same in all members."""
+        self._normalize = (CHANNEL_NORMALIZATIONS if of_pictures else NORMALIZATIONS)[run.name]
         if statistics:
             self.mean, self.variance = statistics["mean"], statistics["variance"]
             self.momentum = run.vectors["momentum"].to(dtype).unsqueeze(1)
 
     def forward(self, z: Tensor, context: Context = EVALUATION) -> Tensor:
-        """Normalize z (N, B, H)."""
+        """Normalize z (N, B, *shape)."""
         # In its own precision, where the products before it have a lower one.
-        return self._normalize(z.to(self.scale.dtype), self, context)
+        own = z.to(self.scale.dtype)
+        if z.dim() != SEQUENCE:
+            return self._normalize(own, self, context)
+        positions = replace(context, batch_size=context.batch_size * z.shape[2])
+        return self._normalize(own.flatten(1, 2), self, positions).view(z.shape)
+
+    @torch.no_grad()
+    def average(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Move the running averages towards the mean and variance of `count` numbers; one number has no variance."""
+        self.move(mean, variance * (count / (count - 1)) if count > 1 else None)
+
+    @torch.no_grad()
+    def move(self, mean: Tensor, unbiased: Tensor | None) -> None:
+        """Move the running averages (N, H) towards a batch's mean, and its unbiased variance where it has one."""
+        self.mean.lerp_(mean, self.momentum)
+        if unbiased is not None:
+            self.variance.lerp_(unbiased, self.momentum)
 
 
 def normalize(norm: NormLayer | None, z: Tensor, context: Context) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from raydnn.nn.layers.costs import Costs, in_all
 from raydnn.nn.layers.layer import Layer, Row, Shape
 from raydnn.nn.layers.members import Members
+from raydnn.nn.layers.naming import register
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout, one_after_another
@@ -73,8 +74,7 @@ class Chain(nn.Module):
         self._members = len(members.trials)
         self._in_order = [layer.module(members) for layer in architecture.layers]
         for layer, module in zip(architecture.layers, self._in_order, strict=True):
-            parent, last = parent_of(self, layer.name)
-            parent.add_module(last, module)
+            register(self, layer.name, module)
 
     def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
         """Compute the outputs (N, B, K) of inputs as in `of_members`."""
@@ -88,14 +88,3 @@ def of_members(inputs: Tensor, shape: Shape, members: int) -> Tensor:
     """Inputs (B, *shape) or (1, B, *shape) that all members share, or their own, as (N, B, *shape)."""
     leading = inputs if inputs.dim() == 2 + len(shape) else inputs.unsqueeze(0)
     return leading.expand(members, *leading.shape[1:])
-
-
-def parent_of(root: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """Where what has a dotted name belongs, in empty modules for what is before the dots, and its last part."""
-    *parts, last = name.split(".")
-    parent = root
-    for part in parts:
-        if part not in dict(parent.named_children()):
-            parent.add_module(part, nn.Module())
-        parent = parent.get_submodule(part)
-    return parent, last

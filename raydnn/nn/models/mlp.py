@@ -8,13 +8,12 @@ from math import prod
 from torch import Tensor, nn
 
 from raydnn.nn.layers.dense import DenseLayer
-from raydnn.nn.layers.hidden import HiddenLayer
+from raydnn.nn.layers.hidden import HiddenLayer, hidden_layer
 from raydnn.nn.layers.layer import Layer, Shape
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.normalization import NormalizationLayer, normalize
 from raydnn.nn.models.architecture import Architecture, of_members
-from raydnn.spec.axes.activation import Prelu
-from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
+from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 
@@ -31,24 +30,18 @@ def mlp(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
         outputs: Units of the output layer.
     """
     normalization, model = trial.normalization, trial.model
-    running = isinstance(normalization, BatchNorm)
-    before = isinstance(normalization, NoNormalization) or normalization.position == "before_activation"
     widths, ends = model.hidden_widths, frozenset(model.block_ends)
     inputs = prod(shape)
     layers: list[Layer] = []
     if isinstance(normalization, BatchNorm) and normalization.inputs:
-        layers.append(NormalizationLayer("input_norm", (inputs,), running))
+        layers.append(NormalizationLayer("input_norm", (inputs,), running=True))
     for number, (fan_in, fan_out) in enumerate(pairwise((inputs, *widths))):
-        name = f"layers.{number}"
-        norm = None
-        if not isinstance(normalization, NoNormalization):
-            norm = NormalizationLayer(f"{name}.norm", (fan_out,), running, number in ends)
         layers.append(
-            HiddenLayer(
-                DenseLayer(name, fan_in, fan_out, bias=not (running and before)),
-                norm,
-                slopes=isinstance(trial.activation, Prelu),
-                normalizes_before=before,
+            hidden_layer(
+                trial,
+                f"layers.{number}",
+                fan_in,
+                fan_out,
                 ends_block=number in ends,
                 starts_block=bool(ends) and (number == 0 or number in ends),
                 is_last=number == len(widths) - 1,
@@ -89,7 +82,7 @@ class Mlp(nn.Module):
         hidden = self.begin(inputs, context)
         skip = None
         for layer in self.hidden:
-            hidden = layer.finish(layer(hidden), skip if layer.tail.ends_block else None, context)
+            hidden = layer(hidden, context, skip if layer.tail.ends_block else None)
             if layer.tail.starts_block:
                 skip = hidden
         outputs: Tensor = self.output(hidden)

@@ -6,14 +6,18 @@ from collections.abc import Callable
 
 from raydnn.nn.layers.layer import Shape
 from raydnn.nn.models.architecture import Architecture
+from raydnn.nn.models.cnn import cnn
 from raydnn.nn.models.mlp import mlp
 from raydnn.nn.models.module import user_module
+from raydnn.nn.models.resnet import resnet
 from raydnn.spec.trial import TrialSpec
 
 MODELS: dict[str, Callable[[TrialSpec, Shape, int], Architecture]] = {
     "perceptron": mlp,
     "mlp": mlp,
     "residual_mlp": mlp,
+    "cnn": cnn,
+    "resnet": resnet,
     "module": user_module,
 }
 """Name → (member, shape of an example, outputs) → its architecture; the names are those of raydnn.spec.axes.model."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from raydnn.nn.models.architecture import Architecture, parent_of
+from raydnn.nn.layers.naming import parent_of
+from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.module import Modules
 from raydnn.spec.trial import TrialSpec
 

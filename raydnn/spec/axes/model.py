@@ -8,34 +8,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from raydnn.spec.axes.convolutional import Cnn, ResNet
+from raydnn.spec.axes.network import Network
 from raydnn.spec.base import (
     MOST_LAYERS,
     MOST_UNITS,
-    Component,
     ImportPath,
     NameOrMapping,
     Widths,
     parameter,
 )
-
-
-class Network(Component):
-    """What every model says of its dense layers."""
-
-    @property
-    def hidden_widths(self) -> tuple[int, ...]:
-        """Units of each hidden layer, from input to output."""
-        return ()
-
-    @property
-    def block_ends(self) -> tuple[int, ...]:
-        """Hidden layers, counted from 0, to which the hidden units two layers before are added."""
-        return ()
-
-    @property
-    def graph(self) -> tuple[object, ...]:
-        """What all members of a stack share."""
-        return self.name, self.hidden_widths
 
 
 class Perceptron(Network):
@@ -191,7 +173,7 @@ def _mlp_without_name(given: Any) -> Any:
 
 
 Model = Annotated[
-    Perceptron | Mlp | ResidualMlp | UserModule,
+    Perceptron | Mlp | ResidualMlp | Cnn | ResNet | UserModule,
     NameOrMapping,
     BeforeValidator(_mlp_without_name),
     Field(discriminator="name"),

@@ -9,7 +9,7 @@ from math import gcd
 from raydnn.spec.axes.activation import ActivationFunction
 from raydnn.spec.axes.loss import AUTO, AutoLoss
 from raydnn.spec.axes.loss_function import LossFunction
-from raydnn.spec.axes.model import ResidualMlp, UserModule
+from raydnn.spec.axes.model import UserModule
 from raydnn.spec.axes.normalization import GroupNorm, NoNormalization
 from raydnn.spec.axes.output import AutoOutput
 from raydnn.spec.base import Component
@@ -149,7 +149,7 @@ def groups_divide_widths(training: Training) -> Found:
 def zero_init_has_normalization(training: Training) -> Found:
     """A block begins as the identity where its last step before the sum is a normalization."""
     model, normalization = training.model, training.normalization
-    if not isinstance(model, ResidualMlp) or not model.zero_init_last_norm:
+    if not getattr(model, "zero_init_last_norm", False):
         return
     if isinstance(normalization, NoNormalization) or normalization.position != "before_activation":
         classes = component_classes(Training.model_fields["normalization"].annotation)

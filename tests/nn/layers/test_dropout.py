@@ -28,7 +28,7 @@ def _dropped(trials: list[TrialSpec], layers: int = 2) -> list[Tensor]:
     context = Context(Noise([trial.seed for trial in trials], 1, CPU), 40)
     found = Dropout(trials, CPU)
     ones = torch.ones(len(trials), 40, 50)
-    terms = [found.of_hidden(50, context, layer == layers - 1) for layer in range(layers)]
+    terms = [found.of_hidden((50,), context, layer == layers - 1) for layer in range(layers)]
     hidden = [ones if of_layer is None else of_layer.of(ones) for of_layer in terms]
     return [found.of_inputs(ones, context), *hidden]
 

@@ -1,0 +1,88 @@
+"""Normalization of a picture's channels, by torch's own kernels wherever the members agree on ε."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+from torch.nn import functional
+
+from raydnn.nn.features import by_feature
+from raydnn.nn.layers.folding import folded, unfolded
+from raydnn.stacking.context import Context
+
+if TYPE_CHECKING:
+    from raydnn.nn.layers.normalization import NormLayer
+
+
+def batch_norm_of_channels(z: Tensor, layer: NormLayer, context: Context) -> Tensor:
+    """Normalize every channel over the batch and all positions, or at evaluation by the running averages.
+
+    Args:
+        z: (N, B, C, H, W), B examples of this worker.
+        layer: The layer, whose running averages are updated in place in training.
+        context: Of the forward pass; the workers' statistics are summed, so that their number changes nothing.
+    """
+    if not context.trains:
+        factor = layer.scale * torch.rsqrt(layer.variance + layer.eps.view(-1, 1))
+        shift = torch.addcmul(layer.shift, layer.mean, factor, value=-1)
+        return torch.addcmul(by_feature(shift, z), z, by_feature(factor, z))
+    count = context.batch_size * z[0, 0, 0].numel()
+    if context.workers > 1 or layer.shared_eps is None:
+        mean = over_workers(z.sum(dim=(1, 3, 4)), context.workers) / count
+        centred = z - by_feature(mean, z)
+        variance = over_workers(centred.square().sum(dim=(1, 3, 4)), context.workers) / count
+        layer.average(mean.detach(), variance.detach(), count)
+        factor = layer.scale * torch.rsqrt(variance + layer.eps.view(-1, 1))
+        return centred * by_feature(factor, z) + by_feature(layer.shift, z)
+    # With the momentum 1 the kernel leaves the batch's own statistics, since the members' momenta may differ.
+    mean, unbiased = layer.scale.new_zeros(layer.scale.shape), layer.scale.new_zeros(layer.scale.shape)
+    normalized = functional.batch_norm(
+        folded(z),
+        mean.view(-1),
+        unbiased.view(-1),
+        layer.scale.flatten(),
+        layer.shift.flatten(),
+        training=True,
+        momentum=1.0,
+        eps=layer.shared_eps,
+    )
+    layer.move(mean, unbiased if count > 1 else None)
+    return unfolded(normalized, len(z))
+
+
+def over_workers(values: Tensor, workers: int) -> Tensor:
+    """The sum of all workers' values; its gradient is summed, too."""
+    if workers == 1:
+        return values
+    summed: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    return summed
+
+
+def group_norm_of_channels(z: Tensor, layer: NormLayer, _context: Context) -> Tensor:
+    """Normalize every example over each group of channels and all positions; one group: over all channels."""
+    if layer.shared_eps is not None:
+        grouped = functional.group_norm(
+            folded(z),
+            layer.groups * len(z),
+            layer.scale.flatten(),
+            layer.shift.flatten(),
+            layer.shared_eps,
+        )
+        return unfolded(grouped, len(z))
+    own = z.unflatten(2, (layer.groups, -1))  # type: ignore[no-untyped-call]
+    variance, mean = torch.var_mean(own, dim=(3, 4, 5), correction=0, keepdim=True)
+    normalized = ((own - mean) * torch.rsqrt(variance + layer.eps.view(-1, 1, 1, 1, 1, 1))).flatten(2, 3)
+    shifted: Tensor = normalized * by_feature(layer.scale, z) + by_feature(layer.shift, z)
+    return shifted
+
+
+CHANNEL_NORMALIZATIONS: dict[str, Callable[[Tensor, NormLayer, Context], Tensor]] = {
+    "batch_norm": batch_norm_of_channels,
+    "layer_norm": group_norm_of_channels,
+    "group_norm": group_norm_of_channels,
+}
+"""Name → implementation for pictures; the names are those of raydnn.spec.axes.normalization without `none`."""
