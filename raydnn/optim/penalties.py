@@ -80,7 +80,7 @@ def constrain(found: Penalties, weights: Mapping[str, Tensor]) -> None:
     """
     for name, limit in found.max_norm.items():
         units = by_unit(weights[name], found.layout.parameters[name])
-        norm = units.norm(dim=tuple(range(3, units.dim())), keepdim=True)
+        norm = torch.linalg.vector_norm(units, dim=tuple(range(3, units.dim())), keepdim=True)
         largest = limit.view(-1, *[1] * (units.dim() - 1))
         # Units within the limit are multiplied by exactly 1.
         units.mul_(torch.where(norm > largest, largest / norm, 1.0))

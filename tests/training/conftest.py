@@ -66,12 +66,31 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def make_trial(classes: dict[str, Any]) -> Callable[..., TrialSpec]:
-    """A trial on `classes`, three epochs of batches whose last is smaller; fields by keyword."""
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Data of three classes of pictures (2, 8, 8), split like `classes`."""
+    rng = np.random.default_rng(2)
+    targets = rng.integers(3, size=181)
+    inputs = (rng.normal(size=(3, 2, 8, 8))[targets] + rng.normal(size=(181, 2, 8, 8))).astype(np.float32)
+    path = tmp_path_factory.mktemp("data") / "pictures.npz"
+    np.savez(
+        path, inputs=inputs[:150], targets=targets[:150], test_inputs=inputs[150:], test_targets=targets[150:]
+    )
+    return {"name": "npz", "path": str(path), "validation": 30}
+
+
+OF_PICTURES = frozenset({"cnn", "resnet"})
+"""Models whose trials learn from `pictures`."""
+
+
+@pytest.fixture(scope="session")
+def make_trial(classes: dict[str, Any], pictures: dict[str, Any]) -> Callable[..., TrialSpec]:
+    """A trial on `classes` or `pictures`, three epochs of batches whose last is smaller; fields by keyword."""
 
     def make(*, train: Mapping[str, Any] | None = None, **fields: Any) -> TrialSpec:
+        model = fields.get("model", "mlp")
+        name = model.get("name") if isinstance(model, Mapping) else model
         given = {
-            "data": classes,
+            "data": pictures if name in OF_PICTURES else classes,
             "model": {"name": "mlp", "widths": [8, 7]},
             "activation": "tanh",
             "optimizer": {"name": "sgd", "lr": 0.05},

@@ -161,6 +161,70 @@ VARIATIONS: dict[str, list[dict[str, Any]]] = {
         {"model": "perceptron", "optimizer": optimizer, "regularization": {"input_dropout": rate}}
         for optimizer, rate in ((ADAM, 0.0), (ADAM, 0.2), ("sgd", 0.0), ("adamw", 0.1))
     ],
+    "cnn": [
+        {
+            "model": {"name": "cnn", "channels": [4, 6], "widths": [9]},
+            "optimizer": optimizer,
+            "activation": activation,
+            "regularization": {"dropout": rate, **more},
+        }
+        for optimizer, activation, rate, more in (
+            (ADAM, "relu", 0.0, {"l2": 1e-3}),
+            (ADAM, "elu", 0.2, {"max_norm": 1.0}),
+            ("sgd", "rrelu", 0.0, {"l1": 1e-3}),
+            ({"name": "muon", "lr": 0.01}, "relu", 0.3, {"input_dropout": 0.2}),
+        )
+    ],
+    "cnn_normalized": [
+        {
+            "model": {
+                "name": "cnn",
+                "channels": [4, 8],
+                "convolutions": 2,
+                "pooling": "average",
+                "widths": [],
+            },
+            "normalization": {"name": "group_norm", "groups": 2, "eps": eps, "position": "after_activation"},
+            "optimizer": optimizer,
+        }
+        for eps, optimizer in ((1e-5, ADAM), (1e-3, ADAM), (0.1, "sgd"), (1.0, "adamw"))
+    ],
+    "cnn_strided": [
+        {
+            "model": {"name": "cnn", "channels": [4], "kernel": 5, "pooling": "stride", "widths": [6]},
+            "normalization": {"name": "batch_norm", "inputs": True, "momentum": momentum},
+            "activation": activation,
+            "seed": seed,
+        }
+        for momentum, activation, seed in (
+            (0.1, "relu", 0),
+            (0.2, "relu", 1),
+            (0.5, "gelu", 0),
+            (1.0, "tanh", 1),
+        )
+    ],
+    "resnet": [
+        {
+            "model": {"name": "resnet", "depth": 8, "width": 4, "shortcut": "B", "zero_init_last_norm": zero},
+            "normalization": {"name": "batch_norm", "eps": eps, "exact_statistics": exact},
+            "activation": activation,
+        }
+        for zero, eps, exact, activation in (
+            (False, 1e-5, False, "relu"),
+            (True, 1e-5, True, "relu"),
+            (True, 1e-3, False, "elu"),
+            (False, 1e-5, False, "elu"),
+        )
+    ],
+    "resnet_plain": [
+        {"model": {"name": "resnet", "depth": 8, "width": 4, **more}, "optimizer": optimizer}
+        for more, optimizer in (
+            ({"skip": False}, ADAM),
+            ({"skip": False}, "sgd"),
+            ({"skip": False}, "adamw"),
+            ({"skip": False}, {"name": "sgd", "lr": 0.05, "momentum": 0.9}),
+        )
+    ],
     "seed": [{"seed": seed} for seed in (0, 1, 2, 2**63 - 1)],
     "early_stopping": [
         {"train": {"early_stopping": stopping}}

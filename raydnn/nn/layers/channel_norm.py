@@ -1,4 +1,4 @@
-"""Normalization of a picture's channels, by torch's own kernels wherever the members agree on ε."""
+"""Normalization of a picture's channels, by torch's own kernels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def batch_norm_of_channels(z: Tensor, layer: NormLayer, context: Context) -> Ten
         shift = torch.addcmul(layer.shift, layer.mean, factor, value=-1)
         return torch.addcmul(by_feature(shift, z), z, by_feature(factor, z))
     count = context.batch_size * z[0, 0, 0].numel()
-    if context.workers > 1 or layer.shared_eps is None:
+    if context.workers > 1:
         mean = over_workers(z.sum(dim=(1, 3, 4)), context.workers) / count
         centred = z - by_feature(mean, z)
         variance = over_workers(centred.square().sum(dim=(1, 3, 4)), context.workers) / count
@@ -40,18 +40,41 @@ def batch_norm_of_channels(z: Tensor, layer: NormLayer, context: Context) -> Ten
         return centred * by_feature(factor, z) + by_feature(layer.shift, z)
     # With the momentum 1 the kernel leaves the batch's own statistics, since the members' momenta may differ.
     mean, unbiased = layer.scale.new_zeros(layer.scale.shape), layer.scale.new_zeros(layer.scale.shape)
-    normalized = functional.batch_norm(
-        folded(z),
-        mean.view(-1),
-        unbiased.view(-1),
-        layer.scale.flatten(),
-        layer.shift.flatten(),
-        training=True,
-        momentum=1.0,
-        eps=layer.shared_eps,
-    )
+
+    def normalized(own: Tensor, members: slice, eps: float) -> Tensor:
+        return functional.batch_norm(
+            own,
+            mean[members].view(-1),
+            unbiased[members].view(-1),
+            layer.scale[members].flatten(),
+            layer.shift[members].flatten(),
+            training=True,
+            momentum=1.0,
+            eps=eps,
+        )
+
+    outputs = _by_kernels(normalized, z, layer)
     layer.move(mean, unbiased if count > 1 else None)
-    return unfolded(normalized, len(z))
+    return outputs
+
+
+def group_norm_of_channels(z: Tensor, layer: NormLayer, _context: Context) -> Tensor:
+    """Normalize every example over each group of channels and all positions; one group: over all channels."""
+
+    def normalized(own: Tensor, members: slice, eps: float) -> Tensor:
+        scale, shift = layer.scale[members].flatten(), layer.shift[members].flatten()
+        return functional.group_norm(own, layer.groups * len(layer.scale[members]), scale, shift, eps)
+
+    return _by_kernels(normalized, z, layer)
+
+
+def _by_kernels(normalized: Callable[[Tensor, slice, float], Tensor], z: Tensor, layer: NormLayer) -> Tensor:
+    """Apply torch's kernel to all members at once on a device, where they have one ε; else to one after another."""
+    first, *others = layer.epsilons
+    if len(z) == 1 or (z.device.type != "cpu" and all(eps == first for eps in others)):
+        return unfolded(normalized(folded(z), slice(None), first), len(z))
+    own = zip(z.unbind(), layer.epsilons, strict=True)
+    return torch.stack([normalized(each, slice(k, k + 1), eps) for k, (each, eps) in enumerate(own)])
 
 
 def over_workers(values: Tensor, workers: int) -> Tensor:
@@ -60,24 +83,6 @@ def over_workers(values: Tensor, workers: int) -> Tensor:
         return values
     summed: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
     return summed
-
-
-def group_norm_of_channels(z: Tensor, layer: NormLayer, _context: Context) -> Tensor:
-    """Normalize every example over each group of channels and all positions; one group: over all channels."""
-    if layer.shared_eps is not None:
-        grouped = functional.group_norm(
-            folded(z),
-            layer.groups * len(z),
-            layer.scale.flatten(),
-            layer.shift.flatten(),
-            layer.shared_eps,
-        )
-        return unfolded(grouped, len(z))
-    own = z.unflatten(2, (layer.groups, -1))  # type: ignore[no-untyped-call]
-    variance, mean = torch.var_mean(own, dim=(3, 4, 5), correction=0, keepdim=True)
-    normalized = ((own - mean) * torch.rsqrt(variance + layer.eps.view(-1, 1, 1, 1, 1, 1))).flatten(2, 3)
-    shifted: Tensor = normalized * by_feature(layer.scale, z) + by_feature(layer.shift, z)
-    return shifted
 
 
 CHANNEL_NORMALIZATIONS: dict[str, Callable[[Tensor, NormLayer, Context], Tensor]] = {

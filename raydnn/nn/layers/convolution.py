@@ -155,18 +155,32 @@ class Convolution(nn.Module):
         return z if self.tail is None else self.tail.finish(z, skip, self.norm, self.alpha, context)
 
     def _convolved(self, inputs: Tensor) -> Tensor:
-        members, geometry = len(self.weight), self.geometry
-        weight, bias = self.weight.flatten(0, 1), None if self.bias is None else self.bias.flatten()
+        members = len(self.weight)
+        if inputs.device.type != "cpu" or members == 1:
+            bias = None if self.bias is None else self.bias.flatten()
+            return unfolded(self._kernel(folded(inputs), self.weight.flatten(0, 1), bias, members), members)
+        # A CPU gains nothing from members at once, and its grouped convolutions round by the number of groups.
+        biases = [None] * members if self.bias is None else self.bias.unbind()
+        own = zip(inputs.unbind(), self.weight.unbind(), biases, strict=True)
+        return torch.stack([self._kernel(*each, 1) for each in own])
+
+    def _kernel(self, inputs: Tensor, weight: Tensor, bias: Tensor | None, members: int) -> Tensor:
+        geometry = self.geometry
+        stride = geometry.stride
+        if geometry.kernel == 1 and stride > 1 and not geometry.padding:
+            # The same positions, without work for those between them; and oneDNN's backward kernel of a strided
+            # 1 × 1 convolution, channels last, writes beyond its memory (torch 2.13).
+            inputs = inputs[..., ::stride] if weight.dim() == 3 else inputs[..., ::stride, ::stride]
+            stride = 1
         if inputs.device.type == "cpu" and weight.dim() == 4:
             # Where the channels of a position lie side by side, a CPU's kernels are fastest.
             weight = weight.contiguous(memory_format=torch.channels_last)
-        outputs = CONVOLUTIONS[weight.dim() - 2](
-            folded(inputs),
+        return CONVOLUTIONS[weight.dim() - 2](
+            inputs,
             weight,
             bias,
-            geometry.stride,
+            stride,
             geometry.padding,
             geometry.dilation,
             geometry.groups * members,
         )
-        return unfolded(outputs, members)

@@ -137,9 +137,8 @@ class NormLayer(nn.Module):
         self.eps = run.vectors["eps"].to(dtype).view(-1, 1, 1)
         self.groups = int(run.vectors["groups"][0]) if "groups" in run.vectors else 1
         specs = [trial.normalization for trial in trials]
-        epsilons = {spec.eps for spec in specs if not isinstance(spec, NoNormalization)}
-        self.shared_eps = epsilons.pop() if len(epsilons) == 1 else None
-        """ε, where it is the same in all members."""
+        self.epsilons = [spec.eps for spec in specs if not isinstance(spec, NoNormalization)]
+        """The members' ε, as torch's kernels take them."""
         self._normalize = (CHANNEL_NORMALIZATIONS if of_pictures else NORMALIZATIONS)[run.name]
         if statistics:
             self.mean, self.variance = statistics["mean"], statistics["variance"]

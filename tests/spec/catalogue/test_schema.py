@@ -66,7 +66,7 @@ def test_every_component_may_be_its_name_or_a_mapping(axis: str) -> None:
         "loss: 5",
         "activation: {name: relu, alpha: 1}",
         "schedule: {name: cosine, alpha: 2}",
-        "model: {widths: []}",
+        "model: {name: mlp, widths: []}",
         "model: {widths: [64, 0]}",
         "train: {epochs: 1.5}",
         "train: {clip: {name: norm, max_norm: 1}}",

@@ -150,7 +150,7 @@ CASES: dict[str, Bad] = {
         f"job.yaml:5: optimizer: unknown optimizer 'adammw'; allowed: {OPTIMIZERS}. Did you mean 'adamw'?",
     ),
     "unknown model": bad(
-        GOOD + "model: rcnn\n", f"job.yaml:4: model: unknown model 'rcnn'; allowed: {names('model')}"
+        GOOD + "model: w8t\n", f"job.yaml:4: model: unknown model 'w8t'; allowed: {names('model')}"
     ),
     "unknown data": bad(
         "data: fashion-mnist\nname: good\noptimizer: sgd\n",
