@@ -221,6 +221,11 @@ def test_blocks_begin_as_identities_only_after_a_normalization() -> None:
     assert space.size() == len(list(space.grid())) == 3
 
 
+def test_a_shortcut_is_searched_only_where_something_is_skipped() -> None:
+    space = built(job({"model.skip": [False, True], "model.shortcut": ["A", "B"]}, model="resnet"))
+    assert space.size() == len(list(space.grid())) == 3
+
+
 def test_a_loss_without_accuracy_is_left_out_where_accuracy_is_watched() -> None:
     def losses(metric: str, **train: Any) -> set[Any]:
         space = built(job({"loss": "all"}, search={"metric": metric}, train=train))

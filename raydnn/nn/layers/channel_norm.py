@@ -42,15 +42,17 @@ def batch_norm_of_channels(z: Tensor, layer: NormLayer, context: Context) -> Ten
     mean, unbiased = layer.scale.new_zeros(layer.scale.shape), layer.scale.new_zeros(layer.scale.shape)
 
     def normalized(own: Tensor, members: slice, eps: float) -> Tensor:
-        return functional.batch_norm(
+        # Not torch.nn.functional's, which refuses the single number that a channel may have in a last small batch.
+        return torch.batch_norm(
             own,
-            mean[members].view(-1),
-            unbiased[members].view(-1),
             layer.scale[members].flatten(),
             layer.shift[members].flatten(),
+            mean[members].view(-1),
+            unbiased[members].view(-1),
             training=True,
             momentum=1.0,
             eps=eps,
+            cudnn_enabled=torch.backends.cudnn.enabled,
         )
 
     outputs = _by_kernels(normalized, z, layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -34,6 +35,8 @@ def _model(value: Any) -> Model:
         ({"layers": 4, "width": 8, "last_width": 64}, (8, 16, 32, 64)),
         ({"layers": 1, "width": 8, "last_width": 8}, (8,)),
         ({"name": "residual_mlp", "blocks": 2, "width": 8}, (8,) * 5),
+        ({"name": "cnn", "channels": [4, 6], "convolutions": 2, "widths": [9]}, (4, 4, 6, 6, 9)),
+        ({"name": "resnet", "depth": 14, "width": 4}, (4, *(4,) * 4, *(8,) * 4, *(16,) * 4)),
     ],
 )
 def test_hidden_widths(model: Any, widths: tuple[int, ...]) -> None:
@@ -43,6 +46,24 @@ def test_hidden_widths(model: Any, widths: tuple[int, ...]) -> None:
     again = TrialSpec.from_json(trial.config_json)
     assert again == trial
     assert again.config_hash == trial.config_hash
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"depth": 21}, "depth: 21; allowed: 6n + 2, such as 20 and 26"),
+        ({"skip": False, "shortcut": "B"}, "shortcut: B with skip: False; allowed: null"),
+        ({"shortcut": None}, "shortcut: None with skip: True; allowed: A, B"),
+    ],
+)
+def test_a_residual_network_that_contradicts_itself(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        _model({"name": "resnet", **more})
+
+
+def test_a_shortcut_is_there_only_where_something_is_skipped() -> None:
+    assert _model({"name": "resnet", "skip": False}).shortcut is None
+    assert _model({"name": "resnet", "skip": True}).shortcut == "A"
 
 
 def test_blocks_end_at_every_second_layer() -> None:

@@ -90,8 +90,32 @@ DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
         (64, _convolutional(16), _convolutional(1), 16, {}),
         (16, _convolutional(32), _convolutional(1), 256, {}),
         (16, _convolutional(16, dropout=0.5), _convolutional(1, dropout=0.5), 512, {}),
+        (1, {"name": "cnn", "channels": [128, 64]}, {"name": "cnn", "channels": [2]}, 1024, {}),
+        (
+            3,
+            {"name": "cnn", "channels": [32, 32], "convolutions": 2, "pooling": "average"},
+            {"name": "cnn", "channels": [2]},
+            1024,
+            DROPPED,
+        ),
+        (
+            1,
+            {"name": "resnet", "depth": 20, "shortcut": "B"},
+            {"name": "resnet", "depth": 8, "width": 2},
+            1024,
+            {},
+        ),
     ],
-    ids=["dense", "dropout and batch norm", "evaluation of a convolution", "convolution", "in turn"],
+    ids=[
+        "dense",
+        "dropout and batch norm",
+        "evaluation of a convolution",
+        "convolution",
+        "in turn",
+        "cnn",
+        "cnn with dropout and batch norm",
+        "resnet",
+    ],
 )
 def test_the_estimate_is_near_the_measured_peak(
     members: int,
