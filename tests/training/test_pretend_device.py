@@ -23,7 +23,7 @@ from pretend_device import (
 from variations import VARIATIONS
 
 from raydnn.data.load import load_dataset
-from raydnn.nn.layers import dense
+from raydnn.nn.layers import dense, folding
 from raydnn.optim.optimizers import stacked
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.spec.trial import TrialSpec
@@ -46,6 +46,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendDevice]:
     # The reference takes the code that a GPU takes, and not a CPU's own kernels.
     monkeypatch.setattr(stacked, "family_of", lambda name, _device: OPTIMIZERS[name])
     monkeypatch.setattr(dense, "ONE_BY_ONE", frozenset())
+    monkeypatch.setattr(folding, "IN_TURN", frozenset())
     with training_on(pretend):
         yield pretend
 

@@ -11,7 +11,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional
 
 from raydnn.nn.features import by_feature
-from raydnn.nn.layers.folding import folded, unfolded
+from raydnn.nn.layers.folding import folded, in_turn, unfolded
 from raydnn.stacking.context import Context
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def group_norm_of_channels(z: Tensor, layer: NormLayer, _context: Context) -> Te
 def _by_kernels(normalized: Callable[[Tensor, slice, float], Tensor], z: Tensor, layer: NormLayer) -> Tensor:
     """Apply torch's kernel to all members at once on a device, where they have one ε; else to one after another."""
     first, *others = layer.epsilons
-    if len(z) == 1 or (z.device.type != "cpu" and all(eps == first for eps in others)):
+    if len(z) == 1 or (not in_turn(z) and all(eps == first for eps in others)):
         return unfolded(normalized(folded(z), slice(None), first), len(z))
     own = zip(z.unbind(), layer.epsilons, strict=True)
     return torch.stack([normalized(each, slice(k, k + 1), eps) for k, (each, eps) in enumerate(own)])

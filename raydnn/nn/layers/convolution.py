@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from raydnn.nn.features import features_of, is_picture
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.folding import folded, unfolded
+from raydnn.nn.layers.folding import folded, in_turn, unfolded
 from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.nn.layers.normalization import NormLayer
@@ -156,10 +156,9 @@ class Convolution(nn.Module):
 
     def _convolved(self, inputs: Tensor) -> Tensor:
         members = len(self.weight)
-        if inputs.device.type != "cpu" or members == 1:
+        if members == 1 or not in_turn(inputs):
             bias = None if self.bias is None else self.bias.flatten()
             return unfolded(self._kernel(folded(inputs), self.weight.flatten(0, 1), bias, members), members)
-        # A CPU gains nothing from members at once, and its grouped convolutions round by the number of groups.
         biases = [None] * members if self.bias is None else self.bias.unbind()
         own = zip(inputs.unbind(), self.weight.unbind(), biases, strict=True)
         return torch.stack([self._kernel(*each, 1) for each in own])
@@ -172,8 +171,7 @@ class Convolution(nn.Module):
             # 1 × 1 convolution, channels last, writes beyond its memory (torch 2.13).
             inputs = inputs[..., ::stride] if weight.dim() == 3 else inputs[..., ::stride, ::stride]
             stride = 1
-        if inputs.device.type == "cpu" and weight.dim() == 4:
-            # Where the channels of a position lie side by side, a CPU's kernels are fastest.
+        if in_turn(inputs) and weight.dim() == 4:
             weight = weight.contiguous(memory_format=torch.channels_last)
         return CONVOLUTIONS[weight.dim() - 2](
             inputs,

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
+IN_TURN = frozenset({"cpu"})
+"""Kinds of devices that gain nothing from members at once: their grouped convolutions are slower, and round by the
+number of groups. There members are computed one after another, each with the channels of a position side by side."""
+
+
+def in_turn(values: Tensor) -> bool:
+    """Whether members are computed one after another where these values are."""
+    return values.device.type in IN_TURN
+
 
 def folded(values: Tensor) -> Tensor:
     """Values (N, B, C, *positions) as (B, N · C, *positions)."""

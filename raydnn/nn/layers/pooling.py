@@ -13,7 +13,7 @@ from torch.nn import functional
 from raydnn.nn.features import is_picture
 from raydnn.nn.layers.convolution import Geometry, convolved
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.folding import folded, unfolded
+from raydnn.nn.layers.folding import folded, in_turn, unfolded
 from raydnn.nn.layers.layer import Row, Shape, Views, row
 from raydnn.nn.layers.members import Members
 from raydnn.spec.trial import TrialSpec
@@ -100,12 +100,12 @@ def flattening(name: str, inputs: Shape) -> FixedLayer:
 
 
 def as_picture(name: str, inputs: Shape) -> FixedLayer:
-    """A picture (H, W) as one of a single channel (1, H, W); on a CPU a pixel's channels are put side by side."""
+    """A picture (H, W) as one channel (1, H, W); where members are in turn, a pixel's channels lie side by side."""
     shape = inputs if is_picture(inputs) else (1, *inputs)
 
     def laid_out(pictures: Tensor) -> Tensor:
         own = pictures.reshape(*pictures.shape[:2], *shape)
-        if len(own) > 1 or own.device.type != "cpu":
+        if len(own) > 1 or not in_turn(own):
             return own
         return own.squeeze(0).contiguous(memory_format=torch.channels_last).unsqueeze(0)
 

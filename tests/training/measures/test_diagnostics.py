@@ -14,7 +14,7 @@ from torch.nn import functional
 import raydnn
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.nn.layers import hidden
+from raydnn.nn.layers import tail
 from raydnn.search.packing import StackPlan
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.trial import TrialSpec
@@ -148,7 +148,7 @@ def test_flat_ends_are_where_the_slope_is_small() -> None:
         if cls.no_hidden_layer or name in ("gelu", "silu", "mish"):
             continue
         spec = cls(name=name)
-        values = hidden.activate(member_groups([spec], CPU), z.view(1, 1, -1)).flatten()
+        values = tail.activate(member_groups([spec], CPU), z.view(1, 1, -1)).flatten()
         (slope,) = torch.autograd.grad(values.sum(), z)
         low, high = spec.flat_ends
         assert (low is not None) == bool(slope[0] < 1e-6), name
@@ -180,8 +180,8 @@ def test_what_is_looked_at_is_what_the_activation_gives(
         given.append(activate(*arguments))
         return given[-1]
 
-    activate = hidden.activate
-    monkeypatch.setattr(hidden, "activate", spy)
+    activate = tail.activate
+    monkeypatch.setattr(tail, "activate", spy)
     found = activation_statistics(stack, dataset.train)
     assert len(found) == len(given) >= 2
     for values, statistics in zip(given, found.values(), strict=True):
