@@ -17,7 +17,7 @@ from raydnn.nn.layers.naming import register
 from raydnn.nn.layers.pooling import FixedLayer
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
-from raydnn.stacking.layout import Layout
+from raydnn.stacking.layout import Layout, one_after_another
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,7 @@ class ResidualLayer:
     @cached_property
     def layout(self) -> Layout:
         """The parameters of F, then those of the shortcut."""
-        layout = Layout({})
-        for layer in self.layers:
-            layout = layout.followed_by(layer.layout)
-        return layout
+        return one_after_another(layer.layout for layer in self.layers)
 
     @property
     def shape(self) -> Shape:
