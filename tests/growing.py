@@ -8,6 +8,7 @@ from math import prod
 
 from torch import Tensor, nn
 
+from raydnn.data.inputs import Inputs
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members
@@ -79,11 +80,11 @@ class Gated(nn.Module):
         return hidden if dropped is None else dropped.of(hidden)
 
 
-def gated(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
+def gated(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     """Gated layers of the model's widths and, without dropout, one for the outputs."""
-    sizes = pairwise((prod(shape), *trial.model.hidden_widths, outputs))
+    sizes = pairwise((prod(inputs.shape), *trial.model.hidden_widths, outputs))
     layers = [GatedLayer(f"layers.{number}", *fans) for number, fans in enumerate(sizes)]
-    return Architecture(shape, tuple(layers), Chain)
+    return Architecture(inputs.shape, tuple(layers), Chain)
 
 
 def averaging_coefficients(plan: Horizon) -> Coefficients:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from raydnn.data.inputs import Inputs
 from raydnn.data.load import load_dataset
 from raydnn.nn.models.registry import MODELS, architecture
 from raydnn.optim.optimizers.registry import OPTIMIZERS
@@ -195,4 +196,4 @@ def test_a_new_layer_is_summarized_and_estimated_by_what_it_says() -> None:
     ]
     dataset = load_dataset(trial.data).to(CPU)
     assert footprint([trial] * 20, dataset) > 10 * footprint([trial], dataset)
-    assert architecture(trial, (8, 8), 10).layout.count == summary.parameters
+    assert architecture(trial, Inputs((8, 8)), 10).layout.count == summary.parameters

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 
 from raydnn.data.examples import Examples, targets_of
+from raydnn.data.inputs import Inputs
 from raydnn.data.preparation import Preparation
 from raydnn.data.scaling import ScalingState
 from raydnn.data.targets import TargetScale
+from raydnn.data.tokens import TokenRange
 from raydnn.spec.data import Task
 
 MOST_NAMES = 10_000
@@ -27,6 +29,8 @@ class Dataset:
     test: Examples | None
     preparation: Preparation
     """What all parts went through."""
+    tokens: tuple[TokenRange, ...] = ()
+    """Where inputs are whole numbers (n, T): what a vocabulary has to hold, and where it stands."""
     baseline: dict[str, Any] = field(default_factory=dict)
     """What is reached without a network: `raydnn.data.baseline`."""
 
@@ -54,6 +58,11 @@ class Dataset:
     def features(self) -> tuple[int, ...]:
         """Shape of one input."""
         return self.train.features
+
+    @property
+    def inputs(self) -> Inputs:
+        """What a network is told of its inputs."""
+        return self.preparation.described(self.features)
 
     @property
     def outputs(self) -> int:

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from raydnn.data.baseline import baseline, tell_lacking_classes
 from raydnn.data.dataset import Dataset
@@ -70,6 +71,7 @@ def load_dataset(spec: DataSet) -> Dataset:
         prepare(parts.validation, preparation),
         None if parts.test is None else prepare(parts.test, preparation),
         preparation,
+        parts.source.tokens,
     )
     tell_lacking_classes(dataset)
     return replace(dataset, baseline=baseline(dataset))
@@ -137,17 +139,34 @@ def fit_preparation(spec: DataSet, parts: Parts) -> Preparation:
     target_scale = None
     if raw.task == "regression" and isinstance(spec, Csv | Npz):
         target_scale = fit_targets(spec.target_scaling, parts.train.targets)
+    takes_tokens = bool(raw.tokens) and spec.scaling.name == "none"
     return Preparation(
         raw.task,
         parts.train.inputs.shape[1:],
-        fit(spec.scaling, as_tensor(parts.train.inputs)),
+        fit(spec.scaling, _fitted_on(spec, parts)),
         raw.classes,
         raw.class_names,
         raw.feature_names,
         raw.feature_types,
         raw.target_names,
         target_scale,
+        raw.tokens[0].largest + 1 if takes_tokens else None,
+        raw.padding,
+        raw.padded,
     )
+
+
+def _fitted_on(spec: DataSet, parts: Parts) -> Tensor:
+    """What a scaling is fitted on: the training inputs, or all steps (m, F) of padded sequences that are there."""
+    inputs = as_tensor(parts.train.inputs)
+    name = spec.scaling.name
+    if not parts.source.padded or name == "none":
+        return inputs
+    if parts.source.tokens or name == "whiten":
+        what = "tokens" if parts.source.tokens else "padded sequences"
+        allowed = "none" if parts.source.tokens else "none, unit, minmax, center, standardize"
+        raise _job_error("scaling", f"{name} with {what}; allowed: {allowed}")
+    return inputs[~inputs[..., 0].isnan()]
 
 
 def prepare(arrays: Arrays, preparation: Preparation) -> InMemory:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from raydnn.data.inputs import Inputs
 from raydnn.data.scaling import ScalingState
 from raydnn.data.targets import TargetScale
 from raydnn.errors import DataError
@@ -35,6 +37,16 @@ class Preparation:
     """What the data call the targets; None: they have no names."""
     target_scale: TargetScale | None = None
     """What a regression's targets went through; None: they are as they were."""
+    vocabulary: int | None = None
+    """Largest token of the training inputs + 1, where they may be taken for tokens; None: they are numbers."""
+    padding: int | None = None
+    """The token that is padding, and becomes NaN; None: there is none."""
+    padded: bool = False
+    """Whether steps of sequences may be padding, which is NaN in inputs that are numbers."""
+
+    def described(self, features: tuple[int, ...]) -> Inputs:
+        """What a network is told of its inputs, (*features) each."""
+        return Inputs(features, self.vocabulary, self.padded, self.feature_types == ("picture",))
 
     def inputs(self, raw: NDArray[Any]) -> Tensor:
         """Return what a network gets (n, *features), float32, for raw inputs (n, *shape).
@@ -50,7 +62,10 @@ class Preparation:
             raise DataError(
                 f"inputs of shape {raw.shape[1:]} are given; the network was trained on {self.shape}"
             )
-        return self.scaling.apply(as_tensor(raw).to(self.scaling.shift.dtype))
+        numbers = as_tensor(raw).to(self.scaling.shift.dtype)
+        if self.padding is not None:
+            numbers = numbers.masked_fill(numbers == self.padding, nan)
+        return self.scaling.apply(numbers)
 
     def targets(self, raw: NDArray[Any]) -> Tensor:
         """Return what a network learns: class numbers int64 (n,), numbers and probabilities float32 (n, outputs)."""

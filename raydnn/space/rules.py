@@ -20,7 +20,7 @@ from raydnn.spec.axes.loss import AUTO
 from raydnn.spec.axes.loss_function import LossFunction
 from raydnn.spec.axes.schedule import Performance
 from raydnn.spec.catalogue.kinds import components
-from raydnn.spec.checks.compatibility import OF_OWN_NETWORKS, loss_of, outputs_of
+from raydnn.spec.checks.compatibility import GATED, OF_OWN_NETWORKS, loss_of, outputs_of
 from raydnn.spec.checks.selu import PLAIN_MODELS
 from raydnn.spec.job import Job
 
@@ -67,10 +67,13 @@ def with_rules(job: Job, parameters: Sequence[Parameter]) -> Space:
 
 def _kinds(job: Job, parameters: Sequence[Parameter]) -> Sequence[Kind]:
     chosen = [parameter.domain.values() for parameter in parameters if parameter.path == "model.name"]
-    if "module" not in (chosen[0] if chosen else (job.model.name,)):
-        return KINDS
-    # Where the activation depends on the model, the model cannot depend on the activation.
-    return (*(kind for kind in KINDS if kind.path != "model.name"), *BESIDE_USER_MODULES)
+    models = chosen[0] if chosen else (job.model.name,)
+    kinds = KINDS
+    for names, beside in ((("module",), BESIDE_USER_MODULES), (GATED, BESIDE_GATES)):
+        if any(name in models for name in names):
+            # Where the activation depends on the model, the model cannot depend on the activation.
+            kinds = (*(kind for kind in kinds if kind.path != "model.name"), *beside)
+    return kinds
 
 
 def _of_all(job: Job, parameter: Parameter) -> bool:
@@ -190,6 +193,10 @@ def _outside_user_modules(job: Job, assignment: Mapping[str, Value], domain: Dom
     return None if _name(job, assignment, "model") == "module" else domain
 
 
+def _outside_gates(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    return None if _name(job, assignment, "model") in GATED else domain
+
+
 def _selu_without_skips(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
     plain = _name(job, assignment, "model") in PLAIN_MODELS
     return domain if plain else _only(domain, tuple(value for value in domain.values() if value != "selu"))
@@ -208,6 +215,8 @@ _SHAPE = tuple(
         "last_width",
         "blocks",
         "channels",
+        "units",
+        "bidirectional",
         "convolutions",
         "depth",
     )
@@ -309,3 +318,13 @@ BESIDE_USER_MODULES = (
     ),
 )
 """Those of a space that may choose a user's own module."""
+
+BESIDE_GATES = (
+    Kind(
+        "activation exists only where model is not lstm or gru, whose activations are their own",
+        "activation.name",
+        _MODEL,
+        _outside_gates,
+    ),
+)
+"""Those of a space that may choose a model with activations of its own."""

@@ -31,8 +31,9 @@ def make_trial(job: Job, assignment: Mapping[str, Value]) -> TrialSpec:
         JobError: The values contradict one another.
     """
     given = _as_given(job, Training.model_fields)
-    if "normalization" not in job.model_fields_set:
-        del given["normalization"]  # That of the model, which may be drawn.
+    for axis in ("activation", "normalization"):
+        if axis not in job.model_fields_set:
+            del given[axis]  # That of the model, which may be drawn.
     for path, value in assignment.items():
         _set(given, path.split("."), value)
     if "train.epochs" not in assignment:

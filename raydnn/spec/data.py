@@ -167,6 +167,11 @@ class Npz(DataSet):
         "what the targets are: classes, numbers, one of two classes, 0 or 1 for each label, or probabilities",
     )
     weights: str | None = parameter(None, "array (n,) with the weight of each example in the training loss")
+    padding: int | None = parameter(
+        None,
+        "of sequences of tokens, the token that fills up those that are shorter; or give arrays `lengths` and "
+        "`test_lengths` (n,), the steps that are there, also of sequences (n, T, F) of numbers",
+    )
     test_fraction: float | None = parameter(None, "share drawn as the test set", gt=0, lt=1)
     target_scaling: TargetScaling = _target_scaling()
 

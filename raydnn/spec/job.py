@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from raydnn.spec.axes.activation import Activation, Relu
-from raydnn.spec.axes.convolutional import ResNet
 from raydnn.spec.axes.init import Auto, Init
 from raydnn.spec.axes.loss import AutoLoss, Loss
-from raydnn.spec.axes.model import Mlp, Model
+from raydnn.spec.axes.model import OWN, Mlp, Model
 from raydnn.spec.axes.normalization import NoNormalization, Normalization
 from raydnn.spec.axes.optimizer import Optimizer
 from raydnn.spec.axes.output import AutoOutput, Output
@@ -49,15 +48,19 @@ class Training(Spec):
     schedule: Schedule = parameter(Constant(), "learning-rate schedule")
     train: Train = parameter(Train(), "the training loop")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _normalization_of_model(cls, given: Any) -> Any:
-        """Some models have a normalization of their own, unless another one is given."""
-        if not isinstance(given, Mapping) or "normalization" in given:
-            return given
+    def _own_of_model(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Some models have an activation or a normalization of their own, unless another one is given."""
+        if not isinstance(given, Mapping):
+            return read(given)
         model = given.get("model")
         name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", model)
-        return {**given, "normalization": ResNet.normalization} if name == "resnet" else given
+        own = {axis: value for axis, value in OWN.get(name, {}).items() if axis not in given}
+        made = read({**given, **own})
+        # They are the model's: where another one is drawn, they hold no longer.
+        made.model_fields_set.difference_update(own)
+        return made
 
 
 class Job(Training):

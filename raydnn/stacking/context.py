@@ -17,6 +17,8 @@ class Context:
     """The epoch's draws in training; None at evaluation."""
     batch_size: int = 0
     """Examples of the whole batch, over all workers, in training; 0 at evaluation."""
+    present: Tensor | None = None
+    """Of padded sequences, which of their steps are there, bool (N, B, T), which the network tells its layers."""
 
     @property
     def trains(self) -> bool:

@@ -40,6 +40,13 @@ class InputFacts(_Facts):
 
     shape: tuple[int, ...]
     types: tuple[str, ...]
+    vocabulary: int | None = None
+    padding: int | None = None
+    padded: bool = False
+
+    def of_sequences(self) -> dict[str, Any]:
+        """What is said of tokens and padding."""
+        return {"vocabulary": self.vocabulary, "padding": self.padding, "padded": self.padded}
 
 
 class ScalingFacts(_Facts):
@@ -72,7 +79,8 @@ class NetworkFacts(_Facts):
     inputs: InputFacts | None = Field(
         None,
         description="`shape` of one raw input; `types` of the named columns, or the type of all of it, "
-        "`number` or `picture`",
+        "`number` or `picture`; of whole numbers that may be tokens the `vocabulary`, the largest one of training + 1; "
+        "whether sequences are `padded`, by NaN, or by the token `padding`",
     )
     columns: tuple[str, ...] | None = Field(None, description="names of the inputs, in their order")
     scaling: ScalingFacts | None = Field(
@@ -132,6 +140,7 @@ class NetworkFacts(_Facts):
             self.inputs.types if self.inputs else None,
             self.targets,
             TargetScale(scale.mean, scale.deviation) if scale else None,
+            **({} if self.inputs is None else self.inputs.of_sequences()),
         )
 
 
@@ -172,7 +181,13 @@ def facts_of_data(
         outputs=outputs,
         versions=Versions(**_versions()),
         task=prepared.task,
-        inputs=InputFacts(shape=prepared.shape or dataset.features, types=prepared.feature_types or ()),
+        inputs=InputFacts(
+            shape=prepared.shape or dataset.features,
+            types=prepared.feature_types or (),
+            vocabulary=prepared.vocabulary,
+            padding=prepared.padding,
+            padded=prepared.padded,
+        ),
         columns=prepared.feature_names,
         scaling=ScalingFacts(
             name=prepared.scaling.name, tensors={name: f"{prefix}.{name}" for name in numbers}

@@ -114,7 +114,7 @@ def _network(trial: TrialSpec) -> nn.Module:
 
     dataset = load_dataset(trial.data)
     network: nn.Module = getattr(their_roles, trial.model.path.partition(":")[2])(6, 3)
-    found = architecture(trial, dataset.features, 3)
+    found = architecture(trial, dataset.inputs, 3)
     first, kept = found.start(trial)
     views = found.layout.views(first.unsqueeze(0)) | found.layout.statistics_views(kept.unsqueeze(0))
     network.load_state_dict({name: view[0] for name, view in views.items()})
@@ -159,7 +159,7 @@ def compare(make_trial: Callable[..., TrialSpec], fit: Callable[..., Any]) -> Ca
         given = {"activation": "relu", "optimizer": SGD, "model": model, **fields}
         trial = make_trial(**given)
         found, without = fit([trial, make_trial(**{"activation": "relu", "optimizer": SGD, "model": model})])
-        layout = architecture(trial, load_dataset(trial.data).features, 3).layout
+        layout = architecture(trial, load_dataset(trial.data).inputs, 3).layout
         expected = _plain(trial, **{"stepping": _sgd, **plain})
         assert not torch.equal(found.parameters, without.parameters)
         for key, view in layout.views(found.parameters.unsqueeze(0)).items():

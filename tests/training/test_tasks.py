@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from raydnn.data.inputs import Inputs
 from raydnn.nn.models.registry import architecture
 from raydnn.spec.axes.loss_function import LossFunction
 from raydnn.spec.catalogue.kinds import components
@@ -147,7 +148,7 @@ def test_prelu_members_train_their_slopes(make_trial: Callable[..., Any], fit: C
         make_trial(activation={"name": "prelu", "alpha": a}, seed=k)
         for k, a in enumerate((0.0, 0.1, 0.25, 0.9))
     ]
-    layout = architecture(trials[0], (6,), 3).layout
+    layout = architecture(trials[0], Inputs((6,)), 3).layout
     for found, trial in zip(fit(trials, drop={2: {1}}), trials, strict=True):
         (alone,) = fit([trial])
         for row, expected in zip(found.rows, alone.rows, strict=False):

@@ -89,7 +89,7 @@ def test_it_is_trained_as_plain_torch_trains_it(
     from their_networks import Plain  # type: ignore[import-not-found]
 
     theirs = Plain(6, 3, widths=[8, 7])
-    network = architecture(trial, dataset.features, 3)
+    network = architecture(trial, dataset.inputs, 3)
     layout = network.layout
     first, _ = network.start(trial)
     theirs.load_state_dict({name: view[0] for name, view in layout.views(first.unsqueeze(0)).items()})

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from raydnn.data.sources.archive import read_arrays
 from raydnn.data.sources.classes import Classes, array_keys, find_classes
 from raydnn.data.sources.files import existing_file
+from raydnn.data.sources.padding import Steps
 from raydnn.data.sources.raw import (
     Array,
     Arrays,
@@ -29,7 +30,7 @@ from raydnn.data.sources.raw import (
 from raydnn.errors import DataError
 from raydnn.spec.data import Npz, Task
 
-_NAMES = ("inputs", "targets", "test_inputs", "test_targets")
+_NAMES = ("inputs", "targets", "test_inputs", "test_targets", "lengths", "test_lengths")
 _CLASSES = ("classification", "binary")
 _CHECKS: dict[Task, Callable[[NDArray[np.float32], RowPlace], NDArray[np.float32]]] = {
     "multi_label": labels,
@@ -39,6 +40,9 @@ _CHECKS: dict[Task, Callable[[NDArray[np.float32], RowPlace], NDArray[np.float32
 
 def load_npz(spec: Npz) -> Raw:
     """Return the arrays `inputs` (n, *features) and `targets`, and perhaps `test_inputs` and `test_targets`.
+
+    Sequences are padded where there are `lengths` (n,), the steps that are there, or where `data.padding` fills up
+    tokens.
 
     Targets are classes, (n,) whole numbers or booleans; or numbers, labels (0 or 1) or probabilities of
     shape (n, outputs), for regression also (n,). Nothing in the archive is ever unpickled.
@@ -55,16 +59,28 @@ def load_npz(spec: Npz) -> Raw:
         classes = _classes(arrays["targets"], Array(path, "targets"))
         if spec.kind == "binary":
             two_classes(len(classes), Array(path, "targets"))
+    steps = Steps(path, spec.padding)
+    tokens = [steps.take(arrays, "")]
     train = _part(arrays, "", path, spec.kind, classes)
     if spec.weights is not None:
         train = replace(train, weights=_weights(arrays, spec.weights, path, len(train.inputs)))
     test = None
     if "test_inputs" in arrays:
+        tokens.append(steps.take(arrays, "test_"))
         test = _part(arrays, "test_", path, spec.kind, classes, train.inputs.dtype)
         _check_alike(train.inputs, test.inputs, path, "inputs")
         _check_alike(train.targets, test.targets, path, "targets")
     names = None if classes is None or classes.are_numbers else classes.names
-    return Raw(train, test, len(classes or ()), spec.kind, names)
+    return Raw(
+        train,
+        test,
+        len(classes or ()),
+        spec.kind,
+        names,
+        tokens=tuple(part for part in tokens if part),
+        padding=spec.padding,
+        padded=steps.padded,
+    )
 
 
 def _classes(targets: NDArray[Any], where: Array) -> Classes:
@@ -88,6 +104,9 @@ def _part(
     if len(inputs) != len(targets):
         raise DataError(f"{where_targets}: {len(targets)} targets for {len(inputs)} inputs")
     numbers = precise(inputs, where_inputs, least)
+    absent = arrays.pop(f"{prefix}absent", None)
+    if absent is not None:
+        numbers[absent] = np.nan
     if classes is not None:
         different, rows = np.unique(_integers(targets, where_targets), return_inverse=True)
         return Arrays(numbers, classes.numbers(array_keys(different), rows, where_targets))

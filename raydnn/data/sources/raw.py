@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from raydnn.data.tokens import TokenRange
 from raydnn.errors import DataError
 from raydnn.spec.data import Label, Task
 
@@ -76,6 +77,12 @@ class Raw:
     """`number` or `boolean` of each named feature; of an input without names what it is: `number` or `picture`."""
     target_names: tuple[str, ...] | None = None
     """What the data call the targets; None: they have no names."""
+    tokens: tuple[TokenRange, ...] = ()
+    """Where inputs are whole numbers (n, T), which may be tokens: those of training, and of a test part."""
+    padding: int | None = None
+    """The token that is none, but padding."""
+    padded: bool = False
+    """Whether steps of sequences may be padding; it is NaN in inputs that are numbers."""
 
 
 def finite(values: NDArray[Any], where: RowPlace) -> NDArray[np.float32]:

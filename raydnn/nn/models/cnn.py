@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError, Problem
 from raydnn.nn.layers.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.dense import DenseLayer
@@ -18,12 +19,12 @@ from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.spec.trial import TrialSpec
 
 
-def cnn(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
+def cnn(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     """Stages of convolutions `convolutions.0`, ..., pooled by 2 or with a stride, then dense layers `layers.0`, ...
 
     Args:
         trial: A member.
-        shape: Shape of an example, (H, W) or (C, H, W).
+        inputs: What the data are: pictures, (H, W) or (C, H, W).
         outputs: Units of the output layer.
 
     Raises:
@@ -31,7 +32,7 @@ def cnn(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
     """
     model = trial.model
     assert isinstance(model, Cnn), "it is the builder of such models"
-    layers = picture_inputs(trial, shape)
+    layers = picture_inputs(trial, inputs.shape)
     for stage, channels in enumerate(model.channels):
         for convolution in range(model.convolutions):
             last = convolution == model.convolutions - 1
@@ -46,14 +47,13 @@ def cnn(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
             )
         if model.pooling != "stride":
             layers.append(pooling(f"pools.{stage}", layers[-1].shape, model.pooling))
-        check_size(layers[-1].shape, shape, "model.channels", f"{len(model.channels)} stages")
+        check_size(layers[-1].shape, inputs.shape, "model.channels", f"{len(model.channels)} stages")
     layers.append(flattening("flatten", layers[-1].shape))
-    inputs = layers[-1].shape[0]
-    for number, (fan_in, fan_out) in enumerate(pairwise((inputs, *model.widths))):
+    for number, (fan_in, fan_out) in enumerate(pairwise((layers[-1].shape[0], *model.widths))):
         last = number == len(model.widths) - 1
         layers.append(hidden_layer(trial, f"layers.{number}", fan_in, fan_out, is_last=last, by_hand=False))
     layers.append(DenseLayer(f"layers.{len(model.widths)}", layers[-1].shape[0], outputs))
-    return Architecture(shape, tuple(layers), Chain)
+    return Architecture(inputs.shape, tuple(layers), Chain)
 
 
 def picture_inputs(trial: TrialSpec, shape: Shape) -> list[Layer]:

@@ -7,9 +7,10 @@ from math import prod
 
 from torch import Tensor, nn
 
+from raydnn.data.inputs import Inputs
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.hidden import HiddenLayer, hidden_layer
-from raydnn.nn.layers.layer import Layer, Shape
+from raydnn.nn.layers.layer import Layer
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.normalization import NormalizationLayer, normalize
 from raydnn.nn.models.architecture import Architecture, of_members
@@ -18,7 +19,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 
 
-def mlp(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
+def mlp(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     """The layers of a perceptron: `layers.0`, ..., and before them `input_norm` where inputs are normalized.
 
     A hidden layer has no bias where batch norm would take it away again; blocks that skip two hidden layers end
@@ -26,16 +27,16 @@ def mlp(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
 
     Args:
         trial: A member.
-        shape: Shape of an example.
+        inputs: What the data are.
         outputs: Units of the output layer.
     """
     normalization, model = trial.normalization, trial.model
     widths, ends = model.hidden_widths, frozenset(model.block_ends)
-    inputs = prod(shape)
+    features = prod(inputs.shape)
     layers: list[Layer] = []
     if isinstance(normalization, BatchNorm) and normalization.inputs:
-        layers.append(NormalizationLayer("input_norm", (inputs,), running=True))
-    for number, (fan_in, fan_out) in enumerate(pairwise((inputs, *widths))):
+        layers.append(NormalizationLayer("input_norm", (features,), running=True))
+    for number, (fan_in, fan_out) in enumerate(pairwise((features, *widths))):
         layers.append(
             hidden_layer(
                 trial,
@@ -47,8 +48,8 @@ def mlp(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
                 is_last=number == len(widths) - 1,
             )
         )
-    layers.append(DenseLayer(f"layers.{len(widths)}", widths[-1] if widths else inputs, outputs))
-    return Architecture(shape, tuple(layers), Mlp)
+    layers.append(DenseLayer(f"layers.{len(widths)}", widths[-1] if widths else features, outputs))
+    return Architecture(inputs.shape, tuple(layers), Mlp)
 
 
 class Mlp(nn.Module):

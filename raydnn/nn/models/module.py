@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from raydnn.data.inputs import Inputs
 from raydnn.errors import UserCodeError
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views
@@ -82,18 +83,18 @@ def user_class(trial: TrialSpec, shape: Shape, outputs: int) -> UserClass | None
     return UserClass(spec.path, spec.arguments, shape, outputs) if isinstance(spec, UserModule) else None
 
 
-def user_module(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
+def user_module(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     """The network of a user's class.
 
     Args:
         trial: A member.
-        shape: Shape of an example.
+        inputs: What the data are.
         outputs: What the class is to give for each.
 
     Raises:
         JobError: There is no such class, or what it builds cannot be trained.
     """
-    users = user_class(trial, shape, outputs)
+    users = user_class(trial, inputs.shape, outputs)
     assert users is not None, "it is the builder of users' models"
     module = users.build(trial.seed)
     learned, kept = tensors_of(module)
@@ -102,7 +103,7 @@ def user_module(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
     found = parameters_of(module)
     frozen = {name: replace(found[name], role=Role.BUFFER) for name in kept}
     layer = UserLayer(users, Layout({name: found[name] for name in learned}, frozen))
-    return Architecture(shape, (layer,), lambda _, members: layer.module(members))
+    return Architecture(inputs.shape, (layer,), lambda _, members: layer.module(members))
 
 
 class Modules(nn.Module):

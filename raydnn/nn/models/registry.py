@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raydnn.nn.layers.layer import Shape
+from raydnn.data.inputs import Inputs
 from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.cnn import cnn
 from raydnn.nn.models.mlp import mlp
 from raydnn.nn.models.module import user_module
+from raydnn.nn.models.recurrent import recurrent
 from raydnn.nn.models.resnet import resnet
 from raydnn.spec.trial import TrialSpec
 
-MODELS: dict[str, Callable[[TrialSpec, Shape, int], Architecture]] = {
+MODELS: dict[str, Callable[[TrialSpec, Inputs, int], Architecture]] = {
     "perceptron": mlp,
     "mlp": mlp,
     "residual_mlp": mlp,
     "cnn": cnn,
     "resnet": resnet,
+    "rnn": recurrent,
+    "lstm": recurrent,
+    "gru": recurrent,
     "module": user_module,
 }
-"""Name → (member, shape of an example, outputs) → its architecture; the names are those of raydnn.spec.axes.model."""
+"""Name → (member, what the data are, outputs) → its architecture; the names are those of raydnn.spec.axes.model."""
 
 
-def architecture(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
+def architecture(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     """The architecture of a trial's network."""
-    return MODELS[trial.model.name](trial, shape, outputs)
+    return MODELS[trial.model.name](trial, inputs, outputs)

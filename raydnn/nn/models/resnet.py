@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raydnn.data.inputs import Inputs
 from raydnn.nn.layers.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.layer import Layer, Shape
@@ -19,14 +20,14 @@ LARGE_PICTURE = 64
 STAGES = 3
 
 
-def resnet(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
+def resnet(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     """`stem`, three stages of n blocks of two 3 × 3 convolutions, with w, 2w and 4w channels, and `layers.0`.
 
     A later stage's first block halves the positions. Depth 6n + 2 counts the layers with weights, shortcuts aside.
 
     Args:
         trial: A member.
-        shape: Shape of an example, (H, W) or (C, H, W).
+        inputs: What the data are: pictures, (H, W) or (C, H, W).
         outputs: Units of the output layer.
 
     Raises:
@@ -34,8 +35,8 @@ def resnet(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
     """
     model = trial.model
     assert isinstance(model, ResNet), "it is the builder of such models"
-    layers = picture_inputs(trial, shape)
-    large = max(shape[-2:]) > LARGE_PICTURE if model.stem == "auto" else model.stem == "large"
+    layers = picture_inputs(trial, inputs.shape)
+    large = max(inputs.shape[-2:]) > LARGE_PICTURE if model.stem == "auto" else model.stem == "large"
     stem = Geometry(7, 2, 3) if large else Geometry(3, 1, 1)
     layers.append(convolution_layer(trial, "stem", layers[-1].shape, model.width, stem))
     if large:
@@ -46,10 +47,10 @@ def resnet(trial: TrialSpec, shape: Shape, outputs: int) -> Architecture:
             stride = 2 if stage and number == stage * blocks else 1
             is_last = number == STAGES * blocks - 1
             layers += _block(trial, model, number, layers[-1].shape, model.width << stage, stride, is_last)
-    check_size(layers[-1].shape, shape, "model.stem", "a residual network")
+    check_size(layers[-1].shape, inputs.shape, "model.stem", "a residual network")
     layers.append(global_average("average", layers[-1].shape))
     layers.append(DenseLayer("layers.0", layers[-1].shape[0], outputs))
-    return Architecture(shape, tuple(layers), Chain)
+    return Architecture(inputs.shape, tuple(layers), Chain)
 
 
 def _block(

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from raydnn.spec.axes.convolutional import Cnn, ResNet
 from raydnn.spec.axes.network import Network
+from raydnn.spec.axes.sequence import Gru, Lstm, Rnn
 from raydnn.spec.base import (
     MOST_LAYERS,
     MOST_UNITS,
@@ -173,9 +174,15 @@ def _mlp_without_name(given: Any) -> Any:
 
 
 Model = Annotated[
-    Perceptron | Mlp | ResidualMlp | Cnn | ResNet | UserModule,
+    Perceptron | Mlp | ResidualMlp | Cnn | ResNet | Rnn | Lstm | Gru | UserModule,
     NameOrMapping,
     BeforeValidator(_mlp_without_name),
     Field(discriminator="name"),
 ]
 """A mapping without a name is an mlp: `model: {widths: [300, 100]}`."""
+
+OWN: dict[object, dict[str, str]] = {
+    cls.model_fields["name"].default: {"activation": cls.activation, "normalization": cls.normalization}
+    for cls in (ResNet, Rnn, Lstm, Gru)
+}
+"""Name of a model that has an activation or a normalization of its own → both."""

@@ -12,6 +12,8 @@ class Network(Component):
 
     normalization: ClassVar[str] = "none"
     """Its normalization, where the job says nothing."""
+    activation: ClassVar[str] = "relu"
+    """Its activation, where the job says nothing."""
 
     @property
     def hidden_widths(self) -> tuple[int, ...]:

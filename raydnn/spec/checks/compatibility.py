@@ -185,6 +185,18 @@ def user_modules_have_their_own_layers(training: Training) -> Found:
             yield field, f"{message}; allowed: {allowed}, or nothing given"
 
 
+GATED = ("lstm", "gru")
+"""Models whose activations are their own."""
+
+
+def gates_have_their_own_activations(training: Training) -> Found:
+    """What gates are made of is not the job's to say."""
+    name, given = str(training.model.name), training.activation.name
+    if name in GATED and given != training.model.activation:
+        message = f"{given} with the model {name}, whose activations are its own"
+        yield "activation", f"{message}; allowed: {training.model.activation}, or nothing given"
+
+
 def one_dropout_of_hidden_units(training: Training) -> Found:
     """Alpha dropout keeps mean and variance only where nothing else drops units."""
     given = training.regularization

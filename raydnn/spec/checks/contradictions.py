@@ -14,6 +14,7 @@ from raydnn.spec.checks.compatibility import (
     Found,
     activation_fits_hidden_layers,
     class_weights_have_classes,
+    gates_have_their_own_activations,
     groups_divide_widths,
     loss_fits_task,
     loss_of,
@@ -198,6 +199,7 @@ CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     user_modules_have_their_own_layers: frozenset(
         {"activation", "init", "model", "normalization", "regularization"}
     ),
+    gates_have_their_own_activations: frozenset({"activation", "model"}),
     one_dropout_of_hidden_units: frozenset({"regularization"}),
     mixup_has_partners: frozenset({"train"}),
     class_weights_have_classes: frozenset({"data", "train"}),

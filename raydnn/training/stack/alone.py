@@ -53,7 +53,7 @@ class StackOfOne:
         scale = preparation.target_scale
         self.loss_unit = 1.0 if scale is None else scale.unit(loss_of(spec).unit)
         """What losses are multiplied by to be told in the target's unit."""
-        self.architecture = architecture(spec, features, outputs)
+        self.architecture = architecture(spec, preparation.described(features), outputs)
         layout = self.architecture.layout
         parameters, statistics = torch.zeros(1, layout.size), torch.zeros(1, layout.statistics_size)
         _fill(layout.views(parameters) | layout.statistics_views(statistics), weights)

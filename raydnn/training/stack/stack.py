@@ -14,6 +14,7 @@ from raydnn.nn.gradients.registry import gradients_of
 from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.module import Modules
 from raydnn.nn.models.registry import architecture
+from raydnn.nn.models.sequences import check_inputs
 from raydnn.nn.objective import Objective
 from raydnn.optim.optimizers.descent import descending
 from raydnn.optim.optimizers.stacked import StackOptimizer
@@ -206,6 +207,12 @@ def optimizers_of(members: Sequence[Member]) -> list[Component]:
 
 
 def architecture_of(trial: TrialSpec, dataset: Dataset) -> Architecture:
-    """The architecture of a trial's network on a data set."""
+    """The architecture of a trial's network on a data set.
+
+    Raises:
+        JobError: The model does not take such inputs.
+        DataError: The inputs hold a token that the network does not know.
+    """
+    check_inputs(trial, dataset)
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
-    return architecture(trial, dataset.features, outputs)
+    return architecture(trial, dataset.inputs, outputs)

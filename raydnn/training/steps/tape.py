@@ -18,6 +18,8 @@ from torch.utils._pytree import tree_leaves
 _aten = torch.ops.aten
 _EMPTY = {_aten.empty, _aten.empty_like, _aten.empty_strided, _aten.new_empty, _aten.new_empty_strided}
 """What they give holds nothing yet."""
+_OWN_MEMORY = {_aten.mkldnn_rnn_layer, _aten.mkldnn_rnn_layer_backward}
+"""Kernels of whole layers; the bytes that one keeps for its backward pass cannot be there before it."""
 _COPIES = {_aten.clone, _aten._to_copy}
 _DEPENDS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 _OF_RESULT = ("dtype", "layout", "device", "pin_memory")
@@ -103,6 +105,9 @@ class _Tape(Watch):  # type: ignore[no-untyped-call]
         if kernel.overloadpacket in _COPIES:
             self.calls.append((Tensor.copy_, (results[0], args[0]), {}))
             return
+        if kernel.overloadpacket in _OWN_MEMORY:
+            self.calls.append((_of_layer(kernel, results), [_detached(each) for each in args], kwargs))
+            return
         misread = kernel.overloadpacket is _aten.native_batch_norm and not _is_dense(args[0])
         if misread or not all(isinstance(result, Tensor) for result in results):
             self.calls.append((_copying(kernel, results), args, kwargs))
@@ -187,6 +192,25 @@ def _copying(kernel: OpOverload, results: list[Any]) -> Callable[..., None]:
                 result.copy_(new)
 
     return call
+
+
+def _of_layer(kernel: OpOverload, results: list[Any]) -> Callable[..., None]:
+    """A kernel of `_OWN_MEMORY`, and copies of what it gives; the bytes that it keeps are handed over."""
+
+    def call(*args: Any, **kwargs: Any) -> None:
+        with torch.enable_grad():  # Else it keeps nothing for its backward pass; no argument has a gradient.
+            found = kernel(*args, **kwargs)
+        for result, new in zip(results, found, strict=True):
+            if isinstance(result, Tensor) and result.dtype == torch.uint8:
+                result.set_(new)
+            elif isinstance(result, Tensor):
+                result.copy_(new)
+
+    return call
+
+
+def _detached(argument: Any) -> Any:
+    return argument.detach() if isinstance(argument, Tensor) and argument.requires_grad else argument
 
 
 def _arguments(kernel: OpOverload) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
+from raydnn.data.inputs import Inputs
 from raydnn.nn.activations import ACTIVATIONS, BY_HAND, activate, activate_by_hand, pull_back
 from raydnn.nn.gradients.by_hand import Backprop
 from raydnn.nn.models.mlp import mlp
@@ -113,7 +114,7 @@ class _Both:
     """The same members twice: one stack for each way to its gradients."""
 
     def __init__(self, trials: list[TrialSpec], descending: Sequence[slice] = ()) -> None:
-        network = mlp(trials[0], (FEATURES,), OUTPUTS)
+        network = mlp(trials[0], Inputs((FEATURES,)), OUTPUTS)
         layout = network.layout
         flat = torch.stack([network.start(trial)[0] for trial in trials])
         statistics = network.start(trials[0])[1].expand(len(trials), -1).clone()
@@ -265,7 +266,7 @@ def test_a_member_descends_alike_in_any_stack(width: int) -> None:
     model = {"name": "mlp", "widths": [width, width]}
     own = [{"data": "digits", "optimizer": "sgd", "model": model, "seed": seed} for seed in range(5)]
     trials = [TrialSpec.from_training(Training.model_validate(fields)) for fields in own]
-    network = mlp(trials[0], (width,), OUTPUTS)
+    network = mlp(trials[0], Inputs((width,)), OUTPUTS)
     layout = network.layout
     inputs, of_outputs = _normal(32, width, seed=1), _normal(5, 32, OUTPUTS, seed=2)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from raydnn.data.inputs import Inputs
 from raydnn.nn.layers.normalization import NORMALIZATIONS, NormLayer
 from raydnn.nn.models.mlp import mlp
 from raydnn.spec.catalogue.kinds import components
@@ -103,7 +104,7 @@ def test_batch_norm_stands_where_it_is_told(position: str) -> None:
     trial = _trial(
         normalization={"name": "batch_norm", "position": position, "inputs": True}, model={"widths": [6, 4]}
     )
-    network = mlp(trial, (5,), 3)
+    network = mlp(trial, Inputs((5,)), 3)
     layout = network.layout
     before = position == "before_activation"
     assert ("layers.0.bias" in layout.shapes) is not before
@@ -136,7 +137,7 @@ def test_batch_norm_stands_where_it_is_told(position: str) -> None:
 
 @pytest.mark.parametrize("name", ["layer_norm", "group_norm"])
 def test_other_normalizations_keep_the_bias_and_no_averages(name: str) -> None:
-    network = mlp(_trial(normalization=name, model={"widths": [8]}), (5,), 3)
+    network = mlp(_trial(normalization=name, model={"widths": [8]}), Inputs((5,)), 3)
     layout = network.layout
     assert {"layers.0.bias", "layers.0.norm.scale", "layers.0.norm.shift"} <= set(layout.shapes)
     assert layout.statistics == {}
@@ -149,7 +150,7 @@ def _residual(**fields: Any) -> TrialSpec:
 
 def test_a_residual_block_adds_its_input() -> None:
     trial = _residual()
-    network = mlp(trial, (5,), 3)
+    network = mlp(trial, Inputs((5,)), 3)
     layout = network.layout
     flat = network.start(trial)[0].unsqueeze(0)
     views = {name: view[0] for name, view in layout.views(flat).items()}
@@ -168,7 +169,7 @@ def test_a_residual_block_adds_its_input() -> None:
 def test_blocks_with_zero_scales_begin_as_identities(name: str) -> None:
     normalization = {"name": name, **({"groups": 3} if name == "group_norm" else {})}
     trial = _residual(model={"zero_init_last_norm": True}, normalization=normalization, activation="relu")
-    network = mlp(trial, (5,), 3)
+    network = mlp(trial, Inputs((5,)), 3)
     layout = network.layout
     flat = network.start(trial)[0].unsqueeze(0)
     views = layout.views(flat)

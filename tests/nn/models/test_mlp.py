@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from raydnn.data.inputs import Inputs
 from raydnn.nn.models.mlp import mlp
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
@@ -32,7 +33,7 @@ def _dropout(rate: float, seed: int = 0) -> TrialSpec:
 
 
 def test_the_layout_is_that_of_the_textbook_network() -> None:
-    network = mlp(_trial(model={"widths": [300, 100]}), (784,), 10)
+    network = mlp(_trial(model={"widths": [300, 100]}), Inputs((784,)), 10)
     layout = network.layout
     assert layout.shapes == {
         "layers.0.weight": (300, 784),
@@ -64,7 +65,7 @@ def test_views_lie_in_the_row_in_order_each_at_a_multiple_of_16() -> None:
 @pytest.mark.parametrize("own_batches", [False, True])
 def test_outputs_and_gradients_are_those_of_torch_nn(own_batches: bool) -> None:
     trials = [_trial(activation="relu", init="glorot_uniform", seed=seed) for seed in range(3)]
-    network = mlp(_trial(model={"widths": [9, 8]}), (7,), 5)
+    network = mlp(_trial(model={"widths": [9, 8]}), Inputs((7,)), 5)
     layout = network.layout
     flat = torch.stack([network.start(trial)[0] for trial in trials])
     flat += 0.1
@@ -93,7 +94,7 @@ def test_outputs_and_gradients_are_those_of_torch_nn(own_batches: bool) -> None:
 
 
 def test_the_modules_parameters_are_views_of_the_matrix() -> None:
-    network = mlp(_trial(model={"widths": [4]}), (3,), 2)
+    network = mlp(_trial(model={"widths": [4]}), Inputs((3,)), 2)
     layout = network.layout
     flat = torch.zeros(2, layout.size)
     module = network.module(flat, [_trial(), _trial()])
@@ -104,7 +105,7 @@ def test_the_modules_parameters_are_views_of_the_matrix() -> None:
 
 
 def test_first_parameters_are_seeded_and_differ_between_layers_and_seeds() -> None:
-    network = mlp(_trial(model={"widths": [6, 6]}), (6,), 6)
+    network = mlp(_trial(model={"widths": [6, 6]}), Inputs((6,)), 6)
     layout = network.layout
     views = layout.views(network.start(_trial(seed=1))[0].unsqueeze(0))
     again = layout.views(network.start(_trial(seed=1))[0].unsqueeze(0))
@@ -119,9 +120,9 @@ def test_first_parameters_are_seeded_and_differ_between_layers_and_seeds() -> No
 
 
 def test_a_layers_first_weights_do_not_depend_on_the_other_layers() -> None:
-    network = mlp(_trial(model={"widths": [6]}), (6,), 6)
+    network = mlp(_trial(model={"widths": [6]}), Inputs((6,)), 6)
     small = network.layout
-    network = mlp(_trial(model={"widths": [6, 50]}), (6,), 6)
+    network = mlp(_trial(model={"widths": [6, 50]}), Inputs((6,)), 6)
     large = network.layout
     first = [layout.views(network.start(_trial())[0].unsqueeze(0)) for layout in (small, large)]
     assert torch.equal(first[0]["layers.0.weight"], first[1]["layers.0.weight"])
@@ -129,7 +130,7 @@ def test_a_layers_first_weights_do_not_depend_on_the_other_layers() -> None:
 
 def _factors(trials: Sequence[TrialSpec], examples: int = 50, units: int = 200, epoch: int = 1) -> Tensor:
     """What dropout multiplies each hidden unit by: the outputs of identity layers for inputs of 1."""
-    network = mlp(_trial(model={"widths": [units]}), (units,), units)
+    network = mlp(_trial(model={"widths": [units]}), Inputs((units,)), units)
     layout = network.layout
     flat = torch.zeros(len(trials), layout.size)
     for name, view in layout.views(flat).items():
@@ -171,7 +172,7 @@ def test_a_members_mask_does_not_depend_on_the_company() -> None:
 
 
 def test_evaluation_drops_nothing() -> None:
-    network = mlp(_trial(model={"widths": [20]}), (20,), 20)
+    network = mlp(_trial(model={"widths": [20]}), Inputs((20,)), 20)
     trials = [_dropout(0.9), _dropout(0.0)]
     flat = network.start(trials[0])[0].expand(2, -1).clone()
     outputs = network.module(flat, trials)(torch.randn(5, 20))
@@ -180,7 +181,7 @@ def test_evaluation_drops_nothing() -> None:
 
 def test_prelu_learns_a_slope_for_each_hidden_unit() -> None:
     trials = [_trial(activation={"name": "prelu", "alpha": a}, model={"widths": [6, 4]}) for a in (0.1, 0.5)]
-    network = mlp(trials[0], (5,), 3)
+    network = mlp(trials[0], Inputs((5,)), 3)
     layout = network.layout
     assert {name: shape for name, shape in layout.shapes.items() if name.endswith("alpha")} == {
         "layers.0.alpha": (6,),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError
 from raydnn.nn.models.module import Modules, user_module
 from raydnn.spec.job import Training
@@ -111,7 +112,7 @@ def _trial(name: str, seed: int = 0, **arguments: Any) -> TrialSpec:
 
 
 def _stack(*trials: TrialSpec) -> tuple[Modules, torch.Tensor, torch.Tensor]:
-    network = user_module(trials[0], (6,), 3)
+    network = user_module(trials[0], Inputs((6,)), 3)
     flat, statistics = (torch.stack(rows) for rows in zip(*map(network.start, trials), strict=True))
     module = network.module(flat, trials, statistics)
     assert isinstance(module, Modules)
@@ -131,7 +132,7 @@ def test_what_vectorizes_equals_the_class_itself(name: str) -> None:
     assert module.vectorizes
     examples = torch.randn(5, 6)
     together = module(examples, Context(Noise([3, 4, 4], 1, flat.device), 5))
-    layout = user_module(trials[0], (6,), 3).layout
+    layout = user_module(trials[0], Inputs((6,)), 3).layout
     assert [n for n, _ in module.named_parameters()] == list(layout.shapes)
     for k, trial in enumerate(trials):
         users = type(module._users[0])(6, 3)
@@ -146,10 +147,10 @@ def test_what_vectorizes_equals_the_class_itself(name: str) -> None:
 
 
 def test_frozen_parameters_and_buffers_are_kept_beside_what_is_learned() -> None:
-    layout = user_module(_trial("Centred"), (6,), 3).layout
+    layout = user_module(_trial("Centred"), Inputs((6,)), 3).layout
     assert layout.shapes == {"out.weight": (3, 6), "out.bias": (3,)}
     assert {name: kept.shape for name, kept in layout.statistics.items()} == {"centre": (6,), "order": (6,)}
-    assert user_module(_trial("Picture"), (6,), 3).layout.count == 12 + 3 + 18 + 3 + 1
+    assert user_module(_trial("Picture"), Inputs((6,)), 3).layout.count == 12 + 3 + 18 + 3 + 1
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_buffers_change_in_training_only_and_may_be_replaced() -> None:
     batches = torch.randn(3, 2, 5, 6)
     for batch in batches:
         module(batch, Context(noise, 5)).sum().backward()
-    views = user_module(_trial("Counting"), (6,), 3).layout.statistics_views(statistics)
+    views = user_module(_trial("Counting"), Inputs((6,)), 3).layout.statistics_views(statistics)
     torch.testing.assert_close(views["mean"], batches.mean(dim=(0, 2)))
     assert views["steps"].tolist() == [3, 3]
     before = statistics.clone()
@@ -217,5 +218,5 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     trial = _trial("Net")
     model = trial.model.model_validate({"name": "module", "path": path, "arguments": arguments})
     with pytest.raises(JobError, match=message) as raised:
-        user_module(trial.model_copy(update={"model": model}), (6,), 3)
+        user_module(trial.model_copy(update={"model": model}), Inputs((6,)), 3)
     assert "\n" not in str(raised.value)

@@ -1,0 +1,124 @@
+"""What all models for sequences begin with, and how padding passes through their layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from raydnn.data.dataset import Dataset
+from raydnn.data.inputs import Inputs
+from raydnn.errors import JobError, Problem
+from raydnn.nn.layers.dropping import DropoutLayer
+from raydnn.nn.layers.embedding import EmbeddingLayer
+from raydnn.nn.layers.layer import Layer, Shape
+from raydnn.nn.layers.normalization import NormalizationLayer
+from raydnn.nn.layers.steps import present_steps
+from raydnn.nn.models.architecture import Architecture, Chain, of_members
+from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
+from raydnn.spec.axes.sequence import TokenNetwork
+from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import EVALUATION, Context
+
+
+class Sequences(Chain):
+    """Layers one after another, which are told what of a sequence is padding, for N members."""
+
+    def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
+        """Compute the outputs (N, B, K) of inputs as in `of_members`; steps that are NaN are padding."""
+        values = of_members(inputs, self._inputs, self._members)
+        present = present_steps(values, of_numbers=len(self._inputs) > 1)
+        outputs: Tensor = super().forward(
+            torch.nan_to_num(values, nan=0.0), replace(context, present=present)
+        )
+        return outputs
+
+
+def composed(inputs: Inputs, layers: list[Layer]) -> Architecture:
+    """The architecture of these layers."""
+    return Architecture(inputs.shape, tuple(layers), Sequences if inputs.padded else Chain)
+
+
+def sequence_inputs(trial: TrialSpec, inputs: Inputs, width: int) -> list[Layer]:
+    """The first layers of a network for sequences: an embedding of tokens, `input_norm` where wanted, and dropout.
+
+    Args:
+        trial: A member.
+        inputs: What the data are.
+        width: Numbers that a token becomes.
+
+    Returns:
+        Layers that end with (T, F).
+
+    Raises:
+        JobError: The inputs are no sequences.
+    """
+    layers: list[Layer] = []
+    if len(inputs.shape) == 1:
+        layers.append(EmbeddingLayer("embedding", inputs.shape[0], vocabulary_of(trial, inputs), width))
+    elif len(inputs.shape) != 2:
+        raise problem("model", f"{trial.model.name} with examples of shape {inputs.told}; needed: {NEEDED}")
+    normalization = trial.normalization
+    if isinstance(normalization, BatchNorm) and normalization.inputs:
+        if inputs.padded or layers:
+            what = "tokens" if layers else "padded sequences"
+            raise problem("normalization.inputs", f"true with {what}; allowed: false")
+        layers.append(NormalizationLayer("input_norm", inputs.shape, running=True))
+    layers.append(DropoutLayer("input_dropout", layers[-1].shape if layers else inputs.shape, of_inputs=True))
+    return layers
+
+
+def normalized(trial: TrialSpec, name: str, shape: Shape) -> list[Layer]:
+    """The normalization of values, where a trial has one."""
+    if isinstance(trial.normalization, NoNormalization):
+        return []
+    return [NormalizationLayer(name, shape, running=isinstance(trial.normalization, BatchNorm))]
+
+
+NEEDED = "sequences (steps, features), or whole numbers (steps) from 0 on, which are tokens"
+
+
+def vocabulary_of(trial: TrialSpec, inputs: Inputs) -> int:
+    """How many tokens a network knows.
+
+    Raises:
+        JobError: The inputs are no tokens.
+    """
+    assert isinstance(trial.model, TokenNetwork), "it is one of the models for sequences"
+    if inputs.vocabulary is None:
+        raise problem(
+            "model",
+            f"{trial.model.name} with examples of {inputs.told} numbers, which are no tokens; needed: {NEEDED}",
+        )
+    return trial.model.vocabulary or inputs.vocabulary
+
+
+def problem(field: str, message: str) -> JobError:
+    """A problem of the job's model with its data."""
+    return JobError([Problem("", field, message)])
+
+
+def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
+    """Refuse sequences that a trial's network cannot take.
+
+    Raises:
+        JobError: Padded sequences for another network, or tokens that are changed before the network gets them.
+        DataError: A token is none of the vocabulary.
+    """
+    inputs, of_sequences = dataset.inputs, isinstance(trial.model, TokenNetwork)
+    if inputs.padded and not of_sequences and not isinstance(trial.model, UserModule):
+        raise problem(
+            "model", f"{trial.model.name} with padded sequences; allowed: rnn, lstm, gru, transformer, module"
+        )
+    takes_tokens = of_sequences and len(inputs.shape) == 1
+    if takes_tokens and dataset.tokens:
+        scaling = dataset.scaling.name
+        if scaling != "none":
+            raise problem("data.scaling", f"{scaling} with tokens; allowed: none")
+        for part in dataset.tokens:
+            part.check(vocabulary_of(trial, inputs))
+    if trial.train.augmentation.mixup and (takes_tokens or inputs.padded):
+        what = "tokens" if takes_tokens else "padded sequences"
+        raise problem("train.augmentation.mixup", f"given with {what}, which are not mixed; allowed: 0")
