@@ -104,6 +104,12 @@ class Dropout:
             terms = alpha if terms is None else Terms(terms.factor * alpha.factor, alpha.addend)
         return terms if terms is None or len(drawn) == 1 else terms.shaped(drawn)
 
+    def of_attention(self, shape: tuple[int, ...], context: Context, last: bool) -> Terms | None:
+        """What happens to the weights (N, B, *shape) of an attention, which alpha dropout leaves alone."""
+        if not context.trains or self._hidden is None:
+            return None
+        return dropout(context.uniform(prod(shape)), self._hidden[last], self._scales[last]).shaped(shape)
+
 
 def _columns(
     rates: Sequence[float], everywhere: Sequence[bool], device: torch.device

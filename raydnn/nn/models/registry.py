@@ -11,6 +11,7 @@ from raydnn.nn.models.mlp import mlp
 from raydnn.nn.models.module import user_module
 from raydnn.nn.models.recurrent import recurrent
 from raydnn.nn.models.resnet import resnet
+from raydnn.nn.models.transformer import transformer
 from raydnn.spec.trial import TrialSpec
 
 MODELS: dict[str, Callable[[TrialSpec, Inputs, int], Architecture]] = {
@@ -22,6 +23,7 @@ MODELS: dict[str, Callable[[TrialSpec, Inputs, int], Architecture]] = {
     "rnn": recurrent,
     "lstm": recurrent,
     "gru": recurrent,
+    "transformer": transformer,
     "module": user_module,
 }
 """Name → (member, what the data are, outputs) → its architecture; the names are those of raydnn.spec.axes.model."""

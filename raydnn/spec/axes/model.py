@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from raydnn.spec.axes.convolutional import Cnn, ResNet
 from raydnn.spec.axes.network import Network
-from raydnn.spec.axes.sequence import Gru, Lstm, Rnn
+from raydnn.spec.axes.sequence import Gru, Lstm, Rnn, Transformer
 from raydnn.spec.base import (
     MOST_LAYERS,
     MOST_UNITS,
@@ -174,7 +174,7 @@ def _mlp_without_name(given: Any) -> Any:
 
 
 Model = Annotated[
-    Perceptron | Mlp | ResidualMlp | Cnn | ResNet | Rnn | Lstm | Gru | UserModule,
+    Perceptron | Mlp | ResidualMlp | Cnn | ResNet | Rnn | Lstm | Gru | Transformer | UserModule,
     NameOrMapping,
     BeforeValidator(_mlp_without_name),
     Field(discriminator="name"),
@@ -183,6 +183,6 @@ Model = Annotated[
 
 OWN: dict[object, dict[str, str]] = {
     cls.model_fields["name"].default: {"activation": cls.activation, "normalization": cls.normalization}
-    for cls in (ResNet, Rnn, Lstm, Gru)
+    for cls in (ResNet, Rnn, Lstm, Gru, Transformer)
 }
 """Name of a model that has an activation or a normalization of its own → both."""
