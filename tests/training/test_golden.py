@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from raydnn.data.batches import order
+from raydnn.data.inputs import Inputs
 from raydnn.data.load import load_dataset
 from raydnn.nn.models.mlp import mlp
 from raydnn.spec.trial import TrialSpec
@@ -54,7 +55,7 @@ def test_a_plain_pytorch_loop_draws_the_same_curve(
     dataset = load_dataset(spec.data)
     inputs, targets = dataset.train.inputs.flatten(1), dataset.train.targets
     network = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 10))
-    ours = mlp(spec, (64,), 10)
+    ours = mlp(spec, Inputs((64,)), 10)
     views = ours.layout.views(ours.start(spec)[0].unsqueeze(0))
     for parameter, first in zip(network.parameters(), views.values(), strict=True):
         parameter.data = first[0].clone()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from raydnn.data.inputs import Inputs
 from raydnn.data.load import load_dataset
 from raydnn.nn.gradients import by_autograd
 from raydnn.nn.losses import LOSSES
@@ -64,7 +65,7 @@ def _test_metrics(trial: TrialSpec, parameters: dict[str, torch.Tensor]) -> tupl
     """Loss and accuracy on the test part, from a member's saved parameters."""
     dataset = load_dataset(trial.data).to(CPU)
     assert dataset.test is not None
-    network = mlp(trial, (dataset.features[0],), dataset.outputs)
+    network = mlp(trial, Inputs((dataset.features[0],)), dataset.outputs)
     layout = network.layout
     row = torch.zeros(1, layout.size)
     for name, view in layout.views(row).items():
@@ -166,7 +167,7 @@ def test_early_stopping_ends_with_the_weights_of_the_best_epoch(
     until = wild.model_copy(update={"train": wild.train.model_copy(update={"epochs": kept})})
     (expected,) = fit([until])
     tensors, _ = load_checkpoint(run.location / "checkpoints" / "t00000")
-    network = mlp(wild, (6,), 3)
+    network = mlp(wild, Inputs((6,)), 3)
     layout = network.layout
     for name, view in layout.views(expected.parameters.unsqueeze(0)).items():
         torch.testing.assert_close(tensors[name], view[0], rtol=1e-4, atol=1e-5)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError
 from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.registry import architecture
@@ -25,7 +26,7 @@ def _trial(model: Any, **fields: Any) -> TrialSpec:
 
 def _one(trial: TrialSpec, shape: tuple[int, ...]) -> tuple[Architecture, nn.Module]:
     """The network and one member of it, whose norms have scales, shifts and averages that are not their first ones."""
-    network = architecture(trial, shape, 10)
+    network = architecture(trial, Inputs(shape), 10)
     parameters, statistics = network.start(trial)
     generator = torch.Generator().manual_seed(0)
     parameters = parameters + 0.1 * torch.randn(parameters.shape, generator=generator)
@@ -138,19 +139,19 @@ def test_a_residual_network_is_that_of_plain_torch(shortcut: str, side: int) -> 
 
 @pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
 def test_sizes_are_those_of_he_et_al(depth: int, millions: float) -> None:
-    network = architecture(_trial({"name": "resnet", "depth": depth}), (3, 32, 32), 10)
+    network = architecture(_trial({"name": "resnet", "depth": depth}), Inputs((3, 32, 32)), 10)
     assert network.layout.count / 1e6 == pytest.approx(millions, abs=0.035 if depth == 110 else 0.006)
 
 
 def test_without_skips_it_is_the_plain_network_of_the_same_layers() -> None:
-    plain = architecture(_trial({"name": "resnet", "skip": False}), (3, 32, 32), 10)
-    residual = architecture(_trial("resnet"), (3, 32, 32), 10)
+    plain = architecture(_trial({"name": "resnet", "skip": False}), Inputs((3, 32, 32)), 10)
+    residual = architecture(_trial("resnet"), Inputs((3, 32, 32)), 10)
     assert plain.layout.shapes == residual.layout.shapes
 
 
 def test_a_block_that_begins_as_the_identity() -> None:
     trial = _trial({"name": "resnet", "depth": 8, "width": 4, "zero_init_last_norm": True})
-    network = architecture(trial, (3, 8, 8), 10)
+    network = architecture(trial, Inputs((3, 8, 8)), 10)
     views = network.layout.views(network.start(trial)[0][None])
     zeros = {name for name, view in views.items() if name.endswith("norm.scale") and not view.any()}
     assert zeros == {f"blocks.{k}.convolutions.1.norm.scale" for k in range(3)}
@@ -178,6 +179,6 @@ def test_what_is_no_picture_or_too_small_is_told_in_a_line(
     model: Any, shape: tuple[int, ...], told: str
 ) -> None:
     with pytest.raises(JobError) as raised:
-        architecture(_trial(model), shape, 10)
+        architecture(_trial(model), Inputs(shape), 10)
     assert str(raised.value).startswith(told)
     assert "\n" not in str(raised.value)

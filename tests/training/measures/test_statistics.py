@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from raydnn.data.inputs import Inputs
 from raydnn.data.load import load_dataset
 from raydnn.nn.losses import LOSSES
 from raydnn.nn.models.mlp import mlp
@@ -57,7 +58,7 @@ def test_exact_statistics_are_those_of_the_whole_training_set(
     run = new_run()
     exact, running = _saved(run, trials)
     dataset = load_dataset(trials[0].data).to(CPU)
-    network = mlp(trials[0], (6,), 3)
+    network = mlp(trials[0], Inputs((6,)), 3)
     layout = network.layout
     assert all(torch.equal(exact[name], running[name]) for name in layout.shapes)
     hidden = dataset.train.inputs.double()
