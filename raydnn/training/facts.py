@@ -199,7 +199,9 @@ def facts_of_data(
         baseline=dataset.baseline or None,
     )
     told = {name: value for name, value in facts.model_dump(mode="json").items() if value is not None}
-    told["inputs"] = {name: value for name, value in told["inputs"].items() if value not in (None, False)}
+    told["inputs"] = {
+        name: value for name, value in told["inputs"].items() if value is not None and value is not False
+    }
     return {f"{prefix}.{name}": tensor.cpu() for name, tensor in numbers.items()}, told
 
 

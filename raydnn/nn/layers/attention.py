@@ -18,7 +18,7 @@ from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout
 from raydnn.stacking.roles import Parameter, Role
 
-OF_STEP = 10
+OF_STEP = 7
 """Numbers kept of each number of a step: queries, keys, values, what the heads give, what comes out, and gradients."""
 OF_PAIR = 4
 """Numbers kept of each pair of steps and head where attention drops: scores, weights, factors, what is left."""

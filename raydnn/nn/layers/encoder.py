@@ -65,7 +65,7 @@ class EncoderLayer:
         """Those of its layers, of the activation, of both sums, and of dropout at three places."""
         wide, narrow = prod(self.widening.shape), prod(self.shape)
         drops = trial.regularization.dropout + trial.regularization.alpha_dropout > 0
-        numbers = 2 * wide + 2 * narrow + (3 * wide + 6 * narrow) * drops
+        numbers = wide + narrow + (2 * wide + 4 * narrow) * drops
         return in_all([*(layer.costs(trial) for layer in self.layers), Costs(numbers, wide, wide, 0)])
 
     def rows(self, trial: TrialSpec) -> tuple[Row, ...]:

@@ -29,9 +29,9 @@ from raydnn.stacking.roles import Parameter, Role
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 """Cell → gates, whose rows stand one below the other in its weights, in torch's order."""
-KEPT = {"rnn": 3, "lstm": 9, "gru": 8}
+KEPT = {"rnn": 2, "lstm": 8, "gru": 9}
 """Cell → numbers that it keeps of each unit and step."""
-PASSING = {"rnn": 2, "lstm": 8, "gru": 8}
+PASSING = {"rnn": 1, "lstm": 5, "gru": 9}
 """Cell → numbers of each unit and step that its backward pass has beside those kept."""
 
 

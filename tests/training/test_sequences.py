@@ -1,0 +1,225 @@
+"""Models for sequences are trained as all else is: stacked, resumed, by two workers, and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from raydnn.data.load import load_dataset
+from raydnn.errors import DataError, JobError
+from raydnn.search.packing import StackPlan
+from raydnn.spec.trial import TrialSpec
+from raydnn.store.read import read
+from raydnn.store.run import Run, create_run
+from raydnn.training.session import run_stack
+from raydnn.training.stack.member import Member
+from raydnn.training.stack.stack import architecture_of
+from raydnn.training.trained import open_trained
+from raydnn.training.verdict import Verdict
+from raydnn.training.workers import Workers
+
+CPU = torch.device("cpu")
+COLUMNS = ["epoch", "train_loss", "validation_loss", "validation_accuracy", "grad_norm"]
+STEPS = 6
+MODELS: dict[str, dict[str, Any]] = {
+    "rnn": {"name": "rnn", "units": 16, "layers": 2},
+    "lstm": {"name": "lstm", "units": 16, "bidirectional": True, "readout": "mean"},
+    "gru": {"name": "gru", "units": 16},
+    "transformer": {"name": "transformer", "width": 16, "layers": 1, "feedforward": 16},
+}
+DROPPED = {"dropout": 0.3, "l2": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Padded sequences of numbers whose sum decides, and of tokens where one of them does."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("sequences")
+    lengths = rng.integers(2, STEPS + 1, size=180)
+    there = np.arange(STEPS) < lengths[:, None]
+    numbers = rng.normal(size=(180, STEPS, 2)).astype(np.float32)
+    tokens = np.where(there, rng.integers(1, 6, size=(180, STEPS)), 0)
+    targets = {
+        "numbers": ((numbers[..., 0] * there).sum(axis=1) > 0).astype(int),
+        "tokens": (tokens == 3).any(axis=1).astype(int),
+    }
+    found = {}
+    for name, inputs in (("numbers", numbers), ("tokens", tokens)):
+        arrays = {"inputs": inputs[:150], "test_inputs": inputs[150:]}
+        arrays |= {"targets": targets[name][:150], "test_targets": targets[name][150:]}
+        if name == "numbers":
+            arrays |= {"lengths": lengths[:150], "test_lengths": lengths[150:]}
+        np.savez(folder / f"{name}.npz", **arrays)
+        found[name] = {"name": "npz", "path": str(folder / f"{name}.npz"), "validation": 30}
+    found["tokens"]["padding"] = 0
+    found["numbers"]["scaling"] = "standardize"
+    return found
+
+
+@pytest.fixture
+def trials(
+    make_trial: Callable[..., TrialSpec], sequences: dict[str, dict[str, Any]]
+) -> Callable[..., list[TrialSpec]]:
+    """Three members of a model, that differ in seed, optimizer and regularization."""
+
+    def make(model: str, data: str) -> list[TrialSpec]:
+        fields = {"model": MODELS[model], "data": sequences[data], "train": {"epochs": 4}}
+        return [
+            make_trial(**fields, optimizer={"name": "adam", "lr": 0.02}, regularization=DROPPED),
+            make_trial(**fields, optimizer={"name": "adam", "lr": 0.01}, seed=3),
+            make_trial(
+                **fields, optimizer={"name": "sgd", "lr": 0.2, "momentum": 0.9}, regularization=DROPPED
+            ),
+        ]
+
+    return make
+
+
+class _DiedError(BaseException):
+    """Ends a session between two epochs."""
+
+
+def _train(folder: Path, name: str, given: Sequence[tuple[int, TrialSpec]], dies_at: int = 0) -> Run:
+    run = create_run(str(folder), name, "", {"metric": "validation_loss", "mode": "min"})
+
+    def session(dies: int) -> None:
+        def judge(epoch: int, _: Sequence[Member]) -> Mapping[int, Verdict]:
+            if epoch == dies:
+                raise _DiedError
+            return {}
+
+        plan = StackPlan(0, tuple(given))
+        run_stack(run, plan, scheduler="none", judge=judge, workers=Workers(), device=CPU)
+
+    if dies_at:
+        with pytest.raises(_DiedError):
+            session(dies_at)
+    session(0)
+    return run
+
+
+def _rows(run: Run, trial_id: str | None = None) -> list[dict[str, Any]]:
+    rows = read(run.location, "epochs").select(["trial_id", *COLUMNS]).to_pylist()
+    return [{name: row[name] for name in COLUMNS} for row in rows if trial_id in (None, row["trial_id"])]
+
+
+@pytest.mark.parametrize("data", ["numbers", "tokens"])
+@pytest.mark.parametrize("model", MODELS)
+def test_members_of_a_stack_are_what_they_are_alone_resumed_and_read_back(
+    trials: Callable[..., list[TrialSpec]], tmp_path: Path, model: str, data: str
+) -> None:
+    members = list(enumerate(trials(model, data)))
+    together = _train(tmp_path, "together", members)
+    broken = _train(tmp_path, "broken", members, dies_at=2)
+    assert _rows(broken) == _rows(together)
+    alone = _train(tmp_path, "alone", members[:1])
+    for row, wanted in zip(_rows(together, "t00000"), _rows(alone), strict=True):
+        assert row == pytest.approx(wanted, rel=2e-5)
+    for number, _ in members:
+        own = _rows(together, f"t{number:05d}")
+        assert own[-1]["train_loss"] < own[0]["train_loss"]
+    row = next(row for row in read(together.location, "trials").to_pylist() if row["number"] == 1)
+    trained = open_trained(together, "t00001")
+    assert trained.metrics("test")["loss"] == row["m_test_loss"]
+
+
+WORKER = """
+import json, sys
+import torch
+from raydnn.search.packing import StackPlan
+from raydnn.spec.trial import TrialSpec
+from raydnn.store.files import locate
+from raydnn.store.run import run_at
+from raydnn.training.session import run_stack
+from raydnn.training.workers import Workers
+
+rank, rendezvous, run, plans = int(sys.argv[1]), *sys.argv[2:]
+torch.set_num_threads(1)
+torch.distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+for number, trials in enumerate(json.loads(plans)):
+    plan = StackPlan(number, tuple((number, TrialSpec.from_json(text)) for number, text in trials))
+    run_stack(
+        run_at(locate(run)), plan,
+        scheduler="none", judge=lambda *_: {}, workers=Workers(rank, 2), device=torch.device("cpu"),
+    )
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_workers_train_what_one_trains(trials: Callable[..., list[TrialSpec]], tmp_path: Path) -> None:
+    stacks = []
+    for model, data in zip(MODELS, ("tokens", "numbers", "tokens", "numbers"), strict=True):
+        stacks.append([(3 * len(stacks) + k, trial) for k, trial in enumerate(trials(model, data))])
+    one, two = (
+        create_run(str(tmp_path), name, "", {"metric": "validation_loss", "mode": "min"}) for name in "12"
+    )
+    for number, stack in enumerate(stacks):
+        plan = StackPlan(number, tuple(stack))
+        run_stack(one, plan, scheduler="none", judge=lambda *_: {}, workers=Workers(), device=CPU)
+    texts = json.dumps([[(number, trial.config_json) for number, trial in stack] for stack in stacks])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(rank), str(tmp_path / "rendezvous"), two.uri, texts],
+            env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        messages = [process.communicate(timeout=240)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(messages)
+    for number, trial in (each for stack in stacks for each in stack):
+        name = f"t{number:05d}"
+        for row, wanted in zip(_rows(two, name), _rows(one, name), strict=True):
+            # Sums are added up in another order, and Adam makes steps of the rounding of gradients near 0.
+            near = {"rel": 5e-5} if row["epoch"] <= 2 else {"rel": 1e-3, "abs": 1e-4}
+            assert row == pytest.approx(wanted, **near), trial.model
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": "mlp"}, "model: mlp with padded sequences; allowed: rnn, lstm, gru, transformer, module"),
+        ({"train": {"augmentation": {"mixup": 0.2}}}, "train.augmentation.mixup: given with tokens"),
+    ],
+)
+def test_what_does_not_go_with_sequences_is_refused(
+    make_trial: Callable[..., TrialSpec], sequences: dict[str, Any], fields: dict[str, Any], message: str
+) -> None:
+    trial = make_trial(**{"data": sequences["tokens"], "model": "gru", **fields})
+    with pytest.raises(JobError, match=re.escape(message)):
+        architecture_of(trial, load_dataset(trial.data))
+
+
+def test_a_token_outside_the_vocabulary_is_refused_with_its_row(
+    make_trial: Callable[..., TrialSpec], sequences: dict[str, Any]
+) -> None:
+    model = {"name": "gru", "vocabulary": 5}
+    trial = make_trial(data=sequences["tokens"], model=model)
+    dataset = load_dataset(trial.data)
+    row = int(np.flatnonzero((np.load(sequences["tokens"]["path"])["inputs"] == 5).any(axis=1))[0]) + 1
+    message = f"array 'inputs', row {row}: the token 5 is given; the vocabulary has 5, 0 to 4"
+    with pytest.raises(DataError, match=message):
+        architecture_of(trial, dataset)
+
+
+def test_a_table_of_numbers_is_no_sequence(make_trial: Callable[..., TrialSpec]) -> None:
+    trial = make_trial(model="lstm")
+    with pytest.raises(
+        JobError, match="lstm with examples of 6 numbers, which are no tokens; needed: sequences"
+    ):
+        architecture_of(trial, load_dataset(trial.data))
