@@ -79,10 +79,6 @@ def _convolutional(channels: int, **arguments: float) -> dict[str, Any]:
     }
 
 
-def _transformer(width: int, heads: int) -> dict[str, Any]:
-    return {"name": "transformer", "width": width, "heads": heads, "feedforward": 4 * width, "patch": 1}
-
-
 DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
 
 
@@ -91,10 +87,6 @@ DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
     [
         (32, {"widths": [256, 256]}, {"widths": [2]}, 512, {}),
         (32, {"widths": [256, 256]}, {"widths": [2]}, 512, DROPPED),
-        (16, {"name": "lstm", "units": 128}, {"name": "lstm", "units": 1}, 512, {}),
-        (16, {"name": "gru", "units": 128}, {"name": "gru", "units": 1}, 512, {}),
-        (8, _transformer(64, 4), _transformer(4, 4), 64, {}),
-        (8, _transformer(64, 4), _transformer(4, 4), 64, {"regularization": {"dropout": 0.2}}),
         (64, _convolutional(16), _convolutional(1), 16, {}),
         (16, _convolutional(32), _convolutional(1), 256, {}),
         (16, _convolutional(16, dropout=0.5), _convolutional(1, dropout=0.5), 512, {}),
@@ -117,10 +109,6 @@ DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
     ids=[
         "dense",
         "dropout and batch norm",
-        "lstm",
-        "gru",
-        "transformer",
-        "transformer with dropout",
         "evaluation of a convolution",
         "convolution",
         "in turn",
