@@ -19,6 +19,7 @@ import gpu
 import kernels
 import many
 import memory
+import networks
 import overhead
 import plot
 import search
@@ -33,6 +34,7 @@ MEASURED = Path(__file__).parent / "measured.json"
 Part = Callable[[int, Path | None], list[Comparison]]
 SHORT: dict[str, tuple[str, Part]] = {
     "training": ("One training", training.measure),
+    "networks": ("Networks", networks.measure),
     "stacks": ("Stacks", stacks.measure),
     "memory": ("Memory", memory.measure),
     "overhead": ("Overhead", overhead.measure),

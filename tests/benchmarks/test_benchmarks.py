@@ -40,6 +40,19 @@ def test_training_and_its_table() -> None:
     assert told.count("\n| ") == 4
 
 
+@pytest.mark.parametrize("name", ["cnn", "resnet-20"])
+def test_networks(name: str) -> None:
+    networks = import_module("networks")
+    (row,) = networks.measure(1, None, (name,), 1)
+    assert len(row.ratios) == 1
+    plain, model, shape, *_ = networks.WORK[name]
+    trial = networks.TrialSpec.from_training(
+        networks.Training.model_validate({"data": "digits", "optimizer": "sgd", "model": model})
+    )
+    ours = import_module("raydnn.nn.models.registry").architecture(trial, shape, 10)
+    assert ours.layout.count == sum(parameter.numel() for parameter in plain().parameters())
+
+
 def test_a_peer_that_is_not_installed_stays_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skorch", None)
     (row,) = import_module("training").measure(1, None, (32,), 32, ("skorch",))
