@@ -65,6 +65,11 @@ class JobError(RaydnnError):
         return type(self), (self.problems,)
 
 
+def job_error(field: str, message: str) -> JobError:
+    """The error of one field whose place in a file is not known where it is found; whoever knows it adds it."""
+    return JobError([Problem("", field, message)])
+
+
 class UsageError(RaydnnError):
     """The command was called wrongly (exit code 2)."""
 

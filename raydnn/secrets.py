@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from raydnn.errors import DataError, JobError, Problem
+from raydnn.errors import DataError, JobError, Problem, job_error
 
 LEAST_HIDDEN = 4
 """Shorter values are words and numbers that stand everywhere; they hide nothing."""
@@ -72,7 +72,7 @@ def hide(error: BaseException) -> None:
 
 def _of_variable(name: str, field: str) -> str:
     if name not in os.environ:
-        raise _problem(
+        raise job_error(
             field, f"env:{name} is given; there is no environment variable {name} where it is trained"
         )
     return os.environ[name]
@@ -83,8 +83,4 @@ def _of_file(path: str, field: str) -> str:
         return Path(path).expanduser().read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise _problem(field, f"file:{path} cannot be read where it is trained: {reason}") from error
-
-
-def _problem(field: str, message: str) -> JobError:
-    return JobError([Problem("", field, message)])
+        raise job_error(field, f"file:{path} cannot be read where it is trained: {reason}") from error

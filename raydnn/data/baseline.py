@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from raydnn.data.dataset import Dataset
-from raydnn.data.examples import targets_of
+from raydnn.data.examples import CHUNK, Examples, targets_of
+from raydnn.spec.data import WITHOUT_ACCURACY
 from raydnn.spec.reading.problems import show
 
 
@@ -19,21 +20,26 @@ def baseline(dataset: Dataset) -> dict[str, Any]:
     Returns:
         Of classes: `class`, the name (or number) of the one that is most frequent in training, and how often it is
         right: `train_accuracy`, `validation_accuracy` and, with a test part, `test_accuracy`. Of numbers: the mean
-        squared errors of their training means, `train_mse` and so on, in the unit of the losses. Else nothing.
+        squared errors of their training means, `train_mse` and so on, in the unit of the losses; of inputs that are
+        learned likewise. Else nothing.
     """
     counts = _counts(dataset)
-    if dataset.task == "regression":
+    if dataset.task in WITHOUT_ACCURACY:
         unit = 1.0 if dataset.target_scale is None else dataset.target_scale.unit(2)
-        mean = targets_of(dataset.train).double().mean(dim=0)
-        return {
-            f"{name}_mse": float((targets_of(part).double() - mean).square().mean()) * unit
-            for name, part in dataset.parts.items()
-        }
+        sums = [targets.double().sum(dim=0) for _, targets in dataset.train.chunks(CHUNK)]
+        mean = torch.stack(sums).sum(dim=0) / len(dataset.train)
+        return {f"{name}_mse": _mean_square(part, mean) * unit for name, part in dataset.parts.items()}
     if not counts:
         return {}
     most = int(counts["train"].argmax())
     shares = {f"{part}_accuracy": float(of[most] / of.sum()) for part, of in counts.items()}
     return {"class": _name(dataset, most), **shares}
+
+
+def _mean_square(part: Examples, mean: Tensor) -> float:
+    """The mean square of what targets differ from a mean by, in little memory."""
+    squares = [(targets.double() - mean).square().mean(dim=1).sum() for _, targets in part.chunks(CHUNK)]
+    return float(torch.stack(squares).sum()) / len(part)
 
 
 def tell_lacking_classes(dataset: Dataset) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -24,8 +25,9 @@ class InMemory:
 
     inputs: Tensor
     """float32, (n, *features), scaled."""
-    targets: Tensor
-    """Class numbers: int64, (n,). Numbers, labels (0 or 1) and probabilities: float32, (n, outputs)."""
+    targets: Tensor | None
+    """Class numbers: int64, (n,). Numbers, labels (0 or 1) and probabilities: float32, (n, outputs). None: the inputs,
+    in rows."""
     weights: Tensor | None = None
     """float32, (n,): weight of each example in the training loss; None where all are equal."""
 
@@ -37,7 +39,7 @@ class InMemory:
     @property
     def target_shape(self) -> tuple[int, ...]:
         """Shape of one target."""
-        return tuple(self.targets.shape[1:])
+        return (prod(self.features),) if self.targets is None else tuple(self.targets.shape[1:])
 
     @property
     def why_eager(self) -> str:
@@ -50,11 +52,13 @@ class InMemory:
         return sum(tensor.nbytes for tensor in self._tensors().values())
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.inputs)
 
     def to(self, device: torch.device | str) -> InMemory:
         """The same on a device."""
-        return InMemory(**{name: tensor.to(device) for name, tensor in self._tensors().items()})
+        targets = None if self.targets is None else self.targets.to(device)
+        weights = None if self.weights is None else self.weights.to(device)
+        return InMemory(self.inputs.to(device), targets, weights)
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """A permutation of all."""
@@ -63,12 +67,15 @@ class InMemory:
     def batch(self, rows: Tensor) -> tuple[Tensor, Labels]:
         """The examples of some numbers."""
         weights = None if self.weights is None else _at(self.weights, rows)
-        return _at(self.inputs, rows), Labels(_at(self.targets, rows), weights)
+        inputs = _at(self.inputs, rows)
+        targets = inputs.flatten(rows.dim()) if self.targets is None else _at(self.targets, rows)
+        return inputs, Labels(targets, weights)
 
     def chunks(self, size: int, rank: int = 0, workers: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """This worker's share, chunk by chunk, as views."""
-        inputs, targets = self.inputs[rank::workers], self.targets[rank::workers]
-        for start in range(0, len(targets), size):
+        inputs = self.inputs[rank::workers]
+        targets = inputs.flatten(1) if self.targets is None else self.targets[rank::workers]
+        for start in range(0, len(inputs), size):
             yield inputs[start : start + size], targets[start : start + size]
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -82,7 +89,7 @@ class InMemory:
             # What processes share cannot be written, and is not.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
             tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        vars(self).update({"weights": None, **tensors})
+        vars(self).update({"targets": None, "weights": None, **tensors})
 
 
 def _at(values: Tensor, rows: Tensor) -> Tensor:

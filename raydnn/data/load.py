@@ -20,7 +20,7 @@ from raydnn.data.scaling import fit
 from raydnn.data.sources.raw import Arrays, Raw, digits_lost
 from raydnn.data.sources.registry import SOURCES
 from raydnn.data.targets import fit_targets
-from raydnn.errors import DataError, JobError, Problem
+from raydnn.errors import DataError, JobError, job_error
 from raydnn.secrets import hide, is_secret, revealed
 from raydnn.spec.data import Csv, DataSet, Digits, Npz
 from raydnn.spec.reading.problems import show
@@ -63,6 +63,10 @@ def load_dataset(spec: DataSet) -> Dataset:
     """
     parts = _read(spec)
     if isinstance(parts, Dataset):
+        if parts.task != spec.task:
+            raise _job_error(
+                "reconstruct", f"true, but {spec.name} says itself what is learned; allowed: false"
+            )
         return parts
     _tell_lost_digits(spec.scaling.name, parts.train, parts.source)
     preparation = fit_preparation(spec, parts)
@@ -136,14 +140,17 @@ def fit_preparation(spec: DataSet, parts: Parts) -> Preparation:
         JobError: The inputs cannot be scaled as the spec asks.
     """
     raw = parts.source
+    fitted = parts.train.inputs.shape[1:], fit(spec.scaling, _fitted_on(spec, parts))
+    if spec.reconstruct:
+        names, types = raw.feature_names, raw.feature_types
+        return Preparation("reconstruction", *fitted, 0, feature_names=names, feature_types=types)
     target_scale = None
     if raw.task == "regression" and isinstance(spec, Csv | Npz):
         target_scale = fit_targets(spec.target_scaling, parts.train.targets)
     takes_tokens = bool(raw.tokens) and spec.scaling.name == "none"
     return Preparation(
         raw.task,
-        parts.train.inputs.shape[1:],
-        fit(spec.scaling, _fitted_on(spec, parts)),
+        *fitted,
         raw.classes,
         raw.class_names,
         raw.feature_names,
@@ -175,9 +182,10 @@ def prepare(arrays: Arrays, preparation: Preparation) -> InMemory:
     Raises:
         DataError: Its inputs have another shape than those that the preparation was fitted on.
     """
+    learns_inputs = preparation.task == "reconstruction"
     return InMemory(
         preparation.inputs(arrays.inputs),
-        preparation.targets(arrays.targets),
+        None if learns_inputs else preparation.targets(arrays.targets),
         None if arrays.weights is None else as_tensor(arrays.weights),
     )
 
@@ -246,4 +254,4 @@ def _take(arrays: Arrays, rows: NDArray[np.int64] | slice) -> Arrays:
 
 
 def _job_error(field: str, message: str) -> JobError:
-    return JobError([Problem("", f"data.{field}", message)])
+    return job_error(f"data.{field}", message)

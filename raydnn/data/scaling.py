@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from raydnn.errors import JobError, Problem
+from raydnn.errors import job_error
 from raydnn.spec.scaling import Scaling, Whiten
 
 CHUNK = 4096
@@ -106,7 +106,7 @@ def _whiten(spec: Whiten, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     width = prod(features)
     if spec.n_components is not None and spec.n_components > width:
         message = f"{spec.n_components} is given; the inputs have {width} features"
-        raise JobError([Problem("", "data.scaling.n_components", message)])
+        raise job_error("data.scaling.n_components", message)
     shift, scale = _center(spec, inputs)
     covariance = torch.zeros(width, width, dtype=torch.float64)
     for rows in torch.split(inputs, CHUNK):

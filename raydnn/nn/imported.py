@@ -11,7 +11,7 @@ from inspect import isclass
 from types import ModuleType
 from typing import Any, Literal
 
-from raydnn.errors import JobError, Problem, UserCodeError, nearest
+from raydnn.errors import UserCodeError, job_error, nearest
 from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_of, note_module
 
 
@@ -41,7 +41,7 @@ def imported(path: str, field: str, kind: Literal["function", "class"]) -> Any:
         message = f"'{path}' cannot be imported: {described(error)}"
         line = line_of(error)
         if line is None:
-            raise _problem(field, message) from error
+            raise job_error(field, message) from error
         raise UserCodeError(f"{line}: {field}: {message}", type(error).__name__) from error
     leave_if_copied()
     _check_found_in(folder, module, path, field)
@@ -49,7 +49,7 @@ def imported(path: str, field: str, kind: Literal["function", "class"]) -> Any:
     if not fits(getattr(module, name, None)):
         names = [name for name, value in vars(module).items() if fits(value) and name[0] != "_"]
         message = f"'{module_name}' has no {kind} '{name}'; it has {', '.join(names) or 'none'}"
-        raise _problem(field, f"{message}.{nearest(name, names)}")
+        raise job_error(field, f"{message}.{nearest(name, names)}")
     return getattr(module, name)
 
 
@@ -74,8 +74,4 @@ def _check_found_in(folder: str, module: ModuleType, path: str, field: str) -> N
     if found is None or not os.path.samefile(found, own.origin):
         where = found or "built into Python"
         message = f"'{path}' cannot be imported: another module '{top}' comes before it, {where}"
-        raise _problem(field, f"{message}; give yours another name")
-
-
-def _problem(field: str, message: str) -> JobError:
-    return JobError([Problem("", field, message)])
+        raise job_error(field, f"{message}; give yours another name")

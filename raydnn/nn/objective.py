@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from raydnn.errors import JobError, Problem
+from raydnn.errors import job_error
 from raydnn.nn.activations import activate
 from raydnn.nn.losses import GRADIENTS, LOSSES, OF_SETS, has_own
 from raydnn.spec.axes.class_weights import Balanced, GivenWeights
@@ -130,6 +130,6 @@ def class_weights(trial: TrialSpec, class_counts: Tensor) -> Tensor:
     if isinstance(chosen, GivenWeights):
         if len(chosen.weights) != len(class_counts):
             message = f"{len(chosen.weights)} weights are given; {len(class_counts)} are needed, one a class"
-            raise JobError([Problem("", "train.class_weights", message)])
+            raise job_error("train.class_weights", message)
         return torch.tensor(chosen.weights)
     return torch.ones(len(class_counts))

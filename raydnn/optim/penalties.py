@@ -13,7 +13,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from raydnn.errors import JobError, Problem, one_of
+from raydnn.errors import job_error, one_of
 from raydnn.spec.axes.regularization import Regularization
 from raydnn.stacking.layout import Layout, by_unit
 from raydnn.stacking.roles import Parameter, Role
@@ -92,7 +92,7 @@ def chosen(spec: Regularization, weights: Mapping[str, Parameter]) -> list[str]:
     for layer in spec.layers or ():
         if layer not in layers:
             message = f"unknown layer {layer!r}; {one_of(layer, layers)}"
-            raise JobError([Problem("", "regularization.layers", message)])
+            raise job_error("regularization.layers", message)
     return [
         name for name, parameter in weights.items() if spec.layers is None or parameter.layer in spec.layers
     ]

@@ -9,8 +9,14 @@ from pydantic import Field, field_validator, model_validator
 from raydnn.spec.base import Component, DataPath, NameOrMapping, parameter
 from raydnn.spec.scaling import NoScaling, Scaling
 
-Task = Literal["classification", "regression", "binary", "multi_label", "distribution"]
-"""What is learned: one class of several, numbers, one of two classes, several labels at once, probabilities."""
+Targets = Literal["classification", "regression", "binary", "multi_label", "distribution"]
+"""What targets are: one class of several, numbers, one of two classes, several labels at once, probabilities."""
+
+Task = Literal[Targets, "reconstruction"]
+"""What is learned: the targets, or the inputs themselves."""
+
+WITHOUT_ACCURACY = frozenset({"regression", "reconstruction"})
+"""Tasks that learn numbers, which are never just right."""
 
 Label = str | int | float | bool
 """What the data call a class."""
@@ -28,6 +34,9 @@ class DataSet(Component):
     )
     split_seed: int = parameter(0, "seed of the drawn splits", ge=0)
     scaling: Scaling = parameter(NoScaling(), "scaling of the inputs, fitted on the training examples")
+    reconstruct: bool = parameter(
+        False, "learn the scaled inputs themselves, and ignore targets; true with the model autoencoder"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -49,7 +58,12 @@ class DataSet(Component):
 
     @property
     def task(self) -> Task:
-        """What is learned; images are classified."""
+        """What is learned."""
+        return "reconstruction" if self.reconstruct else self.targets_are
+
+    @property
+    def targets_are(self) -> Targets:
+        """What the targets are; images are classified."""
         return "classification"
 
 
@@ -87,7 +101,7 @@ def _target_scaling() -> Any:
     )
 
 
-def _scales_numbers(scaling: TargetScaling, kind: Task) -> None:
+def _scales_numbers(scaling: TargetScaling, kind: Targets) -> None:
     if scaling == "standardize" and kind != "regression":
         raise ValueError(
             f"target_scaling: standardize is given with kind: {kind}, whose targets are no numbers; "
@@ -101,7 +115,7 @@ class Csv(DataSet):
     name: Literal["csv"] = "csv"
     path: DataPath = parameter(..., "the training file")
     test_path: DataPath | None = parameter(None, "the test file, with the same columns")
-    target: str = parameter(..., "name of the target column")
+    target: str | None = parameter(None, "name of the target column; only an autoencoder needs none")
     kind: Literal["classification", "regression", "binary"] = parameter(
         "classification", "what the target is: one class of several, a number, one of two classes"
     )
@@ -151,18 +165,27 @@ class Csv(DataSet):
             raise ValueError(f"separator and decimal are both {self.decimal!r}; they must differ")
         return self
 
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> Self:
+        if self.target is None and not self.reconstruct:
+            raise ValueError("target: missing; allowed: the name of a column; only an autoencoder needs none")
+        return self
+
     @property
-    def task(self) -> Task:
+    def targets_are(self) -> Targets:
         """What the target column is said to be."""
         return self.kind
 
 
 class Npz(DataSet):
-    """A NumPy archive with arrays `inputs` and `targets`, and perhaps `test_inputs` and `test_targets`."""
+    """A NumPy archive with arrays `inputs` and `targets`, and perhaps `test_inputs` and `test_targets`.
+
+    An autoencoder needs no targets.
+    """
 
     name: Literal["npz"] = "npz"
     path: DataPath = parameter(..., "the archive")
-    kind: Task = parameter(
+    kind: Targets = parameter(
         "classification",
         "what the targets are: classes, numbers, one of two classes, 0 or 1 for each label, or probabilities",
     )
@@ -181,7 +204,7 @@ class Npz(DataSet):
         return self
 
     @property
-    def task(self) -> Task:
+    def targets_are(self) -> Targets:
         """What the targets are said to be."""
         return self.kind
 

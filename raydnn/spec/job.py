@@ -62,6 +62,20 @@ class Training(Spec):
         made.model_fields_set.difference_update(own)
         return made
 
+    @model_validator(mode="before")
+    @classmethod
+    def _inputs_are_learned(cls, given: Any) -> Any:
+        """Some models learn their inputs, whatever else the data has."""
+        if not isinstance(given, Mapping):
+            return given
+        model, data = given.get("model"), given.get("data")
+        name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", model)
+        if name != "autoencoder":
+            return given
+        if isinstance(data, str):
+            return {**given, "data": {"name": data, "reconstruct": True}}
+        return {**given, "data": {"reconstruct": True, **data}} if isinstance(data, Mapping) else given
+
 
 class Job(Training):
     """A job file: a training, and where it runs, where its results go, and what a sweep searches."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -19,6 +19,8 @@ class Context:
     """Examples of the whole batch, over all workers, in training; 0 at evaluation."""
     present: Tensor | None = None
     """Of padded sequences, which of their steps are there, bool (N, B, T), which the network tells its layers."""
+    penalties: list[Tensor] = field(default_factory=list, compare=False)
+    """What layers add to the losses that are minimized in this pass of training, (N, B) each."""
 
     @property
     def trains(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -100,3 +101,8 @@ class Noise:
                 generator(*keys, device=self._device.type) for keys in self._own_keys(stream)
             ]
         return self._own[stream]
+
+
+def normal(uniform: Tensor) -> Tensor:
+    """Draws of N(0, 1) from as many of U[0, 1), by the inverse of its distribution: √2 · erf⁻¹(2u − 1)."""
+    return torch.erfinv(2 * uniform.clamp(min=2**-25) - 1) * sqrt(2)

@@ -157,9 +157,10 @@ class Trained:
         """Refuse data whose columns or classes are called otherwise than when the network was trained."""
         kept, source = self.preparation, parts.source
         where = getattr(self.spec.data, "path", None) or f"the data set {self.spec.data.name}"
+        learned = None if kept.task == "reconstruction" else source.class_names
         for what, ours, theirs in (
             ("columns", kept.feature_names, source.feature_names),
-            ("classes", kept.class_names, source.class_names),
+            ("classes", kept.class_names, learned),
         ):
             unknown = ours is None and bool(self.facts.lacking())
             if ours != theirs and not unknown:

@@ -17,7 +17,7 @@ from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.data import Task
 from raydnn.training.stack.summary import summarize
 
-WITHOUT_CLASSES = ("regression", "multi_label", "distribution")
+WITHOUT_CLASSES = ("regression", "multi_label", "distribution", "reconstruction")
 PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "huber": [{"delta": delta} for delta in (0.1, 0.5, 1.0, 10.0)],
     "focal": [{"gamma": 0.0}, {"gamma": 0.5}, {"gamma": 2.0, "alpha": 0.9}, {"gamma": 5.0}],
@@ -53,6 +53,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
         path = folder / f"{task}.npz"
         np.savez(path, inputs=inputs, targets=values, importance=rng.uniform(0.5, 1.5, 160))
         found[task] = {"name": "npz", "path": str(path), "kind": task, "validation": 40}
+    found["reconstruction"] = {**found["regression"], "reconstruct": True}
     return found
 
 
@@ -98,7 +99,9 @@ def test_a_stack_equals_its_members_alone_and_learns(
         (alone,) = fit([trial])
         first, last = alone.rows[0], alone.rows[-1]
         assert last["train_loss"] < first["train_loss"]
-        assert ("validation_accuracy" in last) == (cls.decides and task != "regression")
+        assert ("validation_accuracy" in last) == (
+            cls.decides and task not in ("regression", "reconstruction")
+        )
         for row, expected in zip(found.rows, alone.rows[: 3 if k == 2 else 5], strict=True):
             assert row == pytest.approx(expected, rel=1e-4, abs=1e-6)
     if cls.decides and not cls.takes_values:

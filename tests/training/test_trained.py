@@ -102,6 +102,9 @@ KINDS: dict[str, dict[str, Any]] = {
         "optimizer": {"name": "adam", "lr": 0.5},
         "train": {"epochs": 9, "early_stopping": {"patience": 3, "restore_best": False}},
     },
+    "autoencoder": {
+        "model": {"name": "autoencoder", "widths": [5, 3], "tied": True, "noise": 0.2, "sparsity": 0.01}
+    },
     "module": {"model": _module("Plain"), "activation": "relu"},
     "module with buffers": {"model": _module("Noisy"), "activation": "relu"},
     "module called as the preparation": {"model": _module("Scaled"), "activation": "relu"},

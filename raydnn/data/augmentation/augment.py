@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from raydnn.data.augmentation.geometry import shifted, transformed
-from raydnn.errors import JobError, Problem
+from raydnn.errors import job_error
 from raydnn.spec.axes.augmentation import Augmentation
+from raydnn.stacking.noise import normal
 
 TRANSFORMS = ("rotate", "scale", "shear")
 """The techniques that share one bilinear sampling."""
@@ -82,10 +82,8 @@ class Augmenter:
                 down, right = (drawn.long().clamp(max=2 * largest) - largest).unbind(-1)
                 images = shifted(images, down, right)
         if "noise" in self._settings:
-            drawn = draws.uniform(batch_size, height * width, "pixels").clamp(min=2**-25)
-            normal = torch.erfinv(2 * drawn - 1) * sqrt(2)
             deviation = self._settings["noise"].unsqueeze(2)
-            pixels = deviation * normal
+            pixels = deviation * normal(draws.uniform(batch_size, height * width, "pixels"))
             images = images + pixels.reshape(*pixels.shape[:2], height, width)
         if "cutout" in self._settings:
             drawn = draws.uniform(batch_size, 2, "cutout")
@@ -110,7 +108,7 @@ def check_images(spec: Augmentation, features: tuple[int, ...]) -> None:
     if spec.changes_images and len(features) != 2:
         shape = " × ".join(map(str, features))
         message = f"needs images of height × width; the inputs are {shape} numbers each"
-        raise JobError([Problem("", "train.augmentation", message)])
+        raise job_error("train.augmentation", message)
 
 
 def _column(values: Sequence[float], device: torch.device) -> Tensor:

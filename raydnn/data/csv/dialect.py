@@ -214,13 +214,13 @@ def _rows(body: str, separator: str, whole: bool) -> list[list[str]]:
     return rows if whole or len(rows) <= 1 or len(rows) > _SAMPLED_ROWS else rows[:-1]
 
 
-def _likeness(rows: Sequence[Sequence[str]], target: str) -> tuple[bool, float, int]:
+def _likeness(rows: Sequence[Sequence[str]], target: str | None) -> tuple[bool, float, int]:
     """How much a separator's rows look like a table: is the target named, do widths agree, how many are there."""
     if not rows or len(rows[0]) < 2:
         return False, 0.0, 0
     width = len(rows[0])
     alike = sum(0 <= len(row) - width <= 1 for row in rows) / len(rows)
-    return target in map(_trimmed, rows[0]), alike, width
+    return target in list(map(_trimmed, rows[0])), alike, width
 
 
 def _names(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -20,13 +20,13 @@ _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
 _MOST_LISTED = 20
 
 
-def read_arrays(path: Path, wanted: Sequence[str], optional: int) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, wanted: Sequence[str], needed: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return arrays of an archive by name.
 
     Args:
         path: The archive.
-        wanted: Their names. `inputs`, `targets` and those after the first `optional` have to be there.
-        optional: How many of the names are those of a data set.
+        wanted: Their names.
+        needed: Those of them that have to be there.
 
     Raises:
         DataError: It is no archive, is damaged, lacks an array, holds Python objects, or asks for more memory than
@@ -38,7 +38,7 @@ def read_arrays(path: Path, wanted: Sequence[str], optional: int) -> dict[str, N
             members = {
                 name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")
             }
-            for name in ("inputs", "targets", *wanted[optional:]):
+            for name in needed:
                 if name not in members:
                     listed = ", ".join(list(members)[:_MOST_LISTED]) or "none"
                     hint = nearest(name, list(members)[:1000])

@@ -28,6 +28,7 @@ from raydnn.data.sources.raw import (
     perhaps_lost,
     two_classes,
     unfit,
+    without_targets,
 )
 from raydnn.errors import DataError, JobError, Problem, nearest
 from raydnn.spec.data import Csv
@@ -55,14 +56,17 @@ def load_csv(spec: Csv) -> Raw:
     features = [name for name in names if name not in (spec.target, spec.weights) and not _is_unnamed(name)]
     _tell_unnamed(train)
     if not features:
-        raise DataError(f"{train.path}: '{spec.target}' is the only column; at least one feature is needed")
+        only = spec.target or spec.weights or "without a name"
+        raise DataError(f"{train.path}: '{only}' is the only column; at least one feature is needed")
     train, inputs, types, target, weights = _read(train, features, spec, spec.weights)
     tell_oddities(inputs, features, train.path)
-    where = train.where(names.index(spec.target))
-    if spec.kind == "regression":
-        classes = None
-        arrays = Arrays(inputs, _numbers(target, where)[:, None])
+    classes = None
+    if spec.reconstruct or spec.target is None:
+        arrays = without_targets(inputs)
+    elif spec.kind == "regression":
+        arrays = Arrays(inputs, _numbers(target, train.where(names.index(spec.target)))[:, None])
     else:
+        where = train.where(names.index(spec.target))
         texts, rows = csv_labels(target, where)
         keys = text_keys(texts, train.decimal)
         classes = find_classes(keys, texts, len(rows), where)
@@ -82,11 +86,11 @@ def load_csv(spec: Csv) -> Raw:
         arrays,
         test,
         len(classes or ()),
-        spec.kind,
+        spec.task,
         kept,
         tuple(features),
         feature_types=types,
-        target_names=(spec.target,),
+        target_names=None if spec.target is None else (spec.target,),
     )
 
 
@@ -100,11 +104,14 @@ def _test_part(
 ) -> Arrays:
     file = open_table(given, spec)
     named, needed = ({name for name in each.dialect.names if not _is_unnamed(name)} for each in (file, train))
-    odd = sorted((named ^ needed) - {spec.weights})
+    # What is not learned need not be there.
+    odd = sorted((named ^ needed) - {spec.weights, spec.target if spec.reconstruct else None})
     if odd:
         raise DataError(f"{file.path}: column '{odd[0]}' is not in both the training and the test file")
     _check_names(file, spec)
     file, inputs, _, target, _ = _read(file, features, spec, None, like.dtype)
+    if spec.reconstruct or spec.target is None:
+        return without_targets(inputs)
     where = file.where(file.dialect.names.index(spec.target))
     if classes is None:
         return Arrays(inputs, _numbers(target, where)[:, None])
@@ -132,7 +139,7 @@ def _check_names(file: File, spec: Csv) -> None:
                     )
                 ]
             )
-    if spec.weights == spec.target:
+    if spec.weights is not None and spec.weights == spec.target:
         raise JobError(
             [Problem("", "data.weights", f"'{spec.weights}' is the target; another column is needed")]
         )
@@ -170,17 +177,19 @@ def _read(
     spec: Csv,
     weights: str | None,
     least: np.dtype[Any] | None = None,
-) -> tuple[File, NDArray[Any], tuple[str, ...], pa.ChunkedArray, pa.ChunkedArray | None]:
+) -> tuple[File, NDArray[Any], tuple[str, ...], pa.ChunkedArray | None, pa.ChunkedArray | None]:
     """Read features as a matrix, with the type of each; the target and perhaps weights as columns."""
     positions = {name: number for number, name in enumerate(file.dialect.names)}
     number = pa.float64() if least == np.float64 else pa.float32()
     kinds = {positions[name]: _feature_kind(file, positions[name], number) for name in features}
-    kinds[positions[spec.target]] = pa.float64() if spec.kind == "regression" else pa.string()
+    learned = None if spec.reconstruct else spec.target
+    if learned is not None:
+        kinds[positions[learned]] = pa.float64() if spec.kind == "regression" else pa.string()
     if weights is not None:
         kinds[positions[weights]] = pa.float64()
     file, columns = read_columns(file, kinds, spec)
     of_weights = columns.pop() if weights is not None else None
-    target = columns.pop()
+    target = columns.pop() if learned is not None else None
     types = tuple("boolean" if pa.types.is_boolean(column.type) else "number" for column in columns)
     columns = [column.cast(number) if pa.types.is_boolean(column.type) else column for column in columns]
     matrix = _matrix(file, columns, [positions[name] for name in features], number)

@@ -26,13 +26,14 @@ from raydnn.data.sources.raw import (
     precise,
     probabilities,
     two_classes,
+    without_targets,
 )
 from raydnn.errors import DataError
-from raydnn.spec.data import Npz, Task
+from raydnn.spec.data import Npz, Targets
 
 _NAMES = ("inputs", "targets", "test_inputs", "test_targets", "lengths", "test_lengths")
 _CLASSES = ("classification", "binary")
-_CHECKS: dict[Task, Callable[[NDArray[np.float32], RowPlace], NDArray[np.float32]]] = {
+_CHECKS: dict[Targets, Callable[[NDArray[np.float32], RowPlace], NDArray[np.float32]]] = {
     "multi_label": labels,
     "distribution": probabilities,
 }
@@ -45,13 +46,19 @@ def load_npz(spec: Npz) -> Raw:
     tokens.
 
     Targets are classes, (n,) whole numbers or booleans; or numbers, labels (0 or 1) or probabilities of
-    shape (n, outputs), for regression also (n,). Nothing in the archive is ever unpickled.
+    shape (n, outputs), for regression also (n,); where inputs are learned they are not looked at. Nothing in the
+    archive is ever unpickled.
 
     Raises:
         DataError: The archive is missing or damaged, or an array has a wrong shape, type or value.
     """
     path = existing_file(spec.path)
-    arrays = read_arrays(path, (*_NAMES, *([spec.weights] if spec.weights else [])), len(_NAMES))
+    weights = [spec.weights] if spec.weights else []
+    if spec.reconstruct:
+        return _inputs_only(
+            read_arrays(path, ["inputs", "test_inputs", *weights], ["inputs", *weights]), path, spec
+        )
+    arrays = read_arrays(path, (*_NAMES, *weights), ("inputs", "targets", *weights))
     if ("test_inputs" in arrays) != ("test_targets" in arrays):
         raise DataError(f"{path}: only one of test_inputs and test_targets is there; both or neither can be")
     classes = None
@@ -83,6 +90,23 @@ def load_npz(spec: Npz) -> Raw:
     )
 
 
+def _inputs_only(arrays: dict[str, NDArray[Any]], path: Path, spec: Npz) -> Raw:
+    train = without_targets(_inputs(arrays, "inputs", path))
+    if spec.weights is not None:
+        train = replace(train, weights=_weights(arrays, spec.weights, path, len(train.inputs)))
+    test = None
+    if "test_inputs" in arrays:
+        test = without_targets(_inputs(arrays, "test_inputs", path, train.inputs.dtype))
+        _check_alike(train.inputs, test.inputs, path, "inputs")
+    return Raw(train, test, 0, spec.task)
+
+
+def _inputs(arrays: dict[str, NDArray[Any]], name: str, path: Path, least: Any = np.float32) -> NDArray[Any]:
+    inputs, where = arrays.pop(name), Array(path, name)
+    _check_shape(inputs, where, 2, "(n, features, ...)")
+    return precise(inputs, where, least)
+
+
 def _classes(targets: NDArray[Any], where: Array) -> Classes:
     labels = _integers(targets, where)
     return find_classes(array_keys(np.unique(labels)), None, len(labels), where)
@@ -92,18 +116,16 @@ def _part(
     arrays: dict[str, NDArray[Any]],
     prefix: str,
     path: Path,
-    task: Task,
+    task: Targets,
     classes: Classes | None,
     least: Any = np.float32,
 ) -> Arrays:
     """Take a part's arrays out and check them."""
-    inputs, where_inputs = arrays.pop(f"{prefix}inputs"), Array(path, f"{prefix}inputs")
+    numbers = _inputs(arrays, f"{prefix}inputs", path, least)
     targets, where_targets = arrays[f"{prefix}targets"], Array(path, f"{prefix}targets")
-    _check_shape(inputs, where_inputs, 2, "(n, features, ...)")
     _check_shape(targets, where_targets, 1, "(n,)")
-    if len(inputs) != len(targets):
-        raise DataError(f"{where_targets}: {len(targets)} targets for {len(inputs)} inputs")
-    numbers = precise(inputs, where_inputs, least)
+    if len(numbers) != len(targets):
+        raise DataError(f"{where_targets}: {len(targets)} targets for {len(numbers)} inputs")
     absent = arrays.pop(f"{prefix}absent", None)
     if absent is not None:
         numbers[absent] = np.nan

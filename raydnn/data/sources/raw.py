@@ -51,7 +51,10 @@ class Array:
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Checked examples: inputs (n, *features); targets (n,) int64 or (n, outputs) float64 or float32."""
+    """Checked examples: inputs (n, *features); targets (n,) int64 or (n, outputs) float64 or float32.
+
+    Where inputs are learned, targets may be (n, 0).
+    """
 
     inputs: NDArray[Any]
     """float32; float64 where float32 would lose digits that scaling brings out."""
@@ -83,6 +86,11 @@ class Raw:
     """The token that is none, but padding."""
     padded: bool = False
     """Whether steps of sequences may be padding; it is NaN in inputs that are numbers."""
+
+
+def without_targets(inputs: NDArray[Any]) -> Arrays:
+    """Checked inputs (n, *features) as examples without a target."""
+    return Arrays(inputs, np.empty((len(inputs), 0), np.float32))
 
 
 def finite(values: NDArray[Any], where: RowPlace) -> NDArray[np.float32]:

@@ -135,11 +135,11 @@ def _forward(
     criterion: Criterion,
     scale: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs and losses without their past, and the number to differentiate: Σ scale · losses."""
+    """Outputs and losses without their past, and the number to differentiate: Σ scale · (losses + penalties)."""
     with torch.enable_grad():
         with precision():
             outputs = module(inputs, context)
         outputs = outputs.float()
         losses = criterion.losses(outputs)
-        total = (losses * scale.squeeze(2)).sum()
+        total = (sum(context.penalties, losses) * scale.squeeze(2)).sum()
     return outputs.detach(), losses.detach(), total

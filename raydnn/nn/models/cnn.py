@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from raydnn.data.inputs import Inputs
-from raydnn.errors import JobError, Problem
+from raydnn.errors import job_error
 from raydnn.nn.layers.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.hidden import hidden_layer
@@ -64,7 +64,7 @@ def picture_inputs(trial: TrialSpec, shape: Shape) -> list[Layer]:
     """
     if len(shape) not in (2, 3):
         told = " × ".join(map(str, shape))
-        raise problem(
+        raise job_error(
             "model",
             f"{trial.model.name} with examples of shape {told}; needed: pictures, (H, W) or (C, H, W)",
         )
@@ -95,11 +95,6 @@ def check_size(left: Shape, shape: Shape, field: str, what: str) -> None:
     """Raise a JobError where nothing is left of a picture."""
     if min(left[1:]) < 1:
         height, width = shape[-2:]
-        raise problem(
+        raise job_error(
             field, f"{what} with pictures of {height} × {width}, of which nothing is left; fewer are needed"
         )
-
-
-def problem(field: str, message: str) -> JobError:
-    """A problem of the job's model with its data."""
-    return JobError([Problem("", field, message)])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from raydnn.data.inputs import Inputs
-from raydnn.errors import UserCodeError
+from raydnn.errors import UserCodeError, job_error
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views
 from raydnn.nn.layers.members import Members
@@ -28,7 +28,6 @@ from raydnn.nn.models.user_class import (
     UserClass,
     given,
     measured,
-    problem,
     tensors_of,
     why_in_turn,
 )
@@ -99,7 +98,7 @@ def user_module(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     module = users.build(trial.seed)
     learned, kept = tensors_of(module)
     if not learned:
-        raise problem("model.path", f"{users.path} has no parameter to learn; at least one is needed")
+        raise job_error("model.path", f"{users.path} has no parameter to learn; at least one is needed")
     found = parameters_of(module)
     frozen = {name: replace(found[name], role=Role.BUFFER) for name in kept}
     layer = UserLayer(users, Layout({name: found[name] for name in learned}, frozen))

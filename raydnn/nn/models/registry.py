@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from raydnn.data.inputs import Inputs
 from raydnn.nn.models.architecture import Architecture
+from raydnn.nn.models.autoencoder import autoencoder
 from raydnn.nn.models.cnn import cnn
 from raydnn.nn.models.mlp import mlp
 from raydnn.nn.models.module import user_module
@@ -24,6 +25,7 @@ MODELS: dict[str, Callable[[TrialSpec, Inputs, int], Architecture]] = {
     "lstm": recurrent,
     "gru": recurrent,
     "transformer": transformer,
+    "autoencoder": autoencoder,
     "module": user_module,
 }
 """Name → (member, what the data are, outputs) → its architecture; the names are those of raydnn.spec.axes.model."""

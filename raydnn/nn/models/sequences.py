@@ -9,7 +9,7 @@ from torch import Tensor
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.inputs import Inputs
-from raydnn.errors import JobError, Problem
+from raydnn.errors import job_error
 from raydnn.nn.layers.dropping import DropoutLayer
 from raydnn.nn.layers.embedding import EmbeddingLayer
 from raydnn.nn.layers.layer import Layer, Shape
@@ -59,12 +59,12 @@ def sequence_inputs(trial: TrialSpec, inputs: Inputs, width: int) -> list[Layer]
     if len(inputs.shape) == 1:
         layers.append(EmbeddingLayer("embedding", inputs.shape[0], vocabulary_of(trial, inputs), width))
     elif len(inputs.shape) != 2:
-        raise problem("model", f"{trial.model.name} with examples of shape {inputs.told}; needed: {NEEDED}")
+        raise job_error("model", f"{trial.model.name} with examples of shape {inputs.told}; needed: {NEEDED}")
     normalization = trial.normalization
     if isinstance(normalization, BatchNorm) and normalization.inputs:
         if inputs.padded or layers:
             what = "tokens" if layers else "padded sequences"
-            raise problem("normalization.inputs", f"true with {what}; allowed: false")
+            raise job_error("normalization.inputs", f"true with {what}; allowed: false")
         layers.append(NormalizationLayer("input_norm", inputs.shape, running=True))
     layers.append(DropoutLayer("input_dropout", layers[-1].shape if layers else inputs.shape, of_inputs=True))
     return layers
@@ -88,16 +88,11 @@ def vocabulary_of(trial: TrialSpec, inputs: Inputs) -> int:
     """
     assert isinstance(trial.model, TokenNetwork), "it is one of the models for sequences"
     if inputs.vocabulary is None:
-        raise problem(
+        raise job_error(
             "model",
             f"{trial.model.name} with examples of {inputs.told} numbers, which are no tokens; needed: {NEEDED}",
         )
     return trial.model.vocabulary or inputs.vocabulary
-
-
-def problem(field: str, message: str) -> JobError:
-    """A problem of the job's model with its data."""
-    return JobError([Problem("", field, message)])
 
 
 def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
@@ -109,16 +104,16 @@ def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
     """
     inputs, of_sequences = dataset.inputs, isinstance(trial.model, TokenNetwork)
     if inputs.padded and not of_sequences and not isinstance(trial.model, UserModule):
-        raise problem(
+        raise job_error(
             "model", f"{trial.model.name} with padded sequences; allowed: rnn, lstm, gru, transformer, module"
         )
     takes_tokens = of_sequences and len(inputs.shape) == 1
     if takes_tokens and dataset.tokens:
         scaling = dataset.scaling.name
         if scaling != "none":
-            raise problem("data.scaling", f"{scaling} with tokens; allowed: none")
+            raise job_error("data.scaling", f"{scaling} with tokens; allowed: none")
         for part in dataset.tokens:
             part.check(vocabulary_of(trial, inputs))
     if trial.train.augmentation.mixup and (takes_tokens or inputs.padded):
         what = "tokens" if takes_tokens else "padded sequences"
-        raise problem("train.augmentation.mixup", f"given with {what}, which are not mixed; allowed: 0")
+        raise job_error("train.augmentation.mixup", f"given with {what}, which are not mixed; allowed: 0")

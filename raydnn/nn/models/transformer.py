@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raydnn.data.inputs import Inputs
+from raydnn.errors import job_error
 from raydnn.nn.layers.attention import AttentionLayer
 from raydnn.nn.layers.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.dense import DenseLayer
@@ -15,7 +16,7 @@ from raydnn.nn.layers.pooling import FixedLayer, as_picture
 from raydnn.nn.layers.projection import ProjectionLayer
 from raydnn.nn.layers.steps import ReadoutLayer
 from raydnn.nn.models.architecture import Architecture
-from raydnn.nn.models.sequences import composed, normalized, problem, sequence_inputs
+from raydnn.nn.models.sequences import composed, normalized, sequence_inputs
 from raydnn.spec.axes.activation import Prelu
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.axes.sequence import Transformer
@@ -38,7 +39,7 @@ def transformer(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     normalization = trial.normalization
     if isinstance(normalization, BatchNorm) and inputs.padded:
         message = "batch_norm with padded sequences, whose padding would be a part of its batches"
-        raise problem("normalization", f"{message}; allowed: layer_norm, group_norm, none")
+        raise job_error("normalization", f"{message}; allowed: layer_norm, group_norm, none")
     pictures = len(inputs.shape) == 3 or (inputs.is_picture and len(inputs.shape) == 2)
     layers = _patches(model, inputs) if pictures else _steps(trial, model, inputs)
     if model.positions != "none":
@@ -86,7 +87,7 @@ def _patches(model: Transformer, inputs: Inputs) -> list[Layer]:
     if height % model.patch or width % model.patch:
         message = f"{model.patch} with pictures of {height} × {width}"
         sides = [side for side in range(1, min(height, width) + 1) if not (height % side or width % side)]
-        raise problem("model.patch", f"{message}; allowed: {', '.join(map(str, sides))}")
+        raise job_error("model.patch", f"{message}; allowed: {', '.join(map(str, sides))}")
     picture = as_picture("picture", inputs.shape)
     dropped = DropoutLayer("input_dropout", picture.shape, of_inputs=True)
     geometry = Geometry(model.patch, model.patch)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from raydnn.errors import JobError, Problem, one_of
+from raydnn.errors import JobError, Problem, job_error, one_of
 from raydnn.nn.imported import imported
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape
@@ -59,7 +59,7 @@ class UserClass:
         """
         users: type[nn.Module] = imported(self.path, "model.path", "class")
         if not issubclass(users, nn.Module):
-            raise problem("model.path", f"{self.path} is no torch.nn.Module; allowed: a subclass of it")
+            raise job_error("model.path", f"{self.path} is no torch.nn.Module; allowed: a subclass of it")
         return users
 
     def build(self, seed: int) -> nn.Module:
@@ -84,7 +84,7 @@ class UserClass:
         leave_if_copied()
         if not isinstance(found, Tensor) or found.shape != (2, self.outputs):
             needed = f"of inputs {(2, *self.inputs)}; {(2, self.outputs)} is needed"
-            raise problem("model.path", f"{written} makes {given(found)} {needed}")
+            raise job_error("model.path", f"{written} makes {given(found)} {needed}")
         return module
 
 
@@ -150,11 +150,6 @@ def given(found: object) -> str:
     return f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
 
 
-def problem(field: str, message: str) -> JobError:
-    """A problem of the job's model."""
-    return JobError([Problem("", field, message)])
-
-
 def _differs_at_once(path: str, module: nn.Module, pair: Tensors, kept: Tensors, examples: Tensor) -> str:
     def one(tensors: Tensors, inputs: Tensor) -> Tensor:
         outputs: Tensor = functional_call(module, tensors, (inputs,))
@@ -190,7 +185,7 @@ def _check_arguments(users: type[nn.Module], path: str, arguments: dict[str, Any
     ]
     for name in arguments:
         if name not in names:
-            raise problem("model.arguments", f"unknown argument {name!r} of {path}; {one_of(name, names)}")
+            raise job_error("model.arguments", f"unknown argument {name!r} of {path}; {one_of(name, names)}")
 
 
 def _failure(field: str, what: str, error: BaseException) -> JobError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 
-from raydnn.errors import JobError, Problem
+from raydnn.errors import job_error
 from raydnn.space.space import Assignment, Space
 from raydnn.spec.job import SweepJob
 
@@ -22,5 +22,5 @@ def draws(space: Space, job: SweepJob, first: int) -> Iterator[Iterable[Assignme
     size = space.size()
     if job.search.trials is None and size is not None and size > MOST_TRIALS:
         message = f"not given, but the grid holds {size} trials; more than {MOST_TRIALS} must be asked for"
-        raise JobError([Problem("", "search.trials", message)])
+        raise job_error("search.trials", message)
     return repeat(())

@@ -13,7 +13,10 @@ from raydnn.spec.data import Task
 
 
 class AutoLoss(Component):
-    """By task: cross-entropy for classes, binary for two classes and several labels, squared error for numbers."""
+    """By task: cross-entropy for classes, binary for two classes and several labels, squared error for numbers.
+
+    Inputs that are reconstructed are numbers.
+    """
 
     name: Literal["auto"] = "auto"
 
@@ -261,5 +264,6 @@ AUTO: dict[Task, Callable[[], LossFunction]] = {
     "binary": BinaryCrossEntropy,
     "multi_label": BinaryCrossEntropy,
     "distribution": CategoricalCrossEntropy,
+    "reconstruction": Mse,
 }
 """Task → what `auto` picks."""

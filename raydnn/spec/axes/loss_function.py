@@ -14,6 +14,7 @@ NUMBERS: dict[Task, str] = {
     "binary": "linear",
     "multi_label": "linear",
     "distribution": "linear",
+    "reconstruction": "linear",
 }
 PROBABILITIES: dict[Task, str] = {
     "classification": "softmax",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from raydnn.spec.axes.autoencoder import Autoencoder
 from raydnn.spec.axes.convolutional import Cnn, ResNet
 from raydnn.spec.axes.network import Network
 from raydnn.spec.axes.sequence import Gru, Lstm, Rnn, Transformer
@@ -174,7 +175,7 @@ def _mlp_without_name(given: Any) -> Any:
 
 
 Model = Annotated[
-    Perceptron | Mlp | ResidualMlp | Cnn | ResNet | Rnn | Lstm | Gru | Transformer | UserModule,
+    Perceptron | Mlp | ResidualMlp | Cnn | ResNet | Rnn | Lstm | Gru | Transformer | Autoencoder | UserModule,
     NameOrMapping,
     BeforeValidator(_mlp_without_name),
     Field(discriminator="name"),

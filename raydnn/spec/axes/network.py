@@ -14,6 +14,8 @@ class Network(Component):
     """Its normalization, where the job says nothing."""
     activation: ClassVar[str] = "relu"
     """Its activation, where the job says nothing."""
+    learns_inputs: ClassVar[bool] = False
+    """Whether it learns its inputs, so that the data's own targets are ignored."""
 
     @property
     def hidden_widths(self) -> tuple[int, ...]:

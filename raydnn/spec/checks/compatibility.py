@@ -10,6 +10,7 @@ from raydnn.spec.axes.activation import ActivationFunction
 from raydnn.spec.axes.loss import AUTO, AutoLoss
 from raydnn.spec.axes.loss_function import LossFunction
 from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.network import Network
 from raydnn.spec.axes.normalization import GroupNorm, NoNormalization
 from raydnn.spec.axes.output import AutoOutput
 from raydnn.spec.base import Component
@@ -20,6 +21,12 @@ from raydnn.spec.job import Training
 WITH_CLASSES = ("classification", "binary")
 """Tasks whose targets are class numbers."""
 
+
+def task_field(task: Task) -> str:
+    """The field that says so."""
+    return "data.reconstruct" if task == "reconstruction" else "data.kind"
+
+
 Found = Iterator[tuple[str, str]]
 """Dotted field and message of each contradiction."""
 
@@ -29,7 +36,9 @@ def unfit(cls: type[Component], axis: str, task: Task) -> str:
     if issubclass(cls, LossFunction) and task not in cls.outputs:
         return f"does not fit a {task} task"
     if axis == "train.class_weights" and component_name(cls) != "none" and task not in WITH_CLASSES:
-        return f"needs classes, which a {task} task (data.kind) has not"
+        return f"needs classes, which a {task} task ({task_field(task)}) has not"
+    if issubclass(cls, Network) and cls.learns_inputs and task != "reconstruction":
+        return "learns its inputs, for which the job's own model has to be one that does, or data.reconstruct true"
     if axis == "output" and cls is not AutoOutput and not _has_loss(component_name(cls), task):
         return f"goes with no loss of a {task} task"
     if axis == "activation" and issubclass(cls, ActivationFunction):
@@ -82,7 +91,14 @@ def loss_fits_task(training: Training) -> Found:
     task, name = training.data.task, training.loss.name
     if name not in compatible("loss", task):
         allowed = ", ".join(compatible("loss", task))
-        yield "loss", f"{name} with a {task} task (data.kind); allowed: {allowed}"
+        yield "loss", f"{name} with a {task} task ({task_field(task)}); allowed: {allowed}"
+
+
+def model_fits_task(training: Training) -> Found:
+    """What learns its inputs learns nothing else."""
+    if training.model.learns_inputs and not training.data.reconstruct:
+        message = f"false with the model {training.model.name}, which learns its inputs"
+        yield "data.reconstruct", f"{message}; allowed: true, or nothing given"
 
 
 def activation_fits_hidden_layers(training: Training) -> Found:
@@ -119,7 +135,7 @@ def class_weights_have_classes(training: Training) -> Found:
     if chosen != "none" and task not in WITH_CLASSES:
         yield (
             "train.class_weights",
-            f"{chosen} with a {task} task (data.kind), which has no classes; allowed: none",
+            f"{chosen} with a {task} task ({task_field(task)}), which has no classes; allowed: none",
         )
 
 

@@ -19,12 +19,15 @@ from raydnn.spec.checks.compatibility import (
     loss_fits_task,
     loss_of,
     mixup_has_partners,
+    model_fits_task,
     one_dropout_of_hidden_units,
     output_fits_loss,
     smoothing_has_classes,
+    task_field,
     user_modules_have_their_own_layers,
     zero_init_has_normalization,
 )
+from raydnn.spec.data import WITHOUT_ACCURACY
 from raydnn.spec.job import Job
 from raydnn.spec.reading.positions import Positions
 from raydnn.spec.scheduler import Asha, Bohb, Hyperband, Median, Stopping
@@ -163,8 +166,9 @@ def _warm_up_within_training(job: Job) -> Found:
 
 
 def _metrics_fit_task(job: Job) -> Found:
-    if job.data.task == "regression":
-        why = "with a regression task (data.kind)"
+    task = job.data.task
+    if task in WITHOUT_ACCURACY:
+        why = f"with a {task} task ({task_field(task)})"
     elif not loss_of(job).decides:
         why = f"with the loss {job.loss.name}"
     else:
@@ -191,6 +195,7 @@ CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     _sweep_in_one_process: frozenset({"search", "resources"}),
     _warm_up_within_training: frozenset({"search", "train", "schedule"}),
     loss_fits_task: frozenset({"data", "loss"}),
+    model_fits_task: frozenset({"data", "model"}),
     activation_fits_hidden_layers: frozenset({"activation", "data", "model"}),
     output_fits_loss: frozenset({"data", "loss", "output"}),
     smoothing_has_classes: frozenset({"data", "loss", "regularization"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from raydnn.spec.axes.init import LecunNormal, LecunUniform, VarianceScaling
 from raydnn.spec.job import Training
 
-PLAIN_MODELS = ("perceptron", "mlp", "cnn")
+PLAIN_MODELS = ("perceptron", "mlp", "cnn", "autoencoder")
 """Models without skip connections, whose sums would double the variance."""
 
 

@@ -13,7 +13,7 @@ def hits(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
     One output, and each of several labels, decides by its sign; several outputs decide by the largest.
 
     Args:
-        task: What is learned; not a regression.
+        task: What is learned; a task with an accuracy.
         outputs: (N, B, K).
         targets: (B, ...) or (N, B, ...).
 

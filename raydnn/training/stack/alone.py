@@ -13,7 +13,7 @@ from raydnn.nn.models.registry import architecture
 from raydnn.nn.models.unstacked import unstacked
 from raydnn.nn.objective import Objective
 from raydnn.spec.checks.compatibility import loss_of
-from raydnn.spec.data import Task
+from raydnn.spec.data import WITHOUT_ACCURACY, Task
 from raydnn.training.stack.member import Member
 from raydnn.training.workers import Workers
 
@@ -49,7 +49,7 @@ class StackOfOne:
         self.outputs, self.device = outputs, device
         self.workers, self.pieces = Workers(), 1
         self.task: Task = preparation.task
-        self.has_accuracy = self.task != "regression" and loss_of(spec).decides
+        self.has_accuracy = self.task not in WITHOUT_ACCURACY and loss_of(spec).decides
         scale = preparation.target_scale
         self.loss_unit = 1.0 if scale is None else scale.unit(loss_of(spec).unit)
         """What losses are multiplied by to be told in the target's unit."""

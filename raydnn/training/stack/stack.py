@@ -22,6 +22,7 @@ from raydnn.optim.penalties import penalties
 from raydnn.optim.schedules import with_cycled_momentum
 from raydnn.spec.base import Component
 from raydnn.spec.checks.compatibility import loss_of
+from raydnn.spec.data import WITHOUT_ACCURACY
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.groups import member_groups
 from raydnn.training.stack.member import Member
@@ -62,7 +63,7 @@ class Stack:
         self.class_counts = dataset.class_counts
         self.features = dataset.features
         self.task = dataset.task
-        self.has_accuracy = dataset.task != "regression" and loss_of(first).decides
+        self.has_accuracy = dataset.task not in WITHOUT_ACCURACY and loss_of(first).decides
         initial = [self.architecture.start(m.spec) for m in members]
         self.parameters = torch.stack([parameters for parameters, _ in initial]).to(device)
         self.statistics = torch.stack([statistics for _, statistics in initial]).to(device)

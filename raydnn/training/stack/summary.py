@@ -23,6 +23,8 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.training.stack.footprint import disk_bytes
 from raydnn.training.stack.stack import architecture_of
 
+LEARNS_INPUTS = "the scaled inputs are learned; targets of the data, where there are any, are ignored"
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -60,6 +62,7 @@ def summarize(trial: TrialSpec) -> Summary:
     users = user_class(trial, dataset.features, outputs)
     strategy = "" if users is None else told_strategy(users)
     scaled = [] if dataset.target_scale is None else [str(dataset.target_scale)]
+    learned = [LEARNS_INPUTS] if dataset.task == "reconstruction" else []
     if dataset.class_counts is not None:
         class_weights(trial, dataset.class_counts)
     return Summary(
@@ -69,7 +72,7 @@ def summarize(trial: TrialSpec) -> Summary:
         ceil(len(dataset.train) / trial.train.step_of(len(dataset.train))),
         dataset.examples,
         dataset.facts(),
-        [*scaled, *unknown_roles([trial], dataset)],
+        [*learned, *scaled, *unknown_roles([trial], dataset)],
         disk_bytes([trial], layout.count),
     )
 

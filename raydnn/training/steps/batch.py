@@ -46,10 +46,19 @@ def make_batch(stack: Stack, examples: Examples, rows: Tensor, share: Tensor | N
     mine = rows[..., workers.rank :: workers.count]
     inputs, labels = _loaded(stack, examples, mine, noise, size)
     if share is None:
-        return Batch(inputs, labels, None, None, size)
+        return Batch(inputs, _of_inputs(stack, inputs, labels), None, None, size)
     others = mixup.partners(rows)[..., workers.rank :: workers.count]
     their_inputs, their_labels = _loaded(stack, examples, others, mixup.PartnerDraws(noise), size)
-    return Batch(mixup.mixed(share, inputs, their_inputs), labels, their_labels, share, size)
+    both = mixup.mixed(share, inputs, their_inputs)
+    return Batch(both, _of_inputs(stack, both, labels), _of_inputs(stack, both, their_labels), share, size)
+
+
+def _of_inputs(stack: Stack, inputs: Tensor, labels: Labels) -> Labels:
+    """The labels of changed inputs (1 or N, B, *features): where these are learned, themselves."""
+    if stack.task != "reconstruction":
+        return labels
+    rows = inputs.flatten(2)
+    return Labels(rows[0] if len(rows) == 1 else rows, labels.weights)
 
 
 def in_pieces(batch: Batch, count: int, workers: Workers) -> Sequence[Batch]:

@@ -22,7 +22,8 @@ LOSSES = [name for name in components("loss") if name not in ("auto", "function"
 
 
 def job(task: Task = "classification", **fields: Any) -> Job:
-    data = {"name": "npz", "path": "a.npz", "kind": task}
+    learned = {"reconstruct": True} if task == "reconstruction" else {"kind": task}
+    data = {"name": "npz", "path": "a.npz", **learned}
     return Job.model_validate({"name": "a", "data": data, "optimizer": "sgd", **fields})
 
 
@@ -66,6 +67,7 @@ def test_outputs_of_a_binary_task(loss: Any, output: str, units: int) -> None:
 
 @pytest.mark.parametrize(("name", "task"), list(product(LOSSES, TASKS)))
 def test_a_loss_is_refused_where_it_does_not_fit(name: str, task: Task) -> None:
+    field = "data.reconstruct" if task == "reconstruction" else "data.kind"
     cls = components("loss")[name]
     assert issubclass(cls, LossFunction)
     found = problems(task, loss=name)
@@ -74,7 +76,7 @@ def test_a_loss_is_refused_where_it_does_not_fit(name: str, task: Task) -> None:
         assert cls.outputs[task] in allowed_outputs(job(task, loss=name))
     else:
         (line,) = found
-        assert line.startswith(f"loss: {name} with a {task} task (data.kind); allowed: auto, mse, ")
+        assert line.startswith(f"loss: {name} with a {task} task ({field}); allowed: auto, mse, ")
         assert name not in line.partition("allowed: ")[2].split(", ")
 
 
