@@ -172,7 +172,8 @@ class Convolution(nn.Module):
             inputs = inputs[..., ::stride] if weight.dim() == 3 else inputs[..., ::stride, ::stride]
             stride = 1
         if in_turn(inputs) and weight.dim() == 4:
-            weight = weight.contiguous(memory_format=torch.channels_last)
+            # Copied in any case: with one channel torch takes any layout for channels last, and goes by the strides.
+            weight = weight.clone(memory_format=torch.channels_last)
         return CONVOLUTIONS[weight.dim() - 2](
             inputs,
             weight,

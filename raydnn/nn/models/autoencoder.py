@@ -79,7 +79,8 @@ def _dense(trial: TrialSpec, model: Autoencoder, shape: Shape) -> list[Layer]:
 
 def _convolutional(trial: TrialSpec, model: Autoencoder, inputs: Inputs) -> list[Layer]:
     shape = inputs.shape
-    picture, *norms = picture_inputs(trial, shape)
+    picture, *others = picture_inputs(trial, shape)
+    norms = [layer for layer in others if isinstance(layer, NormalizationLayer)]
     layers: list[Layer] = [picture, CorruptionLayer("corruption", picture.shape), *norms]
     pictures = [picture.shape]
     for number, channels in enumerate(model.widths):

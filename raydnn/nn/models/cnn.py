@@ -8,6 +8,7 @@ from raydnn.data.inputs import Inputs
 from raydnn.errors import job_error
 from raydnn.nn.layers.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.dense import DenseLayer
+from raydnn.nn.layers.dropping import DropoutLayer
 from raydnn.nn.layers.hidden import hidden_layer
 from raydnn.nn.layers.layer import Layer, Shape
 from raydnn.nn.layers.normalization import NormalizationLayer
@@ -57,7 +58,7 @@ def cnn(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
 
 
 def picture_inputs(trial: TrialSpec, shape: Shape) -> list[Layer]:
-    """The first layers of a network for pictures: what makes channels of (H, W), and `input_norm` where wanted.
+    """The first layers of a network for pictures: channels of (H, W), `input_norm` where wanted, dropout of inputs.
 
     Raises:
         JobError: The examples are no pictures.
@@ -72,6 +73,7 @@ def picture_inputs(trial: TrialSpec, shape: Shape) -> list[Layer]:
     normalization = trial.normalization
     if isinstance(normalization, BatchNorm) and normalization.inputs:
         layers.append(NormalizationLayer("input_norm", layers[0].shape, running=True))
+    layers.append(DropoutLayer("input_dropout", layers[0].shape, of_inputs=True))
     return layers
 
 

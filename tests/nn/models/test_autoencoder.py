@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError
 from raydnn.nn.models.autoencoder import autoencoder
 from raydnn.spec.job import Training
@@ -27,7 +28,7 @@ def _trial(seed: int = 0, more: dict[str, Any] | None = None, **model: Any) -> T
 
 def _network(trials: list[TrialSpec], shape: tuple[int, ...]) -> tuple[nn.Module, dict[str, torch.Tensor]]:
     outputs = torch.Size(shape).numel()
-    network = autoencoder(trials[0], shape, outputs)
+    network = autoencoder(trials[0], Inputs(shape), outputs)
     flat = torch.stack([network.start(trial)[0] for trial in trials])
     flat += 0.01 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(0))
     return network.module(flat, trials), network.layout.views(flat)
@@ -131,9 +132,9 @@ def test_sparsity_adds_the_mean_of_the_codes_to_what_is_minimized(convolutional:
 
 def test_what_it_cannot_be_is_told() -> None:
     with pytest.raises(JobError, match=r"model: autoencoder with examples of shape 6; needed: pictures"):
-        autoencoder(_trial(convolutional=True), (6,), 6)
+        autoencoder(_trial(convolutional=True), Inputs((6,)), 6)
     with pytest.raises(JobError, match=r"model.widths: 4 stages .* 8 × 8.* 3 leave .* at most 3"):
-        autoencoder(_trial(convolutional=True, widths=[2] * 4), (8, 8), 64)
-    autoencoder(_trial(convolutional=True, widths=[2] * 3), (8, 8), 64)
+        autoencoder(_trial(convolutional=True, widths=[2] * 4), Inputs((8, 8)), 64)
+    autoencoder(_trial(convolutional=True, widths=[2] * 3), Inputs((8, 8)), 64)
     with pytest.raises(ValueError, match=r"tied: true with convolutional: true; allowed: one of the two"):
         _trial(convolutional=True, tied=True)

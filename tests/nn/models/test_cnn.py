@@ -11,11 +11,14 @@ from torch.nn import functional
 
 from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError
+from raydnn.nn.layers.convolution import Convolution
 from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.registry import architecture
 from raydnn.nn.models.unstacked import unstacked
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
+from raydnn.stacking.context import Context
+from raydnn.stacking.noise import Noise
 
 
 def _trial(model: Any, **fields: Any) -> TrialSpec:
@@ -155,6 +158,23 @@ def test_a_block_that_begins_as_the_identity() -> None:
     views = network.layout.views(network.start(trial)[0][None])
     zeros = {name for name, view in views.items() if name.endswith("norm.scale") and not view.any()}
     assert zeros == {f"blocks.{k}.convolutions.1.norm.scale" for k in range(3)}
+
+
+@pytest.mark.parametrize("model", ["cnn", "resnet"])
+def test_inputs_are_dropped_in_training(model: str) -> None:
+    trial = _trial(model, regularization={"input_dropout": 0.5}, normalization="none")
+    network = architecture(trial, Inputs((1, 8, 8)), 10)
+    stack = network.module(network.start(trial)[0][None], [trial])
+    pictures, training = torch.ones(1, 40, 1, 8, 8), Context(Noise([0], 1, torch.device("cpu")), 40)
+    seen: list[Tensor] = []
+    first = next(module for module in stack.modules() if isinstance(module, Convolution))
+    first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    stack(pictures, training)
+    stack(pictures)
+    dropped, whole = seen
+    assert torch.equal(whole, pictures)
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert (dropped > 0).float().mean().item() == pytest.approx(0.5, abs=0.03)
 
 
 def test_its_normalization_is_batch_norm_unless_another_is_given() -> None:
