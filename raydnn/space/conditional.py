@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from raydnn.space.domains import Domain
-from raydnn.space.syntax import Value, write_value
+from raydnn.space.domains.domain import Domain
+from raydnn.space.domains.syntax import Value, write_value
 
 Assignment: TypeAlias = dict[str, Value]
 """Dotted path of a trial's field → value; only what is active."""

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from raydnn.space.conditional import Assignment, Space
-from raydnn.space.domains import (
+from raydnn.space.domains.domain import (
     Choice,
     Domain,
     LogRandInt,
@@ -20,8 +20,8 @@ from raydnn.space.domains import (
     RandInt,
     Uniform,
 )
-from raydnn.space.normal import Normal
-from raydnn.space.syntax import Value
+from raydnn.space.domains.normal import Normal
+from raydnn.space.domains.syntax import Value
 
 _NETWORK = "copied weights belong to the network in which they were trained"
 _TOGETHER = "the trials of a population are trained in the same steps and compared after the same epochs"

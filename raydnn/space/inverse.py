@@ -7,9 +7,9 @@ from math import isfinite
 from typing import Any
 
 from raydnn.space.conditional import Space
-from raydnn.space.domains import Choice, Domain, LogUniform, OneMinus, Uniform
-from raydnn.space.normal import LogNormal, Normal
-from raydnn.space.syntax import Value, write_value
+from raydnn.space.domains.domain import Choice, Domain, LogUniform, OneMinus, Uniform
+from raydnn.space.domains.normal import LogNormal, Normal
+from raydnn.space.domains.syntax import Value, write_value
 from raydnn.space.trial import make_trial
 from raydnn.spec.job import Job
 from raydnn.spec.trial import TrialSpec

@@ -15,13 +15,13 @@ import numpy as np
 
 from raydnn.errors import JobError, Problem, one_of
 from raydnn.space.conditional import Assignment, Condition, Parameter, Space
-from raydnn.space.domains import Choice, Domain, parse
+from raydnn.space.domains.domain import Choice, Domain, parse
+from raydnn.space.domains.fit import fit
+from raydnn.space.domains.ordered import ordered
+from raydnn.space.domains.syntax import freeze, write_value
 from raydnn.space.explore import lasts
-from raydnn.space.fit import fit
 from raydnn.space.keys import Choices, Target, targets, with_default_range
-from raydnn.space.ordered import ordered
 from raydnn.space.rules import ALL, with_rules
-from raydnn.space.syntax import freeze, write_value
 from raydnn.space.trial import make_trial
 from raydnn.spec.base import Spec
 from raydnn.spec.catalogue.fields import allowed, required, search_range

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from raydnn.space.conditional import Assignment, Space
-from raydnn.space.domains import (
+from raydnn.space.domains.domain import (
     Choice,
     Domain,
     Grid,
@@ -17,8 +17,8 @@ from raydnn.space.domains import (
     RandInt,
     Uniform,
 )
-from raydnn.space.normal import LogNormal, Normal
-from raydnn.space.syntax import Value, write_value
+from raydnn.space.domains.normal import LogNormal, Normal
+from raydnn.space.domains.syntax import Value, write_value
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from raydnn.errors import JobError
-from raydnn.space.syntax import Value
+from raydnn.space.domains.syntax import Value
 from raydnn.spec.base import Component, Spec
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.checks.contradictions import epochs_of

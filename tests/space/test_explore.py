@@ -15,7 +15,7 @@ from ray.tune.schedulers.pbt import _explore
 
 from raydnn.errors import JobError
 from raydnn.search.packing import shape_of
-from raydnn.space.domains import Domain, parse
+from raydnn.space.domains.domain import Domain, parse
 from raydnn.space.explore import LASTING, explore, lasts, scaled
 from raydnn.space.inverse import assignment_of
 from raydnn.space.space import Space, build_space

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from raydnn.errors import JobError
-from raydnn.space.domains import parse
-from raydnn.space.fit import fit
+from raydnn.space.domains.domain import parse
+from raydnn.space.domains.fit import fit
 from raydnn.space.space import Space, build_space, make_trial
 from raydnn.spec.catalogue.fields import leaves, search_range
 from raydnn.spec.catalogue.kinds import KINDS, components

@@ -12,7 +12,7 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial
 
-from raydnn.space.domains import DOMAINS
+from raydnn.space.domains.domain import DOMAINS
 from raydnn.space.space import Space, build_space, make_trial
 from raydnn.space.suggest import ASKED, suggest
 from raydnn.spec.job import Job

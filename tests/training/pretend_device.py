@@ -20,7 +20,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-from raydnn.nn.models import module
+from raydnn.nn.models.users import module
 from raydnn.stacking import noise
 from raydnn.stacking.random import generator
 from raydnn.training.measures.evaluation import CHUNK

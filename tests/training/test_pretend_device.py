@@ -23,7 +23,8 @@ from pretend_device import (
 from variations import VARIATIONS
 
 from raydnn.data.load import load_dataset
-from raydnn.nn.layers import dense, folding
+from raydnn.nn.layers import dense
+from raydnn.nn.layers.pictures import folding
 from raydnn.optim.optimizers import stacked
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.spec.trial import TrialSpec

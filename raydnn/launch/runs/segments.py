@@ -9,8 +9,8 @@ from raydnn.errors import StoreError
 from raydnn.launch.runs.runs import segment_json
 from raydnn.launch.runs.warm_start import start_assignments
 from raydnn.search.segments import Segment
+from raydnn.space.domains.syntax import freeze
 from raydnn.space.space import Space, build_space, make_trial
-from raydnn.space.syntax import freeze
 from raydnn.spec.job import SweepJob
 from raydnn.spec.reading.load import LoadedJob, Positions, require_sweep
 from raydnn.store.run import Run, rewrite_resolved

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from raydnn.search.rungs import rungs
-from raydnn.space.syntax import Value
+from raydnn.space.domains.syntax import Value
 from raydnn.spec.scheduler import Asha, Median
 from raydnn.spec.trial import TrialSpec
 from raydnn.training.stack.member import trial_id

@@ -12,7 +12,7 @@ from raydnn.nn.gradients.by_autograd import ByAutograd, OverWorkers
 from raydnn.nn.gradients.by_hand import Backprop
 from raydnn.nn.gradients.gradients import Gradients
 from raydnn.nn.models.mlp import Mlp
-from raydnn.nn.models.module import Modules
+from raydnn.nn.models.users.module import Modules
 
 Tensors = dict[str, Tensor]
 

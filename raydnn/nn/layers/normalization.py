@@ -1,6 +1,6 @@
 """Normalization of a stack's layers: functions of z (N, B, H), with γ and β (N, H), one row a member.
 
-In a sequence (N, B, T, H) every position is normalized as an example is; pictures: `raydnn.nn.layers.channel_norm`.
+In a sequence (N, B, T, H) every position is normalized as an example is; pictures: `raydnn.nn.layers.pictures.channel_norm`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.nn.features import features_of, is_picture
-from raydnn.nn.layers.channel_norm import CHANNEL_NORMALIZATIONS, over_workers
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
+from raydnn.nn.layers.pictures.channel_norm import CHANNEL_NORMALIZATIONS, over_workers
 from raydnn.spec.axes.normalization import NoNormalization
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context

@@ -10,15 +10,15 @@ from torch import nn
 from raydnn.data.inputs import Inputs
 from raydnn.errors import job_error
 from raydnn.nn.layers.coding import CorruptionLayer, SparsityLayer, Tied, TiedLayer
-from raydnn.nn.layers.convolution import Geometry
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.hidden import hidden_layer
 from raydnn.nn.layers.layer import Layer, Shape
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.normalization import NormalizationLayer
-from raydnn.nn.layers.pooling import flattening
+from raydnn.nn.layers.pictures.convolution import Geometry
+from raydnn.nn.layers.pictures.pooling import flattening
+from raydnn.nn.layers.pictures.transposed import TransposedConvolutionLayer
 from raydnn.nn.layers.tail import tail_layer, takes_bias
-from raydnn.nn.layers.transposed import TransposedConvolutionLayer
 from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.nn.models.cnn import convolution_layer, picture_inputs
 from raydnn.spec.axes.autoencoder import Autoencoder

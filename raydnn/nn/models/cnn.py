@@ -6,13 +6,13 @@ from itertools import pairwise
 
 from raydnn.data.inputs import Inputs
 from raydnn.errors import job_error
-from raydnn.nn.layers.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.dropping import DropoutLayer
 from raydnn.nn.layers.hidden import hidden_layer
 from raydnn.nn.layers.layer import Layer, Shape
 from raydnn.nn.layers.normalization import NormalizationLayer
-from raydnn.nn.layers.pooling import as_picture, flattening, pooling
+from raydnn.nn.layers.pictures.convolution import ConvolutionLayer, Geometry
+from raydnn.nn.layers.pictures.pooling import as_picture, flattening, pooling
 from raydnn.nn.layers.tail import tail_layer, takes_bias
 from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.spec.axes.convolutional import Cnn

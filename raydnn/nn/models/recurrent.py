@@ -5,8 +5,8 @@ from __future__ import annotations
 from raydnn.data.inputs import Inputs
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.dropping import DropoutLayer
-from raydnn.nn.layers.recurrent import recurrent_layer
-from raydnn.nn.layers.steps import ReadoutLayer
+from raydnn.nn.layers.sequences.recurrent import recurrent_layer
+from raydnn.nn.layers.sequences.steps import ReadoutLayer
 from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.sequences import composed, normalized, sequence_inputs
 from raydnn.spec.axes.sequence import RecurrentNetwork

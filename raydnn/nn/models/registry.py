@@ -9,10 +9,10 @@ from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.autoencoder import autoencoder
 from raydnn.nn.models.cnn import cnn
 from raydnn.nn.models.mlp import mlp
-from raydnn.nn.models.module import user_module
 from raydnn.nn.models.recurrent import recurrent
 from raydnn.nn.models.resnet import resnet
 from raydnn.nn.models.transformer import transformer
+from raydnn.nn.models.users.module import user_module
 from raydnn.spec.trial import TrialSpec
 
 MODELS: dict[str, Callable[[TrialSpec, Inputs, int], Architecture]] = {

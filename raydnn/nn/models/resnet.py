@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from raydnn.data.inputs import Inputs
-from raydnn.nn.layers.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.layer import Layer, Shape
 from raydnn.nn.layers.normalization import NormalizationLayer
-from raydnn.nn.layers.pooling import global_average, pooling
-from raydnn.nn.layers.residual import ResidualLayer, padded
+from raydnn.nn.layers.pictures.convolution import ConvolutionLayer, Geometry
+from raydnn.nn.layers.pictures.pooling import global_average, pooling
+from raydnn.nn.layers.pictures.residual import ResidualLayer, padded
 from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.nn.models.cnn import check_size, convolution_layer, picture_inputs
 from raydnn.spec.axes.convolutional import ResNet

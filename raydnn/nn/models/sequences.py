@@ -11,10 +11,10 @@ from raydnn.data.dataset import Dataset
 from raydnn.data.inputs import Inputs
 from raydnn.errors import job_error
 from raydnn.nn.layers.dropping import DropoutLayer
-from raydnn.nn.layers.embedding import EmbeddingLayer
 from raydnn.nn.layers.layer import Layer, Shape
 from raydnn.nn.layers.normalization import NormalizationLayer
-from raydnn.nn.layers.steps import present_steps
+from raydnn.nn.layers.sequences.embedding import EmbeddingLayer
+from raydnn.nn.layers.sequences.steps import present_steps
 from raydnn.nn.models.architecture import Architecture, Chain, of_members
 from raydnn.spec.axes.model import UserModule
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization

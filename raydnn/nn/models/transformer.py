@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from raydnn.data.inputs import Inputs
 from raydnn.errors import job_error
-from raydnn.nn.layers.attention import AttentionLayer
-from raydnn.nn.layers.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.dropping import DropoutLayer
-from raydnn.nn.layers.embedding import PositionsLayer
-from raydnn.nn.layers.encoder import EncoderLayer
 from raydnn.nn.layers.layer import Layer, Shape
 from raydnn.nn.layers.normalization import NormalizationLayer
-from raydnn.nn.layers.pooling import FixedLayer, as_picture
-from raydnn.nn.layers.projection import ProjectionLayer
-from raydnn.nn.layers.steps import ReadoutLayer
+from raydnn.nn.layers.pictures.convolution import ConvolutionLayer, Geometry
+from raydnn.nn.layers.pictures.pooling import FixedLayer, as_picture
+from raydnn.nn.layers.sequences.attention import AttentionLayer
+from raydnn.nn.layers.sequences.embedding import PositionsLayer
+from raydnn.nn.layers.sequences.encoder import EncoderLayer
+from raydnn.nn.layers.sequences.projection import ProjectionLayer
+from raydnn.nn.layers.sequences.steps import ReadoutLayer
 from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.sequences import composed, normalized, sequence_inputs
 from raydnn.spec.axes.activation import Prelu

@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from raydnn.nn.layers.naming import parent_of
 from raydnn.nn.models.architecture import Architecture
-from raydnn.nn.models.module import Modules
+from raydnn.nn.models.users.module import Modules
 from raydnn.spec.trial import TrialSpec
 
 TORCH_NAMES = {

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from raydnn.search.algorithms.searcher import Evaluation, inside, integer_seed
-from raydnn.space.domains import Domain
-from raydnn.space.ordered import ordered
+from raydnn.space.domains.domain import Domain
+from raydnn.space.domains.ordered import ordered
 from raydnn.space.space import Assignment, Space
 from raydnn.spec.algorithm import CmaEs
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from raydnn.search.algorithms import random
 from raydnn.search.algorithms.searcher import Evaluation, inside, stream
-from raydnn.space.domains import Choice
+from raydnn.space.domains.domain import Choice
 from raydnn.space.space import Assignment, Space
 from raydnn.spec.algorithm import Evolution
 

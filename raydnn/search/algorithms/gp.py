@@ -11,7 +11,7 @@ import numpy as np
 from raydnn.search.algorithms import random
 from raydnn.search.algorithms.optuna_study import new_study, quiet
 from raydnn.search.algorithms.searcher import Evaluation, inside, integer_seed
-from raydnn.space.domains import Choice
+from raydnn.space.domains.domain import Choice
 from raydnn.space.space import Assignment, Parameter, Space
 from raydnn.spec.algorithm import Gp
 

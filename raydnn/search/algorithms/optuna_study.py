@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from raydnn.space.conditional import Assignment, Space
-from raydnn.space.domains import Choice, Domain, OneMinus, QUniform
-from raydnn.space.normal import Normal
+from raydnn.space.domains.domain import Choice, Domain, OneMinus, QUniform
+from raydnn.space.domains.normal import Normal
+from raydnn.space.domains.syntax import Value, write_value
 from raydnn.space.suggest import suggest
-from raydnn.space.syntax import Value, write_value
 
 if TYPE_CHECKING:
     from optuna import Study

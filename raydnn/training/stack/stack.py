@@ -12,9 +12,9 @@ from raydnn.data.augmentation.augment import Augmenter
 from raydnn.data.dataset import Dataset
 from raydnn.nn.gradients.registry import gradients_of
 from raydnn.nn.models.architecture import Architecture
-from raydnn.nn.models.module import Modules
 from raydnn.nn.models.registry import architecture
 from raydnn.nn.models.sequences import check_inputs
+from raydnn.nn.models.users.module import Modules
 from raydnn.nn.objective import Objective
 from raydnn.optim.optimizers.descent import descending
 from raydnn.optim.optimizers.stacked import StackOptimizer

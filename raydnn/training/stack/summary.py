@@ -12,9 +12,9 @@ from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
 from raydnn.nn.imported import imported
 from raydnn.nn.layers.layer import Row
-from raydnn.nn.models.module import user_class
-from raydnn.nn.models.module_roles import told_unknown
-from raydnn.nn.models.user_class import told_strategy
+from raydnn.nn.models.users.module import user_class
+from raydnn.nn.models.users.module_roles import told_unknown
+from raydnn.nn.models.users.user_class import told_strategy
 from raydnn.nn.objective import class_weights
 from raydnn.spec.axes.loss import Function
 from raydnn.spec.axes.model import UserModule

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError
-from raydnn.nn.layers.convolution import Convolution
+from raydnn.nn.layers.pictures.convolution import Convolution
 from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.registry import architecture
 from raydnn.nn.models.unstacked import unstacked

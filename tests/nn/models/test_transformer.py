@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError
-from raydnn.nn.layers.embedding import sinusoidal
+from raydnn.nn.layers.sequences.embedding import sinusoidal
 from raydnn.nn.models.registry import architecture
 from raydnn.nn.models.unstacked import torch_name
 from raydnn.spec.job import Training

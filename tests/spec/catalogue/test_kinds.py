@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from raydnn.space.domains import parse
+from raydnn.space.domains.domain import parse
 from raydnn.spec.base import Component
 from raydnn.spec.catalogue.fields import component_name, search_range
 from raydnn.spec.catalogue.kinds import KINDS, components

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raydnn.errors import JobError
-from raydnn.space import domains
+from raydnn.space.domains import domain
 from raydnn.space.space import Space, build_space
 from raydnn.spec.axes.adaptive import Adam
 from raydnn.spec.axes.optimizer import Sgd
@@ -540,7 +540,7 @@ def test_a_bad_job_gets_its_lines(case: Bad, tmp_path: Path, monkeypatch: pytest
 
 
 SPACE_FIELDS = fields(Training)
-DOMAINS = ", ".join(domains.DOMAINS)
+DOMAINS = ", ".join(domain.DOMAINS)
 WITH_EPS = ", ".join(name for name, cls in components("optimizer").items() if "eps" in cls.model_fields)
 SPACES: dict[str, tuple[str, str]] = {
     "unknown axis": (

@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from raydnn.errors import one_of
-from raydnn.space.normal import LogNormal, Normal
-from raydnn.space.syntax import Value, freeze, read_call, write_value
-from raydnn.space.written import (
+from raydnn.space.domains.normal import LogNormal, Normal
+from raydnn.space.domains.syntax import Value, freeze, read_call, write_value
+from raydnn.space.domains.written import (
     Continuous,
     Written,
     arguments_of,

@@ -1,7 +1,7 @@
 """Recurrent layers of a stack along sequences (T, F): the simple one, LSTM and GRU.
 
 What computes them is told by the device and the number of members alone, as measured. On a CPU an LSTM in float32 is
-torch's own kernel, member by member, and all else the loop of `raydnn.nn.layers.recurrence` over all members at once,
+torch's own kernel, member by member, and all else the loop of `raydnn.nn.layers.sequences.recurrence` over all members at once,
 which is faster than torch's. On a GPU one member is computed by torch's own kernels, several by the loop.
 """
 
@@ -19,8 +19,8 @@ from raydnn.nn.activations import BY_HAND
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, draw, drawn_weight, row
 from raydnn.nn.layers.members import Members, named_under
-from raydnn.nn.layers.recurrence import Gru, Lstm, Simple, stepped
-from raydnn.nn.layers.steps import reversed_steps
+from raydnn.nn.layers.sequences.recurrence import Gru, Lstm, Simple, stepped
+from raydnn.nn.layers.sequences.steps import reversed_steps
 from raydnn.spec.axes.activation import Prelu
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context

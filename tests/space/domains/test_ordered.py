@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from raydnn.errors import JobError
-from raydnn.space.domains import parse
-from raydnn.space.ordered import ordered
+from raydnn.space.domains.domain import parse
+from raydnn.space.domains.ordered import ordered
 from raydnn.space.space import build_space
 from raydnn.spec.job import Job
 from raydnn.spec.reading.positions import Positions

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from raydnn.space.domains import Choice, Domain
-from raydnn.space.normal import Normal
-from raydnn.space.syntax import Value, write_value
+from raydnn.space.domains.domain import Choice, Domain
+from raydnn.space.domains.normal import Normal
+from raydnn.space.domains.syntax import Value, write_value
 from raydnn.spec.catalogue.fields import allowed, bounds, python_type
 
 

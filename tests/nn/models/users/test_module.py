@@ -10,7 +10,7 @@ import torch
 
 from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError
-from raydnn.nn.models.module import Modules, user_module
+from raydnn.nn.models.users.module import Modules, user_module
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import Context

@@ -21,8 +21,8 @@ from raydnn.nn.layers.layer import Row, Shape, Views
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.naming import parent_of
 from raydnn.nn.models.architecture import Architecture, of_members
-from raydnn.nn.models.module_roles import parameters_of
-from raydnn.nn.models.user_class import (
+from raydnn.nn.models.users.module_roles import parameters_of
+from raydnn.nn.models.users.user_class import (
     STREAM,
     Tensors,
     UserClass,

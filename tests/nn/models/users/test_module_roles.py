@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from raydnn.nn.models.module_roles import parameters_of, role_of, told_unknown
+from raydnn.nn.models.users.module_roles import parameters_of, role_of, told_unknown
 from raydnn.stacking.layout import by_unit
 from raydnn.stacking.roles import Role
 

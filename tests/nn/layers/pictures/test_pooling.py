@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from raydnn.nn.layers.pooling import as_picture, flattening, global_average, pooling
-from raydnn.nn.layers.residual import padded
+from raydnn.nn.layers.pictures.pooling import as_picture, flattening, global_average, pooling
+from raydnn.nn.layers.pictures.residual import padded
 
 INPUTS = (3, 9, 8)
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
-from raydnn.space.written import Continuous, check_numbers, quantile
+from raydnn.space.domains.written import Continuous, check_numbers, quantile
 
 SMALLEST_MASS = 0.01
 """A normal distribution with less than this share inside a field's bounds is an error."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from raydnn.nn.layers.convolution import ConvolutionLayer, Geometry
+from raydnn.nn.layers.pictures.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.tail import tail_layer
 from raydnn.stacking.roles import Role
 
@@ -87,7 +87,7 @@ def test_members_at_once_as_a_device_computes_them_are_those_in_turn(
 ) -> None:
     layer = ConvolutionLayer("c", (4, 6, 6), 6, Geometry(3, 1, 1, groups=2))
     stack = layer.module(members_of(layer, [make_trial()] * 3))
-    from raydnn.nn.layers.folding import folded, unfolded
+    from raydnn.nn.layers.pictures.folding import folded, unfolded
 
     examples = normal(3, 5, 4, 6, 6)
     fused = unfolded(stack._kernel(folded(examples), stack.weight.flatten(0, 1), stack.bias.flatten(), 3), 3)

@@ -11,7 +11,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional
 
 from raydnn.nn.features import by_feature
-from raydnn.nn.layers.folding import folded, in_turn, unfolded
+from raydnn.nn.layers.pictures.folding import folded, in_turn, unfolded
 from raydnn.stacking.context import Context
 
 if TYPE_CHECKING:

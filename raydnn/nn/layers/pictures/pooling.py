@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from raydnn.nn.features import is_picture
-from raydnn.nn.layers.convolution import Geometry, convolved
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.folding import folded, in_turn, unfolded
 from raydnn.nn.layers.layer import Row, Shape, Views, row
 from raydnn.nn.layers.members import Members
+from raydnn.nn.layers.pictures.convolution import Geometry, convolved
+from raydnn.nn.layers.pictures.folding import folded, in_turn, unfolded
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout

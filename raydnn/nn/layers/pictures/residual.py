@@ -9,12 +9,12 @@ from functools import cached_property
 from torch import Tensor, nn
 from torch.nn import functional
 
-from raydnn.nn.layers.convolution import ConvolutionLayer
 from raydnn.nn.layers.costs import Costs, in_all
 from raydnn.nn.layers.layer import Layer, Row, Shape, Views
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.naming import register
-from raydnn.nn.layers.pooling import FixedLayer
+from raydnn.nn.layers.pictures.convolution import ConvolutionLayer
+from raydnn.nn.layers.pictures.pooling import FixedLayer
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout, one_after_another

@@ -12,7 +12,7 @@ from torch.nn import functional
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, drawn_weight, row
 from raydnn.nn.layers.members import Members, named_under
-from raydnn.nn.layers.projection import Projection, projected
+from raydnn.nn.layers.sequences.projection import Projection, projected
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout

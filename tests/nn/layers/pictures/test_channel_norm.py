@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from raydnn.nn.layers.channel_norm import CHANNEL_NORMALIZATIONS
 from raydnn.nn.layers.normalization import NormalizationLayer
+from raydnn.nn.layers.pictures.channel_norm import CHANNEL_NORMALIZATIONS
 from raydnn.spec.catalogue.kinds import components
 from raydnn.stacking.context import EVALUATION
 

@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from raydnn.nn.features import features_of, is_picture
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.folding import folded, in_turn, unfolded
 from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.nn.layers.normalization import NormLayer
+from raydnn.nn.layers.pictures.folding import folded, in_turn, unfolded
 from raydnn.nn.layers.tail import Tail, TailLayer
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context

@@ -17,7 +17,7 @@ from raydnn.errors import JobError, Problem, job_error, one_of
 from raydnn.nn.imported import imported
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape
-from raydnn.nn.models.module_costs import EXAMPLES, costs_of, rows_of
+from raydnn.nn.models.users.module_costs import EXAMPLES, costs_of, rows_of
 from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_of
 from raydnn.secrets import revealed
 from raydnn.stacking.random import drawing_from, generator

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from raydnn.nn.layers.convolution import Geometry
 from raydnn.nn.layers.layer import drawn_weight
-from raydnn.nn.layers.transposed import TransposedConvolution, TransposedConvolutionLayer
-from raydnn.nn.models.module_roles import parameters_of
+from raydnn.nn.layers.pictures.convolution import Geometry
+from raydnn.nn.layers.pictures.transposed import TransposedConvolution, TransposedConvolutionLayer
+from raydnn.nn.models.users.module_roles import parameters_of
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from raydnn.space.syntax import Value, write_value
+from raydnn.space.domains.syntax import Value, write_value
 
 
 class Written:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from raydnn.space.domains import (
+from raydnn.space.domains.domain import (
     DOMAINS,
     Choice,
     Domain,

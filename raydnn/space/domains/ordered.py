@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from raydnn.space.domains import Choice, Domain
+from raydnn.space.domains.domain import Choice, Domain
 
 
 def ordered(domain: Domain) -> bool:

@@ -9,12 +9,12 @@ from math import prod
 from torch import Tensor, nn
 
 from raydnn.nn.activations import activate
-from raydnn.nn.layers.attention import AttentionLayer
 from raydnn.nn.layers.costs import Costs, in_all
 from raydnn.nn.layers.layer import Layer, Row, Shape, Views, draw
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.normalization import NormalizationLayer, NormLayer, normalize
-from raydnn.nn.layers.projection import ProjectionLayer
+from raydnn.nn.layers.sequences.attention import AttentionLayer
+from raydnn.nn.layers.sequences.projection import ProjectionLayer
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout

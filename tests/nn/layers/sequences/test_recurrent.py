@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from raydnn.data.inputs import Inputs
 from raydnn.nn.activations import ACTIVATIONS
-from raydnn.nn.layers.recurrence import Gru, Lstm
-from raydnn.nn.layers.recurrent import GATES
+from raydnn.nn.layers.sequences.recurrence import Gru, Lstm
+from raydnn.nn.layers.sequences.recurrent import GATES
 from raydnn.nn.models.registry import architecture
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec

@@ -1,0 +1,1 @@
+"""Layers for pictures (C, H, W): convolutions, pooling, norms of channels, residual blocks."""

@@ -1,0 +1,1 @@
+"""Layers for sequences (T, F): recurrence, attention, embeddings of tokens and places."""
