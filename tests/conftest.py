@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from pyarrow import fs
 
-from raydnn.store.files import Location
+from raydnn.store.storage.files import Location
 
 
 @pytest.fixture(autouse=True)

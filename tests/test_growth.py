@@ -136,7 +136,7 @@ from raydnn.nn.models.registry import MODELS
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import locate
+from raydnn.store.storage.files import locate
 from raydnn.store.run import run_at
 from raydnn.training.session import run_stack
 from raydnn.training.workers import Workers

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from raydnn.store import files, listing
-from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.store.states import WRECKED, State
+from raydnn.store.storage import files, listing
+from raydnn.store.storage.files import Location
 
 POLL_SECONDS = 0.5
 LAST_EPOCHS = 3

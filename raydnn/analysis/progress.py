@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from raydnn.errors import StoreError
-from raydnn.store import files
 from raydnn.store.parts import decode, part_entries, wanted_columns
 from raydnn.store.read import row_numbers
 from raydnn.store.run import Run
+from raydnn.store.storage import files
 
 
 @dataclass

@@ -16,11 +16,11 @@ from raydnn.analysis.configurations import COLUMNS, has_seeds, ranked
 from raydnn.analysis.vanished import vanished
 from raydnn.analysis.winner import winner
 from raydnn.errors import NotFoundError, StoreError, nearest
-from raydnn.store.files import locate
 from raydnn.store.read import read, row_numbers
 from raydnn.store.run import Run
 from raydnn.store.runs import runs_of
 from raydnn.store.states import STATES, State
+from raydnn.store.storage.files import locate
 from raydnn.store.tables import FLOAT64, INT32
 
 RUN_FIELDS = (

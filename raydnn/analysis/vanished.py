@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raydnn.store import files, listing
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.store.states import State
+from raydnn.store.storage import files, listing
 
 _DIAGNOSTICS = "p_train_diagnostics"
 _TRIALS = ["trial_id", "number", "epochs", "rung", "stage", "repeat", _DIAGNOSTICS]

@@ -95,7 +95,7 @@ def _check_memory(job: Job, process_bytes: int, at_once: int) -> None:
 def _check_disk(storage: str, disk_bytes: int) -> None:
     from raydnn.errors import StoreError
     from raydnn.machine import free_disk_bytes
-    from raydnn.store.files import locate
+    from raydnn.store.storage.files import locate
 
     location = locate(storage)
     if location.local and disk_bytes > (free := free_disk_bytes(Path(location.path))):

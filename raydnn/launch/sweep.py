@@ -89,8 +89,8 @@ def _search(
         from raydnn.launch.tuning.sweep import all_ended, sweep_run
         from raydnn.launch.worker.shared_dataset import share
         from raydnn.search.algorithms.registry import chained
-        from raydnn.store.disk import check_space
-        from raydnn.store.files import locate
+        from raydnn.store.storage.disk import check_space
+        from raydnn.store.storage.files import locate
         from raydnn.training.stack.footprint import most_disk_bytes
         from raydnn.training.stack.parts import stack_limit
         from raydnn.training.stack.summary import check_loss, unknown_roles

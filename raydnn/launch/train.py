@@ -40,8 +40,8 @@ def train(request: Request, observer: Observer) -> Run:
     from raydnn.search.packing import StackPlan
     from raydnn.spec.reading.placing import placed
     from raydnn.spec.trial import trial_of_job
-    from raydnn.store.disk import check_space
-    from raydnn.store.files import locate
+    from raydnn.store.storage.disk import check_space
+    from raydnn.store.storage.files import locate
     from raydnn.training.stack.summary import summarize
 
     trial = trial_of_job(given.job)

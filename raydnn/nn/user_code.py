@@ -14,7 +14,7 @@ from traceback import walk_tb
 from raydnn.errors import UserCodeError, first_line
 from raydnn.secrets import hidden
 from raydnn.spec.axes.loss import Function
-from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.networks.model import UserModule
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
 

@@ -10,7 +10,7 @@ from pydantic import Field, ModelWrapValidatorHandler, model_validator
 from raydnn.spec.axes.activation import Activation, Relu
 from raydnn.spec.axes.init import Auto, Init
 from raydnn.spec.axes.loss import AutoLoss, Loss
-from raydnn.spec.axes.model import OWN, Mlp, Model
+from raydnn.spec.axes.networks.model import OWN, Mlp, Model
 from raydnn.spec.axes.normalization import NoNormalization, Normalization
 from raydnn.spec.axes.optimizer import Optimizer
 from raydnn.spec.axes.output import AutoOutput, Output

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from raydnn.spec.axes.init import Auto
-from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.networks.model import UserModule
 from raydnn.spec.axes.output import AutoOutput
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.checks.compatibility import loss_of

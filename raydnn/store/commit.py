@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raydnn.store import files, listing
 from raydnn.store.parts import (
     COMPACT_PREFIX,
     DAMAGED_FOLDER,
@@ -22,6 +21,7 @@ from raydnn.store.parts import (
     stack_part,
 )
 from raydnn.store.run import Run
+from raydnn.store.storage import files, listing
 from raydnn.store.tables import schema, table_named
 
 ATTEMPTS = b"raydnn.attempts"

@@ -6,11 +6,11 @@ import json
 import re
 import secrets
 
-from raydnn.store import files
 from raydnn.store.commit import ATTEMPTS, compacted_attempts
 from raydnn.store.parts import COMPACT_PREFIX, Part, encode, part_entries, read_parts, stack_attempts
 from raydnn.store.read import merge
 from raydnn.store.run import Run
+from raydnn.store.storage import files
 from raydnn.store.tables import TABLES, schema
 
 _NUMBER = re.compile(COMPACT_PREFIX + r"(\d+)-")

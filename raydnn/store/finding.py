@@ -37,7 +37,7 @@ def run_place(run: str, storage: str) -> tuple[str, str]:
             raise NotFoundError(f"no run in '{storage}'; `--storage` says where runs are")
         return storage, name
     if "/" in run or (Path(run) / "resolved.json").is_file():
-        from raydnn.store.files import locate
+        from raydnn.store.storage.files import locate
 
         folder = locate(run)
         return folder.parent.uri, folder.name

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raydnn.errors import StoreError, first_line
-from raydnn.store import files
-from raydnn.store.files import Location
-from raydnn.store.listing import Entry, list_files
 from raydnn.store.resolved import read_resolved
-from raydnn.store.seal import broken, seal
+from raydnn.store.storage import files
+from raydnn.store.storage.files import Location
+from raydnn.store.storage.listing import Entry, list_files
+from raydnn.store.storage.seal import broken, seal
 from raydnn.store.tables import columns_of, empty_table, table_named
 
 COMPACT_PREFIX = "compact-"

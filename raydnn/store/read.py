@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raydnn.errors import NotFoundError
-from raydnn.store import files
-from raydnn.store.files import Location, locate
 from raydnn.store.parts import Part, read_parts
 from raydnn.store.run import is_run
 from raydnn.store.runs import runs_of
+from raydnn.store.storage import files
+from raydnn.store.storage.files import Location, locate
 from raydnn.store.tables import SCHEMA_VERSION, columns_of, empty_table, table_named
 
 _ROW = "__row"

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from raydnn.errors import StoreError, first_line
 from raydnn.spec.job import Job
-from raydnn.store import files
-from raydnn.store.files import Location
+from raydnn.store.storage import files
+from raydnn.store.storage.files import Location
 from raydnn.store.tables import EPOCHS
 
 RESOLVED = "resolved.json"

@@ -13,10 +13,10 @@ from typing import Any
 
 from raydnn.errors import StoreError, first_line
 from raydnn.spec.job import Job, SweepJob
-from raydnn.store import files, listing
-from raydnn.store.files import Location, locate
 from raydnn.store.parts import id_of_files, part_entries
 from raydnn.store.resolved import RESOLVED, damaged, encoded, job_in, read_resolved
+from raydnn.store.storage import files, listing
+from raydnn.store.storage.files import Location, locate
 from raydnn.store.tables import TABLES
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

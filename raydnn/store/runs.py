@@ -8,10 +8,10 @@ import warnings
 from datetime import UTC, datetime
 
 from raydnn.errors import NotFoundError, StoreError, nearest
-from raydnn.store import listing
-from raydnn.store.files import Location, locate
 from raydnn.store.resolved import RESOLVED
 from raydnn.store.run import STAMP_FORMAT, Run, has_rows, is_run, run_at
+from raydnn.store.storage import listing
+from raydnn.store.storage.files import Location, locate
 
 _STAMP = re.compile(r"-(\d{8}-\d{6})-[0-9a-f]{4}$")
 

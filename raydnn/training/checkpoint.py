@@ -17,9 +17,9 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from raydnn.errors import StoreError, first_line
-from raydnn.store import files, listing
-from raydnn.store.files import Location
 from raydnn.store.parts import DamagedFileWarning
+from raydnn.store.storage import files, listing
+from raydnn.store.storage.files import Location
 
 TENSORS, FACTS, MANIFEST = "tensors.safetensors", "facts.json", "manifest.json"
 _EPOCH = "epoch-"

@@ -15,12 +15,12 @@ from torch import Tensor
 from raydnn.errors import first_line
 from raydnn.secrets import hidden
 from raydnn.spec.metrics import MODES
-from raydnn.store import files
 from raydnn.store.commit import commit_epochs, commit_layers, commit_trials, next_attempt
-from raydnn.store.files import Location
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run
 from raydnn.store.states import State
+from raydnn.store.storage import files
+from raydnn.store.storage.files import Location
 from raydnn.training.checkpoint import (
     load_stack_checkpoint,
     load_state_after,

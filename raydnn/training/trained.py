@@ -21,9 +21,9 @@ from raydnn.data.sources.raw import Arrays
 from raydnn.errors import DataError, NotFoundError, StoreError, UsageError, first_line, nearest, one_of
 from raydnn.spec.data import Label
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.run import Run
+from raydnn.store.storage.files import Location
 from raydnn.training.checkpoint import FACTS, TENSORS, load_checkpoint
 from raydnn.training.facts import SCHEMA_VERSION, NetworkFacts
 from raydnn.training.measures.evaluation import CHUNK, evaluate

@@ -22,9 +22,9 @@ from pyarrow.parquet import ParquetFile
 from raydnn.cli.main import main
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import Run, run_at
+from raydnn.store.storage.files import locate
 from raydnn.training.session import run_stack
 from raydnn.training.stack.member import Member
 from raydnn.training.verdict import Verdict

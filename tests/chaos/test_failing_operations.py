@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pyarrow import fs
 
-from raydnn.store import files
+from raydnn.store.storage import files
 
 GOOD = {"over", "named", "harmless"}
 

@@ -14,9 +14,9 @@ import pytest
 from raydnn.errors import RaydnnError
 from raydnn.launch.runs.driver import note_driver
 from raydnn.store.commit import commit_trials
-from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.runs import open_run
+from raydnn.store.storage.files import locate
 
 JOB = """\
 name: demo

@@ -212,7 +212,9 @@ def test_too_little_space_is_told_before_anything_is_made(
     monkeypatch.chdir(tmp_path)
     training = {"name": "x", "data": "digits", "optimizer": "sgd", "train": {"epochs": 1000}}
     Path("job.yaml").write_text(json.dumps(training))
-    monkeypatch.setattr("raydnn.store.disk.os.statvfs", lambda _: SimpleNamespace(f_bavail=7, f_frsize=2**20))
+    monkeypatch.setattr(
+        "raydnn.store.storage.disk.os.statvfs", lambda _: SimpleNamespace(f_bavail=7, f_frsize=2**20)
+    )
     told = cli("train", "job.yaml")
     assert told.code == 5
     assert "results has 7.0 MiB of free space, and checkpoints and rows take" in told.err

@@ -32,9 +32,9 @@ from raydnn.search.packing import StackPlan
 from raydnn.spec.data import DataSet
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run, run_at
+from raydnn.store.storage.files import locate
 from raydnn.training.checkpoint import load_checkpoint
 from raydnn.training.loop import train
 from raydnn.training.measures.probe import probe

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from raydnn.store import files
 from raydnn.store.run import Run, create_run
+from raydnn.store.storage import files
 
 RESOLVED = {"metric": "validation_loss", "mode": "min", "command": "sweep", "job": {"name": "test"}}
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from raydnn.errors import StoreError
-from raydnn.store import files
 from raydnn.store.commit import EventLog, commit_epochs, commit_layers, commit_trials, next_attempt
 from raydnn.store.compact import compact
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run
+from raydnn.store.storage import files
 from raydnn.store.tables import TABLES
 
 RESOLVED = {"metric": "validation_loss", "mode": "min", "command": "sweep", "job": {}}

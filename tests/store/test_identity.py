@@ -11,10 +11,10 @@ import pytest
 
 from raydnn.errors import NotFoundError, StoreError
 from raydnn.store.commit import commit_epochs, commit_trials
-from raydnn.store.files import locate
 from raydnn.store.read import load, read
 from raydnn.store.run import Run, create_run, run_at
 from raydnn.store.runs import holders, latest_run, list_runs, open_run, runs_of
+from raydnn.store.storage.files import locate
 
 RESOLVED = {"metric": "validation_loss", "mode": "min", "command": "sweep", "job": {"name": "test"}}
 

@@ -23,14 +23,14 @@ from raydnn.errors import NotFoundError, StoreError, UsageError
 from raydnn.spec.axes.optimizer import Adam, Optimizer, Sgd
 from raydnn.spec.data import Digits
 from raydnn.spec.trial import TrialSpec
-from raydnn.store import files
 from raydnn.store.commit import EventLog, commit_epochs, commit_trials
 from raydnn.store.compact import compact
-from raydnn.store.files import Location
 from raydnn.store.parts import DamagedFileWarning
 from raydnn.store.read import load, read
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
+from raydnn.store.storage import files
+from raydnn.store.storage.files import Location
 
 
 def commit_sweep(run: Run, optimizers: list[Optimizer]) -> None:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydnn.errors import StoreError
-from raydnn.store.files import locate
 from raydnn.store.resolved import RESOLVED, encoded, read_resolved
 from raydnn.store.run import Run
+from raydnn.store.storage.files import locate
 
 WRITTEN: dict[str, Any] = {
     "run_id": "r",

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from raydnn.errors import StoreError
-from raydnn.store.files import Location, locate
 from raydnn.store.parts import DamagedFileWarning
+from raydnn.store.storage.files import Location, locate
 from raydnn.training.checkpoint import (
     FACTS,
     MANIFEST,

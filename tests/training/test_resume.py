@@ -12,10 +12,10 @@ import torch
 
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
-from raydnn.store import files
 from raydnn.store.parts import DamagedFileWarning
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run
+from raydnn.store.storage import files
 from raydnn.training import record
 from raydnn.training.checkpoint import TENSORS, load_checkpoint
 from raydnn.training.session import run_stack

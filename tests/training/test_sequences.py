@@ -138,7 +138,7 @@ import json, sys
 import torch
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import locate
+from raydnn.store.storage.files import locate
 from raydnn.store.run import run_at
 from raydnn.training.session import run_stack
 from raydnn.training.workers import Workers

@@ -8,8 +8,8 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from raydnn.store import files
-from raydnn.store.files import locate
+from raydnn.store.storage import files
+from raydnn.store.storage.files import locate
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

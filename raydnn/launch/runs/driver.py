@@ -14,8 +14,8 @@ from pathlib import Path
 from threading import current_thread, main_thread
 
 from raydnn.errors import StoreError
-from raydnn.store import files, listing
-from raydnn.store.files import Location
+from raydnn.store.storage import files, listing
+from raydnn.store.storage.files import Location
 
 _NOTE = re.compile(r"driver(-[0-9a-f]+)?\.json")
 

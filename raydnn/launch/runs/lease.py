@@ -21,9 +21,9 @@ from raydnn.errors import StoreError, UsageError
 from raydnn.launch.runs.driver import Driver, find_drivers, interrupt, is_alive, note_driver, renew_note
 from raydnn.launch.runs.signals import interrupt_thread
 from raydnn.shell import command
-from raydnn.store import files, listing
-from raydnn.store.files import Location
 from raydnn.store.run import Run
+from raydnn.store.storage import files, listing
+from raydnn.store.storage.files import Location
 
 RENEW_SECONDS = 3.0
 QUIET_SECONDS = 15.0

@@ -33,9 +33,9 @@ def id_of_new(asked: str | None, job: Job) -> str:
     Raises:
         StoreError: It is taken.
     """
-    from raydnn.store.files import locate
     from raydnn.store.run import new_run_id
     from raydnn.store.runs import holders
+    from raydnn.store.storage.files import locate
 
     if asked is None:
         return new_run_id(job.name)

@@ -16,14 +16,14 @@ from raydnn.search.packing import StackPlan
 from raydnn.space.conditional import Assignment
 from raydnn.space.trial import make_trial
 from raydnn.spec.job import Job, SweepJob
-from raydnn.store import files
 from raydnn.store.commit import commit_trials, next_attempt
 from raydnn.store.compact import compact
-from raydnn.store.files import Location
 from raydnn.store.read import read
 from raydnn.store.rows import trial_row
 from raydnn.store.run import Run, create_run
 from raydnn.store.states import ENDED, State
+from raydnn.store.storage import files
+from raydnn.store.storage.files import Location
 from raydnn.training.stack.member import trial_id
 
 LOST = {

@@ -22,9 +22,9 @@ from raydnn.search.packing import StackPlan
 from raydnn.spec.algorithm import Pbt
 from raydnn.spec.checks.contradictions import epochs_of
 from raydnn.spec.job import SweepJob
-from raydnn.store import files
 from raydnn.store.commit import EventLog
 from raydnn.store.run import Run
+from raydnn.store.storage import files
 from raydnn.training.checkpoint import newest_epoch
 from raydnn.training.record import states_of
 

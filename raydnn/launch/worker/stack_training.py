@@ -21,8 +21,8 @@ from raydnn.launch.worker.reports import Failure, GivesWay, Incident, Report, Re
 from raydnn.launch.worker.shared_dataset import SharedDataset
 from raydnn.spec.data import DataSet
 from raydnn.spec.resources import Resources
-from raydnn.store.files import locate
 from raydnn.store.run import run_at
+from raydnn.store.storage.files import locate
 from raydnn.training.faults.machinery import is_of_machinery
 from raydnn.training.session import run_stack
 from raydnn.training.stack.member import Member

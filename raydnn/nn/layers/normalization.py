@@ -1,6 +1,6 @@
 """Normalization of a stack's layers: functions of z (N, B, H), with γ and β (N, H), one row a member.
 
-In a sequence (N, B, T, H) every position is normalized as an example is; pictures: `raydnn.nn.layers.pictures.channel_norm`.
+In a sequence (N, B, T, H) every position is normalized as an example is; pictures: `pictures.channel_norm`.
 """
 
 from __future__ import annotations

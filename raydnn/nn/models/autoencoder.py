@@ -21,7 +21,7 @@ from raydnn.nn.layers.pictures.transposed import TransposedConvolutionLayer
 from raydnn.nn.layers.tail import tail_layer, takes_bias
 from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.nn.models.cnn import convolution_layer, picture_inputs
-from raydnn.spec.axes.autoencoder import Autoencoder
+from raydnn.spec.axes.networks.autoencoder import Autoencoder
 from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.spec.trial import TrialSpec
 

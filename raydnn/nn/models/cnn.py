@@ -15,7 +15,7 @@ from raydnn.nn.layers.pictures.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.pictures.pooling import as_picture, flattening, pooling
 from raydnn.nn.layers.tail import tail_layer, takes_bias
 from raydnn.nn.models.architecture import Architecture, Chain
-from raydnn.spec.axes.convolutional import Cnn
+from raydnn.spec.axes.networks.convolutional import Cnn
 from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.spec.trial import TrialSpec
 

@@ -9,7 +9,7 @@ from raydnn.nn.layers.sequences.recurrent import recurrent_layer
 from raydnn.nn.layers.sequences.steps import ReadoutLayer
 from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.sequences import composed, normalized, sequence_inputs
-from raydnn.spec.axes.sequence import RecurrentNetwork
+from raydnn.spec.axes.networks.sequence import RecurrentNetwork
 from raydnn.spec.trial import TrialSpec
 
 

@@ -28,7 +28,7 @@ MODELS: dict[str, Callable[[TrialSpec, Inputs, int], Architecture]] = {
     "autoencoder": autoencoder,
     "module": user_module,
 }
-"""Name → (member, what the data are, outputs) → its architecture; the names are those of raydnn.spec.axes.model."""
+"""Name → (member, what the data are, outputs) → its architecture; the names are those of its spec."""
 
 
 def architecture(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:

@@ -11,7 +11,7 @@ from raydnn.nn.layers.pictures.pooling import global_average, pooling
 from raydnn.nn.layers.pictures.residual import ResidualLayer, padded
 from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.nn.models.cnn import check_size, convolution_layer, picture_inputs
-from raydnn.spec.axes.convolutional import ResNet
+from raydnn.spec.axes.networks.convolutional import ResNet
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec
 

@@ -16,9 +16,9 @@ from raydnn.nn.layers.normalization import NormalizationLayer
 from raydnn.nn.layers.sequences.embedding import EmbeddingLayer
 from raydnn.nn.layers.sequences.steps import present_steps
 from raydnn.nn.models.architecture import Architecture, Chain, of_members
-from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.networks.model import UserModule
+from raydnn.spec.axes.networks.sequence import TokenNetwork
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
-from raydnn.spec.axes.sequence import TokenNetwork
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 

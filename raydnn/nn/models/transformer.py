@@ -18,8 +18,8 @@ from raydnn.nn.layers.sequences.steps import ReadoutLayer
 from raydnn.nn.models.architecture import Architecture
 from raydnn.nn.models.sequences import composed, normalized, sequence_inputs
 from raydnn.spec.axes.activation import Prelu
+from raydnn.spec.axes.networks.sequence import Transformer
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
-from raydnn.spec.axes.sequence import Transformer
 from raydnn.spec.trial import TrialSpec
 
 

@@ -20,7 +20,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "normalization": ("raydnn.spec.axes.normalization", "Normalization"),
     "output": ("raydnn.spec.axes.output", "Output"),
     "loss": ("raydnn.spec.axes.loss", "Loss"),
-    "model": ("raydnn.spec.axes.model", "Model"),
+    "model": ("raydnn.spec.axes.networks.model", "Model"),
     "clip": ("raydnn.spec.axes.clip", "Clip"),
     "class_weights": ("raydnn.spec.axes.class_weights", "ClassWeights"),
     "data": ("raydnn.spec.data", "Data"),

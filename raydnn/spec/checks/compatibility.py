@@ -9,8 +9,8 @@ from math import gcd
 from raydnn.spec.axes.activation import ActivationFunction
 from raydnn.spec.axes.loss import AUTO, AutoLoss
 from raydnn.spec.axes.loss_function import LossFunction
-from raydnn.spec.axes.model import UserModule
-from raydnn.spec.axes.network import Network
+from raydnn.spec.axes.networks.model import UserModule
+from raydnn.spec.axes.networks.network import Network
 from raydnn.spec.axes.normalization import GroupNorm, NoNormalization
 from raydnn.spec.axes.output import AutoOutput
 from raydnn.spec.base import Component

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from raydnn.errors import first_line
-from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.networks.model import UserModule
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read

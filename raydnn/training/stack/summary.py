@@ -17,7 +17,7 @@ from raydnn.nn.models.users.module_roles import told_unknown
 from raydnn.nn.models.users.user_class import told_strategy
 from raydnn.nn.objective import class_weights
 from raydnn.spec.axes.loss import Function
-from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.networks.model import UserModule
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.training.stack.footprint import disk_bytes

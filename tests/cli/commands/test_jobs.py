@@ -34,7 +34,7 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 from raydnn.launch.runs.driver import note_driver
-from raydnn.store.files import locate
+from raydnn.store.storage.files import locate
 logs = Path(sys.argv[1])
 note_driver(locate(logs))
 print("noted", flush=True)

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from raydnn.launch.runs.driver import find_driver, interrupt, is_alive
-from raydnn.store.files import locate
+from raydnn.store.storage.files import locate
 
 DRIVER = """
 import signal, sys, time
 from raydnn.launch.runs.driver import note_driver
-from raydnn.store.files import locate
+from raydnn.store.storage.files import locate
 note_driver(locate(sys.argv[1]))
 signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
 print("noted", flush=True)
@@ -56,7 +56,7 @@ BACKGROUND = """
 import signal, sys, time
 from raydnn.launch.runs.driver import note_driver
 from raydnn.launch.runs.signals import interruptible
-from raydnn.store.files import locate
+from raydnn.store.storage.files import locate
 try:
     with interruptible():
         note_driver(locate(sys.argv[1]))

@@ -20,14 +20,14 @@ from raydnn.errors import UsageError
 from raydnn.launch.runs import lease
 from raydnn.launch.runs.driver import Driver, find_drivers, note_driver, renew_note
 from raydnn.launch.runs.lease import ask_to_stop, check_not_driven, leased, seems_alive
-from raydnn.store import files, listing
 from raydnn.store.run import Run, create_run
+from raydnn.store.storage import files, listing
 
 RACE = """
 import signal, sys, time
 from raydnn.errors import UsageError
 from raydnn.launch.runs import lease
-from raydnn.store.files import locate
+from raydnn.store.storage.files import locate
 from raydnn.store.run import run_at
 run = run_at(locate(sys.argv[1]))
 signal.signal(signal.SIGTERM, signal.default_int_handler)

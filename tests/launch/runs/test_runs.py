@@ -24,10 +24,10 @@ from raydnn.launch.runs.signals import STOPPING, interruptible
 from raydnn.search.packing import StackPlan
 from raydnn.spec.job import Job
 from raydnn.spec.trial import trial_of_job
-from raydnn.store import files
 from raydnn.store.commit import commit_trials
 from raydnn.store.read import read
 from raydnn.store.run import Run
+from raydnn.store.storage import files
 
 TRAINING: dict[str, Any] = {
     "name": "job",
@@ -183,7 +183,7 @@ def test_an_error_is_not_hidden_by_a_store_that_takes_no_marks(run: Run, plans: 
 
 def test_a_run_has_one_driver(run: Run, plans: list[StackPlan]) -> None:
     logs = run.location / "logs"
-    waiting = "import sys, time; from raydnn.store.files import locate; "
+    waiting = "import sys, time; from raydnn.store.storage.files import locate; "
     waiting += "from raydnn.launch.runs.driver import note_driver; "
     waiting += "note_driver(locate(sys.argv[1])); print(flush=True); time.sleep(60)"
     command = [sys.executable, "-c", waiting, logs.uri]

@@ -17,9 +17,9 @@ from raydnn.space.space import build_space
 from raydnn.spec.job import Job
 from raydnn.spec.reading.positions import Positions
 from raydnn.store.commit import commit_trials
-from raydnn.store.files import locate
 from raydnn.store.read import load
 from raydnn.store.run import Run, run_at
+from raydnn.store.storage.files import locate
 
 pytestmark = pytest.mark.ray
 

@@ -21,9 +21,9 @@ from raydnn.search.stages import Stage, seeded
 from raydnn.spec.search import Search
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.commit import EventLog, commit_epochs, commit_trials
-from raydnn.store.files import locate
 from raydnn.store.read import load, read
 from raydnn.store.run import Run, create_run, run_at
+from raydnn.store.storage.files import locate
 from raydnn.training.stack.member import trial_id
 
 NAN = float("nan")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from raydnn.errors import DataError, JobError, Problem
 from raydnn.spec.axes.loss import Function
-from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.networks.model import UserModule
 from raydnn.spec.catalogue.fields import path_of
 from raydnn.spec.catalogue.kinds import KINDS, components
 from raydnn.spec.data import Csv

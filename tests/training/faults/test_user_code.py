@@ -212,7 +212,7 @@ def test_a_loss_that_forks_is_trained_once(
         "import sys, torch\nfrom pathlib import Path\n"
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "from raydnn.search.packing import StackPlan\nfrom raydnn.spec.trial import TrialSpec\n"
-        "from raydnn.store.files import locate\nfrom raydnn.store.run import run_at\n"
+        "from raydnn.store.storage.files import locate\nfrom raydnn.store.run import run_at\n"
         "from raydnn.training.session import run_stack\nfrom raydnn.training.workers import Workers\n"
         f"trial = TrialSpec.from_json(Path({str(tmp_path / 'trial.json')!r}).read_text())\n"
         "torch.set_num_threads(1)\n"

@@ -159,7 +159,7 @@ from pathlib import Path
 sys.path.insert(0, {str(tmp_path)!r})
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import locate
+from raydnn.store.storage.files import locate
 from raydnn.store.run import run_at
 from raydnn.training.session import run_stack
 from raydnn.training.workers import Workers

@@ -24,7 +24,7 @@ import json, re, sys, tempfile, torch
 from raydnn.data.load import load_dataset
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import locate
+from raydnn.store.storage.files import locate
 from raydnn.training.checkpoint import save_checkpoint
 from raydnn.training.stack.footprint import footprint
 from raydnn.training.loop import train

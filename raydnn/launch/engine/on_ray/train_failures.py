@@ -10,8 +10,8 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckTimeoutError
 from raydnn.errors import first_line
 from raydnn.launch.runs.failures import innermost, our_error
 from raydnn.store.commit import EventLog
-from raydnn.store.files import locate
 from raydnn.store.run import run_at
+from raydnn.store.storage.files import locate
 
 
 class Failures(UserCallback):

@@ -22,9 +22,9 @@ from raydnn.launch.runs.runs import ray_files
 from raydnn.launch.worker.trial_training import train_trial
 from raydnn.spec.resources import Resources
 from raydnn.spec.trial import TrialSpec
-from raydnn.store.files import locate
 from raydnn.store.read import read
 from raydnn.store.run import Run, run_at
+from raydnn.store.storage.files import locate
 from raydnn.training.workers import Workers
 
 

@@ -13,9 +13,9 @@ from raydnn.errors import ClusterError, DataError, RaydnnError, StoreError, firs
 from raydnn.launch.runs.failures import innermost, our_error
 from raydnn.secrets import is_secret
 from raydnn.spec.data import DataSet
-from raydnn.store import files
-from raydnn.store.files import locate
 from raydnn.store.run import Run, is_run, run_at
+from raydnn.store.storage import files
+from raydnn.store.storage.files import locate
 
 ANSWER_SECONDS = 40.0
 """A machine that has not answered by then counts as one that lacks nothing: it may only be slow."""

@@ -1,8 +1,9 @@
 """Recurrent layers of a stack along sequences (T, F): the simple one, LSTM and GRU.
 
 What computes them is told by the device and the number of members alone, as measured. On a CPU an LSTM in float32 is
-torch's own kernel, member by member, and all else the loop of `raydnn.nn.layers.sequences.recurrence` over all members at once,
-which is faster than torch's. On a GPU one member is computed by torch's own kernels, several by the loop.
+torch's own kernel, member by member, and all else the loop of `raydnn.nn.layers.sequences.recurrence` over all
+members at once, which is faster than torch's. On a GPU one member is computed by torch's own kernels, several by the
+loop.
 """
 
 from __future__ import annotations

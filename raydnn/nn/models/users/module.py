@@ -32,7 +32,7 @@ from raydnn.nn.models.users.user_class import (
     why_in_turn,
 )
 from raydnn.nn.user_code import leave_if_copied, line_of_code
-from raydnn.spec.axes.model import UserModule
+from raydnn.spec.axes.networks.model import UserModule
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout

@@ -35,7 +35,7 @@ from raydnn.search.algorithms.registry import generations
 from raydnn.space.space import build_space
 from raydnn.spec.job import Job
 from raydnn.spec.reading.positions import Positions
-from raydnn.store.listing import list_names
+from raydnn.store.storage.listing import list_names
 
 lost = sys.argv[2]  # "first" for the machine of stack 0, or "all"
 room.WAIT_SECONDS = 10.0

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from raydnn.spec.axes.network import Network
+from raydnn.spec.axes.networks.network import Network
 from raydnn.spec.base import MOST_LAYERS, MOST_UNITS, ListOrTuple, Widths, parameter
 
 HeadWidths = Annotated[

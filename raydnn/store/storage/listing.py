@@ -9,7 +9,7 @@ from typing import Any
 
 from pyarrow import fs
 
-from raydnn.store.files import Location, store_errors
+from raydnn.store.storage.files import Location, store_errors
 
 
 @dataclass(frozen=True)

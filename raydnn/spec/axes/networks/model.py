@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from raydnn.spec.axes.autoencoder import Autoencoder
-from raydnn.spec.axes.convolutional import Cnn, ResNet
-from raydnn.spec.axes.network import Network
-from raydnn.spec.axes.sequence import Gru, Lstm, Rnn, Transformer
+from raydnn.spec.axes.networks.autoencoder import Autoencoder
+from raydnn.spec.axes.networks.convolutional import Cnn, ResNet
+from raydnn.spec.axes.networks.network import Network
+from raydnn.spec.axes.networks.sequence import Gru, Lstm, Rnn, Transformer
 from raydnn.spec.base import (
     MOST_LAYERS,
     MOST_UNITS,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from raydnn.spec.axes.model import Model
+from raydnn.spec.axes.networks.model import Model
 from raydnn.spec.checks.contradictions import cross_field_problems
 from raydnn.spec.job import Job
 from raydnn.spec.reading.positions import Positions

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from raydnn.errors import StoreError
-from raydnn.store.disk import check_space
-from raydnn.store.files import locate
+from raydnn.store.storage.disk import check_space
+from raydnn.store.storage.files import locate
 
 
 def test_too_little_space_is_told_before_anything_is_written(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from raydnn.spec.axes.network import Network
+from raydnn.spec.axes.networks.network import Network
 from raydnn.spec.base import MOST_LAYERS, MOST_UNITS, parameter
 
 

@@ -13,8 +13,8 @@ import pytest
 from pyarrow import fs
 
 from raydnn.errors import StoreError
-from raydnn.store import files, listing
-from raydnn.store.files import Location, locate, read_bytes, write_bytes, write_together
+from raydnn.store.storage import files, listing
+from raydnn.store.storage.files import Location, locate, read_bytes, write_bytes, write_together
 
 
 def test_a_path_and_a_file_address_are_the_same_folder(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from raydnn.store.files import locate
-from raydnn.store.listing import list_files, list_folders, list_names, modified_ns
+from raydnn.store.storage.files import locate
+from raydnn.store.storage.listing import list_files, list_folders, list_names, modified_ns
 
 
 def test_files_and_folders_are_told_apart_each_by_name(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from raydnn.errors import StoreError, first_line
-from raydnn.store.files import Location
+from raydnn.store.storage.files import Location
 
 
 def check_space(folder: Location, needed_bytes: int) -> None:

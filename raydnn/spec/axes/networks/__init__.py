@@ -1,0 +1,1 @@
+"""Models: the network's shape, and what each kind of network asks of its data."""
