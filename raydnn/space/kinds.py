@@ -120,6 +120,15 @@ def _outside_gates(job: Job, assignment: Mapping[str, Value], domain: Domain) ->
     return None if _name(job, assignment, "model") in GATED else domain
 
 
+def _gates_without_activation(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    given = _name(job, assignment, "activation")
+    models: Mapping[str, Any] = components("model")
+    fits = tuple(
+        value for value in domain.values() if value not in GATED or models[str(value)].activation == given
+    )
+    return domain if "activation" not in job.model_fields_set else _only(domain, fits)
+
+
 def _selu_without_skips(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
     plain = _name(job, assignment, "model") in PLAIN_MODELS
     return domain if plain else _only(domain, tuple(value for value in domain.values() if value != "selu"))
@@ -232,15 +241,17 @@ BESIDE_USER_MODULES = (
         )
         for field in OF_OWN_NETWORKS
     ),
-    Kind(
-        "activation is not selu where model has skip connections, if activation may be another",
-        "activation.name",
-        _MODEL,
-        _selu_without_skips,
-        of_all=False,
-    ),
 )
 """Those of a space that may choose a user's own module."""
+
+NO_SELU_WITH_SKIPS = Kind(
+    "activation is not selu where model has skip connections, if activation may be another",
+    "activation.name",
+    _MODEL,
+    _selu_without_skips,
+    of_all=False,
+)
+"""That of a space in which the activation depends on the model."""
 
 BESIDE_GATES = (
     Kind(
@@ -251,3 +262,13 @@ BESIDE_GATES = (
     ),
 )
 """Those of a space that may choose a model with activations of its own."""
+
+BEFORE_GATES = (
+    Kind(
+        "model is not lstm or gru where activation is given, if model may be another",
+        "model.name",
+        _ACTIVATION,
+        _gates_without_activation,
+    ),
+)
+"""Those of such a space where the activation is fixed."""

@@ -10,7 +10,14 @@ from dataclasses import replace
 from functools import partial
 
 from raydnn.space.conditional import Parameter, Rule, Space
-from raydnn.space.kinds import BESIDE_GATES, BESIDE_USER_MODULES, KINDS, Kind
+from raydnn.space.kinds import (
+    BEFORE_GATES,
+    BESIDE_GATES,
+    BESIDE_USER_MODULES,
+    KINDS,
+    NO_SELU_WITH_SKIPS,
+    Kind,
+)
 from raydnn.spec.checks.compatibility import GATED
 from raydnn.spec.job import Job
 
@@ -41,11 +48,17 @@ def _kinds(job: Job, parameters: Sequence[Parameter]) -> Sequence[Kind]:
     chosen = [parameter.domain.values() for parameter in parameters if parameter.path == "model.name"]
     models = chosen[0] if chosen else (job.model.name,)
     kinds = KINDS
-    for names, beside in ((("module",), BESIDE_USER_MODULES), (GATED, BESIDE_GATES)):
-        if any(name in models for name in names):
-            # Where the activation depends on the model, the model cannot depend on the activation.
-            kinds = (*(kind for kind in kinds if kind.path != "model.name"), *beside)
-    return kinds
+    if all(parameter.path != "activation.name" for parameter in parameters):
+        kinds = (*kinds, *BEFORE_GATES)
+    beside = [
+        *(BESIDE_USER_MODULES if "module" in models else ()),
+        *(BESIDE_GATES if set(GATED) & set(models) else ()),
+    ]
+    if not beside:
+        return kinds
+    # Where the activation depends on the model, the model cannot depend on the activation.
+    free = [kind for kind in kinds if kind.path != "model.name" or kind in BEFORE_GATES]
+    return [*free, *beside, NO_SELU_WITH_SKIPS]
 
 
 def _of_all(job: Job, parameter: Parameter) -> bool:

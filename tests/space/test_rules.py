@@ -163,7 +163,7 @@ def test_selu_brings_its_conditions() -> None:
     space = built(given)
     others = set()
     for assignment in draws(space, 2000):
-        if assignment["activation.name"] == "selu":
+        if assignment.get("activation.name") == "selu":
             assert (assignment["init.name"], assignment["data.scaling.name"]) == (
                 "lecun_normal",
                 "standardize",
