@@ -91,7 +91,7 @@ class Job(Training):
 
     def as_sweep(self) -> SweepJob | None:
         """The same job as one that searches; None where it does not."""
-        return None if self.search is None else SweepJob.model_construct(**dict(self))
+        return None if self.search is None else SweepJob.model_construct(self.model_fields_set, **dict(self))
 
 
 class SweepJob(Job):

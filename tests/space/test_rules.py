@@ -176,6 +176,23 @@ def test_selu_brings_its_conditions() -> None:
     assert {"he_normal", "lecun_normal", "none", "standardize", "residual_mlp"} <= others
 
 
+def test_models_with_an_activation_and_a_norm_of_their_own_are_searched_beside_others() -> None:
+    given = job({"model": ["mlp", "lstm", "resnet"]}).as_sweep()
+    assert given is not None
+    own = {
+        (trial.model.name, trial.activation.name, trial.normalization.name)
+        for trial in (make_trial(given, assignment) for assignment in draws(built(given)))
+    }
+    assert own == {("mlp", "relu", "none"), ("lstm", "tanh", "none"), ("resnet", "relu", "batch_norm")}
+
+
+def test_a_given_activation_leaves_gated_models_out_of_all() -> None:
+    def models(activation: str) -> set[Any]:
+        return {draw["model.name"] for draw in draws(built(job({"model": "all"}, activation=activation)))}
+
+    assert models("tanh") - models("relu") == {"lstm", "gru"}
+
+
 def test_what_has_no_gradient_is_offered_only_where_none_is_needed() -> None:
     def outputs(kind: str, **fields: Any) -> set[tuple[Any, Any]]:
         data = {"name": "csv", "path": "a.csv", "target": "y", "kind": kind}
