@@ -15,6 +15,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from raydnn.data.in_memory import InMemory
+from raydnn.data.inputs import Inputs
+from raydnn.nn.models.registry import architecture
 
 HERE = Path(__file__).parent
 FRAMEWORKS = ("skorch", "accelerate", "lightning", "keras")
@@ -49,7 +51,7 @@ def test_networks(name: str) -> None:
     trial = networks.TrialSpec.from_training(
         networks.Training.model_validate({"data": "digits", "optimizer": "sgd", "model": model})
     )
-    ours = import_module("raydnn.nn.models.registry").architecture(trial, shape, 10)
+    ours = architecture(trial, Inputs(shape), 10)
     assert ours.layout.count == sum(parameter.numel() for parameter in plain().parameters())
 
 

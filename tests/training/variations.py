@@ -225,6 +225,20 @@ VARIATIONS: dict[str, list[dict[str, Any]]] = {
             ({"skip": False}, {"name": "sgd", "lr": 0.05, "momentum": 0.9}),
         )
     ],
+    "autoencoder": [
+        {
+            "model": {"name": "autoencoder", "widths": [5, 3], "noise": noise, "sparsity": sparsity},
+            "loss": "mse",
+            "optimizer": optimizer,
+            "activation": activation,
+        }
+        for noise, sparsity, optimizer, activation in (
+            (0.0, 0.0, ADAM, "elu"),
+            (0.3, 0.0, ADAM, "elu"),
+            (0.1, 0.1, "sgd", "relu"),
+            (0.0, 0.01, "adamw", "tanh"),
+        )
+    ],
     "seed": [{"seed": seed} for seed in (0, 1, 2, 2**63 - 1)],
     "early_stopping": [
         {"train": {"early_stopping": stopping}}

@@ -21,6 +21,9 @@ from raydnn.stacking.groups import MemberGroup
 from raydnn.stacking.layout import Layout
 from raydnn.stacking.roles import Parameter, Role
 
+KEEPS_RESULT = frozenset({"relu", "tanh", "sigmoid"})
+"""Activations whose derivative is computed from what they give, which the next layer keeps in any case."""
+
 
 @dataclass(frozen=True)
 class Tail:
@@ -92,9 +95,10 @@ class TailLayer:
         return layout if self.norm is None else layout.followed_by(self.norm.layout)
 
     def copies(self, trial: TrialSpec) -> int:
-        """Numbers that autograd keeps of it for each that comes in: what is normalized, activated, and dropped."""
+        """Numbers that autograd keeps of it for each that comes in: normalized, added, activated, and dropped."""
         drops = trial.regularization.dropout or trial.regularization.alpha_dropout
-        return 1 + (self.norm is not None) + bool(drops)
+        keeps_input = trial.activation.name not in KEEPS_RESULT
+        return 1 + (self.norm is not None) + self.ends_block + keeps_input + bool(drops)
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Give the slopes and the normalization theirs."""

@@ -61,12 +61,10 @@ def test_a_page_says_bounds_default_range_and_source(cli) -> None:
 
 
 def test_required_and_nested_fields_are_told(cli) -> None:
-    target = next(
-        row
-        for row in csv.DictReader(io.StringIO(cli("components", "data", "csv", "-o", "csv").out))
-        if row["parameter"] == "target"
-    )
-    assert target["default"] == "required"
+    rows = csv.DictReader(io.StringIO(cli("components", "data", "csv", "-o", "csv").out))
+    fields = {row["parameter"]: row for row in rows}
+    assert fields["path"]["default"] == "required"
+    assert fields["target"]["default"] == "null"
     train = {row["parameter"]: row for row in json.loads(cli("components", "train", "-o", "json").out)}
     assert train["clip"]["type"] == "none | value | norm | per_layer"
     assert train["clip"]["default"] == "none"

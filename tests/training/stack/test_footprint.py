@@ -92,8 +92,8 @@ DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
         (16, _convolutional(16, dropout=0.5), _convolutional(1, dropout=0.5), 512, {}),
         (1, {"name": "cnn", "channels": [128, 64]}, {"name": "cnn", "channels": [2]}, 1024, {}),
         (
-            3,
-            {"name": "cnn", "channels": [32, 32], "convolutions": 2, "pooling": "average"},
+            1,
+            {"name": "cnn", "channels": [64, 32], "convolutions": 2, "pooling": "average"},
             {"name": "cnn", "channels": [2]},
             1024,
             DROPPED,

@@ -81,7 +81,7 @@ class ConvolutionLayer:
         numbers = prod(self.shape)
         weight = self._layout.parameters[f"{self.name}.weight"]
         operations = weight.count * prod(positions_of(self.shape))
-        kept = numbers * (1 if self.tail is None else 1 + self.tail.copies(trial))
+        kept = numbers * (1 if self.tail is None else self.tail.copies(trial))
         return Costs(kept, numbers, numbers, operations, passing=PASSING * numbers)
 
     def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
@@ -103,8 +103,8 @@ class ConvolutionLayer:
         return Convolution(parameters, self.geometry, norm, self.tail.of_members(members))
 
 
-PASSING = 3
-"""Numbers of the backward pass beside those kept: gradients of what comes in and out, and a copy for the kernel."""
+PASSING = 2
+"""Numbers of the backward pass beside those kept: the gradients of what comes out, before and after the tail."""
 
 
 def convolved(inputs: Shape, channels: int, geometry: Geometry) -> Shape:
