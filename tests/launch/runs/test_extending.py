@@ -96,6 +96,7 @@ def test_new_trials_are_those_of_one_long_sweep_under_the_same_scheduler(whole: 
     assert all(row["cutoff"] is not None for row in at_first_rung if row["trial_id"] >= "t00006")
 
 
+@pytest.mark.slow
 def test_a_killed_extension_is_resumed_to_the_same_end(
     raydnn: Callable[..., Any], whole: Path, longer: Path
 ) -> None:

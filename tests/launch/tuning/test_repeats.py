@@ -195,6 +195,7 @@ def test_a_kill_changes_nothing(begin: Callable[..., Any], resumed: Path) -> Non
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_seeds_share_their_verdicts_and_spreads_are_those_of_the_values(resumed: Path) -> None:
     trials = rows(resumed, "trials")
     searched, confirmed = trials[:10], trials[10:]

@@ -82,7 +82,8 @@ def check(run: Path, sizes: tuple[int, ...]) -> None:
                 assert trials[trial_id]["epochs"] > epoch
 
 
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
 def test_a_hyperband_sweep_whose_brackets_span_more_stacks_than_slots(
     raydnn: Callable[..., Any], tmp_path: Path, killed: bool
 ) -> None:

@@ -87,9 +87,16 @@ DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
     [
         (32, {"widths": [256, 256]}, {"widths": [2]}, 512, {}),
         (32, {"widths": [256, 256]}, {"widths": [2]}, 512, DROPPED),
-        (64, _convolutional(16), _convolutional(1), 16, {}),
+        pytest.param(64, _convolutional(16), _convolutional(1), 16, {}, marks=pytest.mark.slow),
         (16, _convolutional(32), _convolutional(1), 256, {}),
-        (16, _convolutional(16, dropout=0.5), _convolutional(1, dropout=0.5), 512, {}),
+        pytest.param(
+            16,
+            _convolutional(16, dropout=0.5),
+            _convolutional(1, dropout=0.5),
+            512,
+            {},
+            marks=pytest.mark.slow,
+        ),
         (1, {"name": "cnn", "channels": [128, 64]}, {"name": "cnn", "channels": [2]}, 1024, {}),
         (
             1,
