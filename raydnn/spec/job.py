@@ -54,8 +54,7 @@ class Training(Spec):
         """Some models have an activation or a normalization of their own, unless another one is given."""
         if not isinstance(given, Mapping):
             return read(given)
-        model = given.get("model")
-        name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", model)
+        name = _model_name(given)
         own = {axis: value for axis, value in OWN.get(name, {}).items() if axis not in given}
         made = read({**given, **own})
         # They are the model's: where another one is drawn, they hold no longer.
@@ -66,15 +65,18 @@ class Training(Spec):
     @classmethod
     def _inputs_are_learned(cls, given: Any) -> Any:
         """Some models learn their inputs, whatever else the data has."""
-        if not isinstance(given, Mapping):
+        if not isinstance(given, Mapping) or _model_name(given) != "autoencoder":
             return given
-        model, data = given.get("model"), given.get("data")
-        name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", model)
-        if name != "autoencoder":
-            return given
+        data = given.get("data")
         if isinstance(data, str):
             return {**given, "data": {"name": data, "reconstruct": True}}
         return {**given, "data": {"reconstruct": True, **data}} if isinstance(data, Mapping) else given
+
+
+def _model_name(given: Mapping[str, Any]) -> Any:
+    """The name of the model that is given, by itself, in a mapping, or as a spec."""
+    model = given.get("model")
+    return model.get("name") if isinstance(model, Mapping) else getattr(model, "name", model)
 
 
 class Job(Training):

@@ -13,10 +13,17 @@ from raydnn.nn.features import uniform_of_shape
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.dense import KEPT
 from raydnn.nn.layers.dropout import Dropout
-from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
+from raydnn.nn.layers.layer import Row, Shape, Views, WithoutParameters, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.nn.layers.normalization import NormLayer
-from raydnn.nn.layers.tail import Tail, TailLayer
+from raydnn.nn.layers.tail import (
+    Tail,
+    Tailed,
+    TailLayer,
+    start_with_tail,
+    tail_of_members,
+    with_tail,
+)
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout
@@ -28,30 +35,18 @@ CORRUPTED = 4
 
 
 @dataclass(frozen=True)
-class CorruptionLayer:
+class CorruptionLayer(WithoutParameters):
     """In training x ← x + σn, n ~ N(0, 1), and dropout of inputs (Vincent et al. 2008, denoising autoencoders)."""
 
     name: str
     shape: Shape
     """Of what comes in and out."""
 
-    @property
-    def layout(self) -> Layout:
-        """Nothing."""
-        return Layout({})
-
     def costs(self, trial: TrialSpec) -> Costs:
         """What comes out, where a member like this corrupts."""
         numbers = prod(self.shape)
         corrupts = getattr(trial.model, "noise", 0) or trial.regularization.input_dropout
         return Costs(CORRUPTED * numbers if corrupts else 0, numbers, 0, 0)
-
-    def rows(self, _trial: TrialSpec) -> tuple[Row, ...]:
-        """None: it is no layer of the trained network."""
-        return ()
-
-    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
-        """Nothing."""
 
     def module(self, members: Members) -> Corruption:
         """The layer of N members."""
@@ -76,29 +71,17 @@ class Corruption(nn.Module):
 
 
 @dataclass(frozen=True)
-class SparsityLayer:
+class SparsityLayer(WithoutParameters):
     """The code goes on as it is, and λ · mean |code| is added to the loss of each example in training."""
 
     name: str
     shape: Shape
     """Of the code."""
 
-    @property
-    def layout(self) -> Layout:
-        """Nothing."""
-        return Layout({})
-
     def costs(self, trial: TrialSpec) -> Costs:
         """What its gradient needs, where a member like this penalizes its code."""
         numbers = prod(self.shape)
         return Costs(2 * numbers if getattr(trial.model, "sparsity", 0) else 0, numbers, 0, 0)
-
-    def rows(self, _trial: TrialSpec) -> tuple[Row, ...]:
-        """None: it computes nothing."""
-        return ()
-
-    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
-        """Nothing."""
 
     def module(self, members: Members) -> Sparsity:
         """The layer of N members."""
@@ -143,8 +126,7 @@ class TiedLayer:
     @property
     def layout(self) -> Layout:
         """`NAME.bias` (units) where wanted, and those of the tail."""
-        own = self._layout
-        return own if self.tail is None else own.followed_by(self.tail.layout)
+        return with_tail(self._layout, self.tail)
 
     @property
     def _layout(self) -> Layout:
@@ -167,20 +149,15 @@ class TiedLayer:
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Biases are 0; the tail has its own."""
-        draw(self._layout, trial, parameters)
-        if self.tail is not None:
-            self.tail.start(trial, parameters, statistics)
+        start_with_tail(self._layout, self.tail, trial, parameters, statistics)
 
     def module(self, members: Members) -> Tied:
         """The layer of N members, still without the other's weights."""
         parameters = named_under(self.name, members.parameters)
-        if self.tail is None:
-            return Tied(parameters)
-        norm = None if self.tail.norm is None else self.tail.norm.module(members)
-        return Tied(parameters, norm, self.tail.of_members(members))
+        return Tied(parameters, *tail_of_members(self.tail, members))
 
 
-class Tied(nn.Module):
+class Tied(Tailed):
     """A dense layer of N members with the transposed weights of another, and its tail where it has one."""
 
     def __init__(
@@ -195,8 +172,7 @@ class Tied(nn.Module):
         """
         super().__init__()
         self.bias = nn.Parameter(parameters["bias"]) if "bias" in parameters else None
-        self.alpha = nn.Parameter(parameters["alpha"]) if "alpha" in parameters else None
-        self.norm, self.tail = norm, tail
+        self.take_tail(parameters, norm, tail)
         self._other: tuple[nn.Module, ...] = ()
 
     def tie(self, other: nn.Module) -> None:
@@ -209,4 +185,4 @@ class Tied(nn.Module):
         weight = self._other[0].get_parameter("weight").mT
         bias = None if self.bias is None else self.bias.unsqueeze(2)
         z = torch.bmm(weight, inputs.mT) if bias is None else torch.baddbmm(bias, weight, inputs.mT)
-        return z.mT if self.tail is None else self.tail.finish(z.mT, None, self.norm, self.alpha, context)
+        return self.finish(z.mT, None, context)

@@ -9,18 +9,17 @@ from torch import Tensor, nn
 
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.dropout import Dropout
-from raydnn.nn.layers.layer import Row, Shape, Views
+from raydnn.nn.layers.layer import Shape, WithoutParameters
 from raydnn.nn.layers.members import Members
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
-from raydnn.stacking.layout import Layout
 
 KEPT = 4
 """Numbers kept for each that is dropped: draws, factors, what comes out, and its gradient."""
 
 
 @dataclass(frozen=True)
-class DropoutLayer:
+class DropoutLayer(WithoutParameters):
     """What members drop of the inputs, or of the last hidden units; nothing where none drops anything."""
 
     name: str
@@ -28,24 +27,12 @@ class DropoutLayer:
     """Of what comes in and out."""
     of_inputs: bool = False
 
-    @property
-    def layout(self) -> Layout:
-        """Nothing."""
-        return Layout({})
-
     def costs(self, trial: TrialSpec) -> Costs:
         """What it draws and makes, where the member drops anything."""
         given = trial.regularization
         drops = given.input_dropout if self.of_inputs else given.dropout + given.alpha_dropout
         numbers = prod(self.shape)
         return Costs(KEPT * numbers if drops else 0, numbers, 0, 0)
-
-    def rows(self, _trial: TrialSpec) -> tuple[Row, ...]:
-        """None: it is no layer to a reader."""
-        return ()
-
-    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
-        """Nothing."""
 
     def module(self, members: Members) -> Dropping:
         """What N members drop."""

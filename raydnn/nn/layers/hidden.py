@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from raydnn.nn.activations import BY_HAND
 from raydnn.nn.layers.costs import Costs, in_all
 from raydnn.nn.layers.dense import Dense, DenseLayer
 from raydnn.nn.layers.dropout import Terms
-from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
+from raydnn.nn.layers.layer import Row, Shape, Views, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.nn.layers.normalization import NormLayer
-from raydnn.nn.layers.tail import Tail, TailLayer, tail_layer, takes_bias
+from raydnn.nn.layers.tail import (
+    Tail,
+    Tailed,
+    TailLayer,
+    start_with_tail,
+    tail_layer,
+    tail_of_members,
+    takes_bias,
+    with_tail,
+)
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout
@@ -41,7 +50,7 @@ class HiddenLayer:
     @property
     def layout(self) -> Layout:
         """The parameters of the dense layer, the slopes, and those of the normalization."""
-        return self.dense.layout.followed_by(self.tail.layout)
+        return with_tail(self.dense.layout, self.tail)
 
     @property
     def shape(self) -> Shape:
@@ -64,13 +73,11 @@ class HiddenLayer:
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Draw the weights, give the slopes and the normalization theirs."""
-        draw(self.dense.layout, trial, parameters)
-        self.tail.start(trial, parameters, statistics)
+        start_with_tail(self.dense.layout, self.tail, trial, parameters, statistics)
 
     def module(self, members: Members) -> Hidden:
         """The layer of N members."""
-        norm = None if self.tail.norm is None else self.tail.norm.module(members)
-        return Hidden(named_under(self.name, members.parameters), norm, self.tail.of_members(members))
+        return Hidden(named_under(self.name, members.parameters), *tail_of_members(self.tail, members))
 
 
 def hidden_layer(
@@ -91,30 +98,25 @@ def hidden_layer(
     return HiddenLayer(DenseLayer(name, inputs, units, bias=takes_bias(trial)), tail, by_hand)
 
 
-class Hidden(Dense):
+class Hidden(Tailed, Dense):
     """A hidden layer: h ← dropout(f(xWᵀ + b)), perhaps normalized or with a skip."""
 
-    def __init__(self, parameters: Mapping[str, Tensor], norm: NormLayer | None, tail: Tail) -> None:
+    tail: Tail
+
+    def __init__(self, parameters: Mapping[str, Tensor], norm: NormLayer | None, tail: Tail | None) -> None:
         """Wrap parameters, which stay views of the stack's matrix.
 
         Args:
-            parameters: Those of the dense layer, and `alpha`, the slopes (N, fan_out) of the activation, where it
-                learns them.
+            parameters: Those of the dense layer, and those that `take_tail` wants.
             norm: The normalization that follows, before or after the activation.
             tail: All else that follows.
         """
-        super().__init__(parameters)
-        self.alpha = nn.Parameter(parameters["alpha"]) if "alpha" in parameters else None
-        self.norm = norm
-        self.tail = tail
+        Dense.__init__(self, parameters)
+        self.take_tail(parameters, norm, tail)
 
     def forward(self, inputs: Tensor, context: Context = EVALUATION, skip: Tensor | None = None) -> Tensor:
         """Compute the activations (N, B, fan_out) of inputs (N, B, fan_in); `skip` is added where a block ends."""
-        return self.finish(super().forward(inputs), skip, context)
-
-    def finish(self, z: Tensor, skip: Tensor | None, context: Context) -> Tensor:
-        """Compute the activations of pre-activations z (N, B, H)."""
-        return self.tail.finish(z, skip, self.norm, self.alpha, context)
+        return self.finish(Dense.forward(self, inputs), skip, context)
 
     def dropped(self, context: Context) -> Terms | None:
         """What dropout does to this layer's activations; None: nothing."""

@@ -62,6 +62,22 @@ class Layer(Protocol):
         """The layer of N members: (inputs (N, B, *shape), context) → (N, B, *shape of what comes out)."""
 
 
+class WithoutParameters:
+    """What layers that learn nothing have in common."""
+
+    @property
+    def layout(self) -> Layout:
+        """Nothing."""
+        return Layout({})
+
+    def rows(self, _trial: TrialSpec) -> tuple[Row, ...]:
+        """None, unless it is a layer to a reader."""
+        return ()
+
+    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
+        """Nothing."""
+
+
 def row(layer: Layer, trial: TrialSpec) -> tuple[Row]:
     """The one row of a layer in the printed summary."""
     return (Row(layer.name, layer.shape, layer.layout.count, layer.costs(trial).operations),)

@@ -17,7 +17,7 @@ from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.nn.layers.pictures.channel_norm import CHANNEL_NORMALIZATIONS, over_workers
-from raydnn.spec.axes.normalization import NoNormalization
+from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.groups import member_groups
@@ -100,6 +100,21 @@ class NormalizationLayer:
         parameters = named_under(self.name, members.parameters)
         statistics = named_under(self.name, members.statistics)
         return NormLayer(members.trials, parameters, statistics, of_pictures=is_picture(self.shape))
+
+
+def normalization_layer(
+    trial: TrialSpec, name: str, shape: Shape, ends_block: bool = False
+) -> NormalizationLayer | None:
+    """The normalization of values of a shape that a trial asks for; None where it asks for none."""
+    if isinstance(trial.normalization, NoNormalization):
+        return None
+    return NormalizationLayer(name, shape, isinstance(trial.normalization, BatchNorm), ends_block)
+
+
+def input_normalization(trial: TrialSpec, shape: Shape) -> list[NormalizationLayer]:
+    """The layer `input_norm` of a network whose trial wants its inputs normalized, else nothing."""
+    wanted = isinstance(trial.normalization, BatchNorm) and trial.normalization.inputs
+    return [NormalizationLayer("input_norm", shape, running=True)] if wanted else []
 
 
 SEQUENCE = 4

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from raydnn.nn.activations import activate
 from raydnn.nn.features import features_of
 from raydnn.nn.layers.dropout import Dropout, Terms
 from raydnn.nn.layers.layer import Shape, Views, draw
 from raydnn.nn.layers.members import Members
-from raydnn.nn.layers.normalization import NormalizationLayer, NormLayer, normalize
+from raydnn.nn.layers.normalization import NormalizationLayer, NormLayer, normalization_layer, normalize
 from raydnn.spec.axes.activation import Prelu
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec
@@ -142,20 +142,65 @@ def tail_layer(
         starts_block: Whether a residual block begins after it.
         is_last: Whether it is the last hidden layer.
     """
-    norm = None
-    if not isinstance(trial.normalization, NoNormalization):
-        running = isinstance(trial.normalization, BatchNorm)
-        norm = NormalizationLayer(f"{name}.norm", shape, running, ends_block)
     return TailLayer(
         name,
         shape,
-        norm,
+        normalization_layer(trial, f"{name}.norm", shape, ends_block),
         slopes=isinstance(trial.activation, Prelu),
         normalizes_before=normalizes_before(trial),
         ends_block=ends_block,
         starts_block=starts_block,
         is_last=is_last,
     )
+
+
+def with_tail(layout: Layout, tail: TailLayer | None) -> Layout:
+    """The parameters of a layer's weights, and those of its tail where it has one."""
+    return layout if tail is None else layout.followed_by(tail.layout)
+
+
+def copies_of(tail: TailLayer | None, trial: TrialSpec) -> int:
+    """Numbers that are kept for each that a layer's weights make: itself, or what its tail keeps of it."""
+    return 1 if tail is None else tail.copies(trial)
+
+
+def start_with_tail(
+    layout: Layout, tail: TailLayer | None, trial: TrialSpec, parameters: Views, statistics: Views
+) -> None:
+    """Give the weights of a layer, and its tail where it has one, their first values."""
+    draw(layout, trial, parameters)
+    if tail is not None:
+        tail.start(trial, parameters, statistics)
+
+
+def tail_of_members(tail: TailLayer | None, members: Members) -> tuple[NormLayer | None, Tail | None]:
+    """The normalization and the tail of N members, where the layer has them."""
+    if tail is None:
+        return None, None
+    return None if tail.norm is None else tail.norm.module(members), tail.of_members(members)
+
+
+class Tailed(nn.Module):
+    """A module of N members whose weights may have a tail."""
+
+    alpha: nn.Parameter | None
+    norm: NormLayer | None
+    tail: Tail | None
+
+    def take_tail(self, parameters: Mapping[str, Tensor], norm: NormLayer | None, tail: Tail | None) -> None:
+        """Have a tail.
+
+        Args:
+            parameters: Perhaps `alpha`, the slopes (N, features) of the activation, where it learns them.
+            norm: The normalization, where there is one.
+            tail: All else that follows; None: nothing.
+        """
+        self.alpha = nn.Parameter(parameters["alpha"]) if "alpha" in parameters else None
+        self.norm, self.tail = norm, tail
+
+    def finish(self, z: Tensor, skip: Tensor | None, context: Context) -> Tensor:
+        """Compute the activations of pre-activations z (N, B, *shape); `skip` is added where a block ends."""
+        return z if self.tail is None else self.tail.finish(z, skip, self.norm, self.alpha, context)
 
 
 def normalizes_before(trial: TrialSpec) -> bool:

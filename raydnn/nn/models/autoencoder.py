@@ -14,7 +14,7 @@ from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.hidden import hidden_layer
 from raydnn.nn.layers.layer import Layer, Shape
 from raydnn.nn.layers.members import Members
-from raydnn.nn.layers.normalization import NormalizationLayer
+from raydnn.nn.layers.normalization import input_normalization
 from raydnn.nn.layers.pictures.convolution import Geometry
 from raydnn.nn.layers.pictures.pooling import flattening
 from raydnn.nn.layers.pictures.transposed import TransposedConvolutionLayer
@@ -22,7 +22,6 @@ from raydnn.nn.layers.tail import tail_layer, takes_bias
 from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.nn.models.cnn import convolution_layer, picture_inputs
 from raydnn.spec.axes.networks.autoencoder import Autoencoder
-from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.spec.trial import TrialSpec
 
 STAGE = Geometry(kernel=3, stride=2, padding=1)
@@ -55,9 +54,7 @@ def autoencoder(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
 def _dense(trial: TrialSpec, model: Autoencoder, shape: Shape) -> list[Layer]:
     widths = (prod(shape), *model.widths)
     layers: list[Layer] = [flattening("rows", shape), CorruptionLayer("corruption", widths[:1])]
-    normalization = trial.normalization
-    if isinstance(normalization, BatchNorm) and normalization.inputs:
-        layers.append(NormalizationLayer("input_norm", widths[:1], running=True))
+    layers += input_normalization(trial, widths[:1])
     for number, (fan_in, fan_out) in enumerate(pairwise(widths)):
         last = number == len(model.widths) - 1 == 0
         layers.append(hidden_layer(trial, f"encoder.{number}", fan_in, fan_out, is_last=last, by_hand=False))
@@ -79,8 +76,8 @@ def _dense(trial: TrialSpec, model: Autoencoder, shape: Shape) -> list[Layer]:
 
 def _convolutional(trial: TrialSpec, model: Autoencoder, inputs: Inputs) -> list[Layer]:
     shape = inputs.shape
-    picture, *others = picture_inputs(trial, shape)
-    norms = [layer for layer in others if isinstance(layer, NormalizationLayer)]
+    picture, *_ = picture_inputs(trial, shape)
+    norms = input_normalization(trial, picture.shape)
     layers: list[Layer] = [picture, CorruptionLayer("corruption", picture.shape), *norms]
     pictures = [picture.shape]
     for number, channels in enumerate(model.widths):

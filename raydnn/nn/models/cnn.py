@@ -10,13 +10,12 @@ from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.dropping import DropoutLayer
 from raydnn.nn.layers.hidden import hidden_layer
 from raydnn.nn.layers.layer import Layer, Shape
-from raydnn.nn.layers.normalization import NormalizationLayer
+from raydnn.nn.layers.normalization import input_normalization
 from raydnn.nn.layers.pictures.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.pictures.pooling import as_picture, flattening, pooling
 from raydnn.nn.layers.tail import tail_layer, takes_bias
 from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.spec.axes.networks.convolutional import Cnn
-from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.spec.trial import TrialSpec
 
 
@@ -69,12 +68,9 @@ def picture_inputs(trial: TrialSpec, shape: Shape) -> list[Layer]:
             "model",
             f"{trial.model.name} with examples of shape {told}; needed: pictures, (H, W) or (C, H, W)",
         )
-    layers: list[Layer] = [as_picture("picture", shape)]
-    normalization = trial.normalization
-    if isinstance(normalization, BatchNorm) and normalization.inputs:
-        layers.append(NormalizationLayer("input_norm", layers[0].shape, running=True))
-    layers.append(DropoutLayer("input_dropout", layers[0].shape, of_inputs=True))
-    return layers
+    picture = as_picture("picture", shape)
+    dropout = DropoutLayer("input_dropout", picture.shape, of_inputs=True)
+    return [picture, *input_normalization(trial, picture.shape), dropout]
 
 
 def convolution_layer(

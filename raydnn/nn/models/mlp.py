@@ -12,9 +12,8 @@ from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.hidden import HiddenLayer, hidden_layer
 from raydnn.nn.layers.layer import Layer
 from raydnn.nn.layers.members import Members
-from raydnn.nn.layers.normalization import NormalizationLayer, normalize
+from raydnn.nn.layers.normalization import NormalizationLayer, input_normalization, normalize
 from raydnn.nn.models.architecture import Architecture, of_members
-from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 
@@ -30,12 +29,10 @@ def mlp(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
         inputs: What the data are.
         outputs: Units of the output layer.
     """
-    normalization, model = trial.normalization, trial.model
+    model = trial.model
     widths, ends = model.hidden_widths, frozenset(model.block_ends)
     features = prod(inputs.shape)
-    layers: list[Layer] = []
-    if isinstance(normalization, BatchNorm) and normalization.inputs:
-        layers.append(NormalizationLayer("input_norm", (features,), running=True))
+    layers: list[Layer] = [*input_normalization(trial, (features,))]
     for number, (fan_in, fan_out) in enumerate(pairwise((features, *widths))):
         layers.append(
             hidden_layer(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from raydnn.data.inputs import Inputs
 from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.layer import Layer, Shape
-from raydnn.nn.layers.normalization import NormalizationLayer
+from raydnn.nn.layers.normalization import normalization_layer
 from raydnn.nn.layers.pictures.convolution import ConvolutionLayer, Geometry
 from raydnn.nn.layers.pictures.pooling import global_average, pooling
 from raydnn.nn.layers.pictures.residual import ResidualLayer, padded
 from raydnn.nn.models.architecture import Architecture, Chain
 from raydnn.nn.models.cnn import check_size, convolution_layer, picture_inputs
 from raydnn.spec.axes.networks.convolutional import ResNet
-from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
+from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.spec.trial import TrialSpec
 
 LARGE_PICTURE = 64
@@ -85,16 +85,12 @@ def _shortcut(
         return ()
     if model.shortcut == "A":
         return (padded(name, inputs, first.shape),)
-    normalization = trial.normalization
-    bare = isinstance(normalization, NoNormalization)
     projection = ConvolutionLayer(
         f"{name}.0",
         inputs,
         first.channels,
         Geometry(1, stride),
-        bias=not isinstance(normalization, BatchNorm),
+        bias=not isinstance(trial.normalization, BatchNorm),
     )
-    if bare:
-        return (projection,)
-    norm = NormalizationLayer(f"{name}.1", projection.shape, isinstance(normalization, BatchNorm))
-    return projection, norm
+    norm = normalization_layer(trial, f"{name}.1", projection.shape)
+    return (projection,) if norm is None else (projection, norm)

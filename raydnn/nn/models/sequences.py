@@ -12,13 +12,12 @@ from raydnn.data.inputs import Inputs
 from raydnn.errors import job_error
 from raydnn.nn.layers.dropping import DropoutLayer
 from raydnn.nn.layers.layer import Layer, Shape
-from raydnn.nn.layers.normalization import NormalizationLayer
+from raydnn.nn.layers.normalization import input_normalization, normalization_layer
 from raydnn.nn.layers.sequences.embedding import EmbeddingLayer
 from raydnn.nn.layers.sequences.steps import present_steps
 from raydnn.nn.models.architecture import Architecture, Chain, of_members
 from raydnn.spec.axes.networks.model import UserModule
 from raydnn.spec.axes.networks.sequence import TokenNetwork
-from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 
@@ -60,21 +59,19 @@ def sequence_inputs(trial: TrialSpec, inputs: Inputs, width: int) -> list[Layer]
         layers.append(EmbeddingLayer("embedding", inputs.shape[0], vocabulary_of(trial, inputs), width))
     elif len(inputs.shape) != 2:
         raise job_error("model", f"{trial.model.name} with examples of shape {inputs.told}; needed: {NEEDED}")
-    normalization = trial.normalization
-    if isinstance(normalization, BatchNorm) and normalization.inputs:
-        if inputs.padded or layers:
-            what = "tokens" if layers else "padded sequences"
-            raise job_error("normalization.inputs", f"true with {what}; allowed: false")
-        layers.append(NormalizationLayer("input_norm", inputs.shape, running=True))
+    norms = input_normalization(trial, inputs.shape)
+    if norms and (inputs.padded or layers):
+        what = "tokens" if layers else "padded sequences"
+        raise job_error("normalization.inputs", f"true with {what}; allowed: false")
+    layers += norms
     layers.append(DropoutLayer("input_dropout", layers[-1].shape if layers else inputs.shape, of_inputs=True))
     return layers
 
 
 def normalized(trial: TrialSpec, name: str, shape: Shape) -> list[Layer]:
     """The normalization of values, where a trial has one."""
-    if isinstance(trial.normalization, NoNormalization):
-        return []
-    return [NormalizationLayer(name, shape, running=isinstance(trial.normalization, BatchNorm))]
+    norm = normalization_layer(trial, name, shape)
+    return [] if norm is None else [norm]
 
 
 NEEDED = "sequences (steps, features), or whole numbers (steps) from 0 on, which are tokens"

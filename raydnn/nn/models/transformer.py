@@ -5,21 +5,21 @@ from __future__ import annotations
 from raydnn.data.inputs import Inputs
 from raydnn.errors import job_error
 from raydnn.nn.layers.dense import DenseLayer
-from raydnn.nn.layers.dropping import DropoutLayer
 from raydnn.nn.layers.layer import Layer, Shape
-from raydnn.nn.layers.normalization import NormalizationLayer
+from raydnn.nn.layers.normalization import normalization_layer
 from raydnn.nn.layers.pictures.convolution import ConvolutionLayer, Geometry
-from raydnn.nn.layers.pictures.pooling import FixedLayer, as_picture
+from raydnn.nn.layers.pictures.pooling import FixedLayer
 from raydnn.nn.layers.sequences.attention import AttentionLayer
 from raydnn.nn.layers.sequences.embedding import PositionsLayer
 from raydnn.nn.layers.sequences.encoder import EncoderLayer
 from raydnn.nn.layers.sequences.projection import ProjectionLayer
 from raydnn.nn.layers.sequences.steps import ReadoutLayer
 from raydnn.nn.models.architecture import Architecture
+from raydnn.nn.models.cnn import picture_inputs
 from raydnn.nn.models.sequences import composed, normalized, sequence_inputs
 from raydnn.spec.axes.activation import Prelu
 from raydnn.spec.axes.networks.sequence import Transformer
-from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
+from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.spec.trial import TrialSpec
 
 
@@ -41,7 +41,7 @@ def transformer(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
         message = "batch_norm with padded sequences, whose padding would be a part of its batches"
         raise job_error("normalization", f"{message}; allowed: layer_norm, group_norm, none")
     pictures = len(inputs.shape) == 3 or (inputs.is_picture and len(inputs.shape) == 2)
-    layers = _patches(model, inputs) if pictures else _steps(trial, model, inputs)
+    layers = _patches(trial, model, inputs) if pictures else _steps(trial, model, inputs)
     if model.positions != "none":
         layers.append(PositionsLayer("positions", layers[-1].shape, model.positions == "learned"))
     for number in range(model.layers):
@@ -56,10 +56,7 @@ def transformer(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
 def encoder_layer(trial: TrialSpec, model: Transformer, name: str, shape: Shape, number: int) -> EncoderLayer:
     """One block, (T, D) to (T, D)."""
     widening = ProjectionLayer(f"{name}.linear1", shape, model.feedforward)
-    norms: tuple[NormalizationLayer, ...] = ()
-    if not isinstance(trial.normalization, NoNormalization):
-        running = isinstance(trial.normalization, BatchNorm)
-        norms = tuple(NormalizationLayer(f"{name}.norm{which}", shape, running) for which in (1, 2))
+    norms = (normalization_layer(trial, f"{name}.norm{which}", shape) for which in (1, 2))
     return EncoderLayer(
         name,
         AttentionLayer(
@@ -67,7 +64,7 @@ def encoder_layer(trial: TrialSpec, model: Transformer, name: str, shape: Shape,
         ),
         widening,
         ProjectionLayer(f"{name}.linear2", widening.shape, shape[1]),
-        norms,
+        tuple(norm for norm in norms if norm is not None),
         first=model.norm == "first",
         slopes=isinstance(trial.activation, Prelu),
     )
@@ -81,17 +78,16 @@ def _steps(trial: TrialSpec, model: Transformer, inputs: Inputs) -> list[Layer]:
     return layers
 
 
-def _patches(model: Transformer, inputs: Inputs) -> list[Layer]:
+def _patches(trial: TrialSpec, model: Transformer, inputs: Inputs) -> list[Layer]:
     """A step for each patch of a picture, row by row (Dosovitskiy et al. 2021)."""
     height, width = inputs.shape[-2:]
     if height % model.patch or width % model.patch:
         message = f"{model.patch} with pictures of {height} × {width}"
         sides = [side for side in range(1, min(height, width) + 1) if not (height % side or width % side)]
         raise job_error("model.patch", f"{message}; allowed: {', '.join(map(str, sides))}")
-    picture = as_picture("picture", inputs.shape)
-    dropped = DropoutLayer("input_dropout", picture.shape, of_inputs=True)
+    layers = picture_inputs(trial, inputs.shape)
     geometry = Geometry(model.patch, model.patch)
-    patches = ConvolutionLayer("patches", picture.shape, model.width, geometry)
+    patches = ConvolutionLayer("patches", layers[-1].shape, model.width, geometry)
     steps = patches.shape[1] * patches.shape[2]
     as_steps = FixedLayer("steps", (steps, model.width), lambda values: values.flatten(3).transpose(2, 3))
-    return [picture, dropped, patches, as_steps]
+    return [*layers, patches, as_steps]

@@ -212,3 +212,18 @@ def test_dropout_acts_on_the_attention_and_after_each_part_in_training_alone() -
 def test_what_it_cannot_take_is_refused(inputs: Inputs, model: dict[str, Any], message: str) -> None:
     with pytest.raises(JobError, match=re.escape(message)):
         architecture(_trial(**model), inputs, OUTPUTS)
+
+
+def test_the_inputs_of_patches_are_normalized_where_a_trial_wants_it() -> None:
+    trial = TrialSpec.from_training(
+        Training.model_validate(
+            {
+                "data": "digits",
+                "optimizer": "sgd",
+                "model": {"name": "transformer", "patch": 4},
+                "normalization": {"name": "batch_norm", "inputs": True},
+            }
+        )
+    )
+    layout = architecture(trial, Inputs((3, 8, 8)), 10).layout
+    assert layout.parameters["input_norm.scale"].shape == (3,)

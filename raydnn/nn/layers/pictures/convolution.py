@@ -6,17 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from raydnn.nn.features import features_of, is_picture
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
+from raydnn.nn.layers.layer import Row, Shape, Views, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.nn.layers.normalization import NormLayer
-from raydnn.nn.layers.pictures.folding import folded, in_turn, unfolded
-from raydnn.nn.layers.tail import Tail, TailLayer
+from raydnn.nn.layers.pictures.folding import channels_last, in_turn, over_members
+from raydnn.nn.layers.tail import (
+    Tail,
+    Tailed,
+    TailLayer,
+    copies_of,
+    start_with_tail,
+    tail_of_members,
+    with_tail,
+)
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout
@@ -56,8 +63,7 @@ class ConvolutionLayer:
     @property
     def layout(self) -> Layout:
         """`NAME.weight` (channels, C/groups, *kernel), `NAME.bias` (channels) where wanted, and those of the tail."""
-        own = self._layout
-        return own if self.tail is None else own.followed_by(self.tail.layout)
+        return with_tail(self._layout, self.tail)
 
     @property
     def _layout(self) -> Layout:
@@ -81,7 +87,7 @@ class ConvolutionLayer:
         numbers = prod(self.shape)
         weight = self._layout.parameters[f"{self.name}.weight"]
         operations = weight.count * prod(positions_of(self.shape))
-        kept = numbers * (1 if self.tail is None else self.tail.copies(trial))
+        kept = numbers * copies_of(self.tail, trial)
         return Costs(kept, numbers, numbers, operations, passing=PASSING * numbers)
 
     def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
@@ -90,17 +96,12 @@ class ConvolutionLayer:
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Draw the kernels; biases are 0; the tail has its own."""
-        draw(self._layout, trial, parameters)
-        if self.tail is not None:
-            self.tail.start(trial, parameters, statistics)
+        start_with_tail(self._layout, self.tail, trial, parameters, statistics)
 
     def module(self, members: Members) -> Convolution:
         """The layer of N members."""
         parameters = named_under(self.name, members.parameters)
-        if self.tail is None:
-            return Convolution(parameters, self.geometry)
-        norm = None if self.tail.norm is None else self.tail.norm.module(members)
-        return Convolution(parameters, self.geometry, norm, self.tail.of_members(members))
+        return Convolution(parameters, self.geometry, *tail_of_members(self.tail, members))
 
 
 PASSING = 2
@@ -118,7 +119,7 @@ def positions_of(shape: Shape) -> Shape:
     return shape[1:] if is_picture(shape) else shape[:-1]
 
 
-class Convolution(nn.Module):
+class Convolution(Tailed):
     """A convolution of N members, and its tail where it has one."""
 
     def __init__(
@@ -140,8 +141,8 @@ class Convolution(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(parameters["weight"])
         self.bias = nn.Parameter(parameters["bias"]) if "bias" in parameters else None
-        self.alpha = nn.Parameter(parameters["alpha"]) if "alpha" in parameters else None
-        self.norm, self.tail, self.geometry = norm, tail, geometry
+        self.take_tail(parameters, norm, tail)
+        self.geometry = geometry
 
     def forward(self, inputs: Tensor, context: Context = EVALUATION, skip: Tensor | None = None) -> Tensor:
         """Compute y.
@@ -151,17 +152,9 @@ class Convolution(nn.Module):
             context: Of the forward pass.
             skip: What is added before the activation, where a residual block ends here.
         """
-        z = self._convolved(inputs) if self.weight.dim() == 5 else self._convolved(inputs.mT).mT
-        return z if self.tail is None else self.tail.finish(z, skip, self.norm, self.alpha, context)
-
-    def _convolved(self, inputs: Tensor) -> Tensor:
-        members = len(self.weight)
-        if members == 1 or not in_turn(inputs):
-            bias = None if self.bias is None else self.bias.flatten()
-            return unfolded(self._kernel(folded(inputs), self.weight.flatten(0, 1), bias, members), members)
-        biases = [None] * members if self.bias is None else self.bias.unbind()
-        own = zip(inputs.unbind(), self.weight.unbind(), biases, strict=True)
-        return torch.stack([self._kernel(*each, 1) for each in own])
+        pictures = self.weight.dim() == 5
+        z = over_members(self._kernel, inputs if pictures else inputs.mT, self.weight, self.bias)
+        return self.finish(z if pictures else z.mT, skip, context)
 
     def _kernel(self, inputs: Tensor, weight: Tensor, bias: Tensor | None, members: int) -> Tensor:
         geometry = self.geometry
@@ -172,8 +165,7 @@ class Convolution(nn.Module):
             inputs = inputs[..., ::stride] if weight.dim() == 3 else inputs[..., ::stride, ::stride]
             stride = 1
         if in_turn(inputs) and weight.dim() == 4:
-            # Copied in any case: with one channel torch takes any layout for channels last, and goes by the strides.
-            weight = weight.clone(memory_format=torch.channels_last)
+            weight = channels_last(weight)
         return CONVOLUTIONS[weight.dim() - 2](
             inputs,
             weight,

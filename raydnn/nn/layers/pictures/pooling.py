@@ -12,13 +12,12 @@ from torch.nn import functional
 
 from raydnn.nn.features import is_picture
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.layer import Row, Shape, Views, row
+from raydnn.nn.layers.layer import Row, Shape, WithoutParameters, row
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.pictures.convolution import Geometry, convolved
 from raydnn.nn.layers.pictures.folding import folded, in_turn, unfolded
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
-from raydnn.stacking.layout import Layout
 
 Function = Callable[[Tensor], Tensor]
 """(N, B, *shape) → (N, B, *shape of what comes out)."""
@@ -38,7 +37,7 @@ class Computed(nn.Module):
 
 
 @dataclass(frozen=True)
-class FixedLayer:
+class FixedLayer(WithoutParameters):
     """A layer that learns nothing, and is the same for all members."""
 
     name: str
@@ -49,11 +48,6 @@ class FixedLayer:
     taps: int = 0
     """Operations a number that comes out."""
 
-    @property
-    def layout(self) -> Layout:
-        """Nothing."""
-        return Layout({})
-
     def costs(self, _trial: TrialSpec) -> Costs:
         """What comes out."""
         numbers = prod(self.shape)
@@ -62,9 +56,6 @@ class FixedLayer:
     def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
         """One."""
         return row(self, trial)
-
-    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
-        """Nothing."""
 
     def module(self, _members: Members) -> Computed:
         """The function."""

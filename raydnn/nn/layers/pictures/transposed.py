@@ -6,17 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
+from raydnn.nn.layers.layer import Row, Shape, Views, row
 from raydnn.nn.layers.members import Members, named_under
 from raydnn.nn.layers.normalization import NormLayer
 from raydnn.nn.layers.pictures.convolution import PASSING, Geometry
-from raydnn.nn.layers.pictures.folding import folded, in_turn, unfolded
-from raydnn.nn.layers.tail import Tail, TailLayer
+from raydnn.nn.layers.pictures.folding import channels_last, in_turn, over_members
+from raydnn.nn.layers.tail import (
+    Tail,
+    Tailed,
+    TailLayer,
+    copies_of,
+    start_with_tail,
+    tail_of_members,
+    with_tail,
+)
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout
@@ -44,8 +51,7 @@ class TransposedConvolutionLayer:
     @property
     def layout(self) -> Layout:
         """`NAME.weight` (C, channels/groups, k, k), `NAME.bias` (channels) where wanted, and those of the tail."""
-        own = self._layout
-        return own if self.tail is None else own.followed_by(self.tail.layout)
+        return with_tail(self._layout, self.tail)
 
     @property
     def _layout(self) -> Layout:
@@ -82,7 +88,7 @@ class TransposedConvolutionLayer:
         """It keeps its outputs, and what its tail makes of them."""
         numbers = prod(self.shape)
         operations = self._layout.parameters[f"{self.name}.weight"].count * prod(self.inputs[1:])
-        kept = numbers * (1 if self.tail is None else 1 + self.tail.copies(trial))
+        kept = numbers * copies_of(self.tail, trial)
         return Costs(kept, numbers, numbers, operations, passing=PASSING * numbers)
 
     def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
@@ -91,22 +97,17 @@ class TransposedConvolutionLayer:
 
     def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
         """Draw the kernels; biases are 0; the tail has its own."""
-        draw(self._layout, trial, parameters)
-        if self.tail is not None:
-            self.tail.start(trial, parameters, statistics)
+        start_with_tail(self._layout, self.tail, trial, parameters, statistics)
 
     def module(self, members: Members) -> TransposedConvolution:
         """The layer of N members."""
         parameters = named_under(self.name, members.parameters)
-        if self.tail is None:
-            return TransposedConvolution(parameters, self.geometry, self.added)
-        norm = None if self.tail.norm is None else self.tail.norm.module(members)
         return TransposedConvolution(
-            parameters, self.geometry, self.added, norm, self.tail.of_members(members)
+            parameters, self.geometry, self.added, *tail_of_members(self.tail, members)
         )
 
 
-class TransposedConvolution(nn.Module):
+class TransposedConvolution(Tailed):
     """A transposed convolution of N members, and its tail where it has one."""
 
     def __init__(
@@ -130,27 +131,17 @@ class TransposedConvolution(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(parameters["weight"])
         self.bias = nn.Parameter(parameters["bias"]) if "bias" in parameters else None
-        self.alpha = nn.Parameter(parameters["alpha"]) if "alpha" in parameters else None
-        self.norm, self.tail, self.geometry, self.added = norm, tail, geometry, added
+        self.take_tail(parameters, norm, tail)
+        self.geometry, self.added = geometry, added
 
     def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
         """Compute y (N, B, channels, H′, W′) of inputs (N, B, C, H, W)."""
-        z = self._spread(inputs)
-        return z if self.tail is None else self.tail.finish(z, None, self.norm, self.alpha, context)
-
-    def _spread(self, inputs: Tensor) -> Tensor:
-        members = len(self.weight)
-        if members == 1 or not in_turn(inputs):
-            bias = None if self.bias is None else self.bias.flatten()
-            return unfolded(self._kernel(folded(inputs), self.weight.flatten(0, 1), bias, members), members)
-        biases = [None] * members if self.bias is None else self.bias.unbind()
-        own = zip(inputs.unbind(), self.weight.unbind(), biases, strict=True)
-        return torch.stack([self._kernel(*each, 1) for each in own])
+        return self.finish(over_members(self._kernel, inputs, self.weight, self.bias), None, context)
 
     def _kernel(self, inputs: Tensor, weight: Tensor, bias: Tensor | None, members: int) -> Tensor:
         geometry = self.geometry
         if in_turn(inputs):
-            weight = weight.contiguous(memory_format=torch.channels_last)
+            weight = channels_last(weight)
         return functional.conv_transpose2d(
             inputs,
             weight,

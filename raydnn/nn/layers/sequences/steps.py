@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.nn.layers.costs import Costs
-from raydnn.nn.layers.layer import Row, Shape, Views, row
+from raydnn.nn.layers.layer import Row, Shape, WithoutParameters, row
 from raydnn.nn.layers.members import Members
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
-from raydnn.stacking.layout import Layout
 
 
 def present_steps(inputs: Tensor, of_numbers: bool) -> Tensor:
@@ -36,7 +35,7 @@ def reversed_steps(values: Tensor, present: Tensor | None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class ReadoutLayer:
+class ReadoutLayer(WithoutParameters):
     """What a sequence comes to: its last step, or the mean of its steps, those of padding left out."""
 
     name: str
@@ -46,11 +45,6 @@ class ReadoutLayer:
     """`last` or `mean`."""
     reverses: bool = False
     """Whether the second half of the features comes from reading it backwards, which ends at its first step."""
-
-    @property
-    def layout(self) -> Layout:
-        """Nothing."""
-        return Layout({})
 
     @property
     def shape(self) -> Shape:
@@ -65,9 +59,6 @@ class ReadoutLayer:
     def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
         """One."""
         return row(self, trial)
-
-    def start(self, trial: TrialSpec, parameters: Views, statistics: Views) -> None:
-        """Nothing."""
 
     def module(self, _members: Members) -> Readout:
         """The same for all members."""
