@@ -39,6 +39,8 @@ Make = Callable[..., TrialSpec]
 MOST_CROSSINGS = 3
 """Of an epoch, between its steps: to the device what it needs and who is at its best, and back what it measured."""
 
+IN_ONEDNN = {"cnn", "resnet", "autoencoder"}
+
 
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendDevice]:
@@ -72,7 +74,8 @@ def _check(pretend: PretendDevice, trials: Sequence[TrialSpec], epochs: int) -> 
     assert pretend.captures, "steps are captured"
     if epochs > 1:
         assert pretend.crossings.total() <= MOST_CROSSINGS, pretend.crossings
-    rounding = any(trial.activation.name == "mish" for trial in trials)
+    # oneDNN and MKL choose a kernel by where a tensor lies in memory, too: seldom, a convolution's last bit differs.
+    rounding = any(trial.activation.name == "mish" or trial.model.name in IN_ONEDNN for trial in trials)
     for (epoch, row), (_, expected) in zip(found, _numbers(trials, CPU, epochs), strict=True):
         numbers = {name: value for name, value in expected.items() if value is not None}
         if rounding:
