@@ -22,7 +22,7 @@ from raydnn.data.sources.registry import SOURCES
 from raydnn.data.targets import fit_targets
 from raydnn.errors import DataError, JobError, job_error
 from raydnn.secrets import hide, is_secret, revealed
-from raydnn.spec.data import Csv, DataSet, Digits, Npz
+from raydnn.spec.data import Csv, DataSet, Npz
 from raydnn.spec.reading.problems import show
 
 _FEW_LONE = 0.01
@@ -63,7 +63,7 @@ def load_dataset(spec: DataSet) -> Dataset:
     """
     parts = _read(spec)
     if isinstance(parts, Dataset):
-        if parts.task != spec.task:
+        if parts.task != spec.learns:
             raise _job_error(
                 "reconstruct", f"true, but {spec.name} says itself what is learned; allowed: false"
             )
@@ -118,7 +118,7 @@ def _source(spec: DataSet) -> Raw | Dataset:
 
 def _split(spec: DataSet, raw: Raw) -> Parts:
     train, test = raw.train, raw.test
-    test_fraction = spec.test_fraction if isinstance(spec, Digits | Csv | Npz) else None
+    test_fraction: float | None = getattr(spec, "test_fraction", None)
     if test_fraction is not None:
         if test is not None:
             raise _job_error("test_fraction", f"{test_fraction} is given; the data has a test set of its own")

@@ -118,7 +118,7 @@ def shape_of(trial: TrialSpec) -> Hashable:
         trial.normalization.graph,
         trial.activation.name == "prelu",  # its slopes are parameters of the network
         loss.name,
-        loss.units(trial.data.task, 0),
+        loss.units(trial.data.learns, 0),
         train.batch_size,
         train.accumulate,
         train.precision,

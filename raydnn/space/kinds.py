@@ -52,7 +52,7 @@ def _loss(job: Job, assignment: Mapping[str, Value]) -> type[LossFunction]:
     name = assignment.get("loss.name")
     if name is None:
         return type(loss_of(job))
-    cls: Any = AUTO[job.data.task] if name == "auto" else components("loss")[str(name)]
+    cls: Any = AUTO[job.data.learns] if name == "auto" else components("loss")[str(name)]
     return cls  # type: ignore[no-any-return]
 
 
@@ -76,7 +76,7 @@ def _with_smoothing_loss(job: Job, assignment: Mapping[str, Value], domain: Doma
 
 
 def _outputs_of_loss(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
-    return _only(domain, ("auto", *outputs_of(_loss(job, assignment), job.data.task)))
+    return _only(domain, ("auto", *outputs_of(_loss(job, assignment), job.data.learns)))
 
 
 def _deciding_losses(job: Job, _: Mapping[str, Value], domain: Domain) -> Domain | None:

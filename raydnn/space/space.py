@@ -102,7 +102,7 @@ class _Draft:
     def _read_axis(self, key: str, axis: Target, written: object) -> None:
         # Should the names be wrong, keys below the axis are still checked, against every component.
         self.choices.searched[axis.path] = tuple(axis.components)
-        names = _axis_names(axis, written, self.choices.job.data.task)
+        names = _axis_names(axis, written, self.choices.job.data.learns)
         self.choices.searched[axis.path] = names
         self._add(key, replace(axis, path=f"{axis.path}.name"), Choice(names))
         if written == ALL:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -57,7 +57,7 @@ class DataSet(Component):
         return self
 
     @property
-    def task(self) -> Task:
+    def learns(self) -> Task:
         """What is learned."""
         return "reconstruction" if self.reconstruct else self.targets_are
 
@@ -209,4 +209,53 @@ class Npz(DataSet):
         return self.kind
 
 
-Data = Annotated[Digits | FashionMnist | Mnist | Csv | Npz, NameOrMapping, Field(discriminator="name")]
+class Sequences(DataSet):
+    """Sequences that are made on the spot, for tasks that need a memory.
+
+    adding: two numbers a step, one of 0 to 1 and a mark; the target is the sum of the two marked numbers; 0.167 is the
+    mean squared error of always 1. copy: tokens; 3 of 8 symbols, blanks, and at the end the question for one of the
+    three, which is the class. sines: one number a step; which of 4 frequencies stands in noise is the class.
+    """
+
+    formula: ClassVar[str] = (
+        "adding: y = Σ mark · x; copy: y = symbol[place]; sines: x = a sin(2πft/T + φ) + N(0, 1)"
+    )
+    source: ClassVar[str] = (
+        "Hochreiter & Schmidhuber 1997; adding as in Le et al. 2015, arXiv:1504.00941; copy asks for one symbol, where "
+        "the original repeats them all"
+    )
+
+    name: Literal["sequences"] = "sequences"
+    task: Literal["adding", "copy", "sines"] = parameter("adding", "what is made")
+    count: int = parameter(2000, "number of sequences", ge=10, le=1_000_000)
+    length: int = parameter(50, "steps of a sequence", ge=10, le=10_000)
+    seed: int = parameter(0, "seed of what is made", ge=0)
+    test_fraction: float | None = parameter(None, "share drawn as the test set", gt=0, lt=1)
+
+    @property
+    def targets_are(self) -> Targets:
+        """A sum, or one of several classes."""
+        return "regression" if self.task == "adding" else "classification"
+
+
+class Pictures(DataSet):
+    """Colour pictures that are made on the spot, in the shape of CIFAR-10: (3, size, size), 0 to 255, ten classes.
+
+    A class is one of five things (disc, ring, cross, stripes, checks) in a warm or a cold colour. Place, size, angle,
+    brightness, the background's colours and noise differ from picture to picture, and hues overlap, so that no pixel
+    tells the class.
+    """
+
+    name: Literal["pictures"] = "pictures"
+    count: int = parameter(10_000, "number of pictures", ge=20, le=1_000_000)
+    size: int = parameter(32, "side of a picture, in pixels", ge=8, le=512)
+    noise: float = parameter(25.0, "deviation of the noise of each number, of 255", ge=0)
+    seed: int = parameter(0, "seed of what is made", ge=0)
+    test_fraction: float | None = parameter(None, "share drawn, class by class, as the test set", gt=0, lt=1)
+
+
+Data = Annotated[
+    Digits | FashionMnist | Mnist | Csv | Npz | Sequences | Pictures,
+    NameOrMapping,
+    Field(discriminator="name"),
+]

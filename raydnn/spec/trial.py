@@ -28,7 +28,7 @@ class TrialSpec(Training):
             fields["init"] = components("init")[name](name=name)
         loss = fields["loss"] = loss_of(training)
         if isinstance(training.output, AutoOutput):
-            name = loss.outputs.get(training.data.task, "linear")
+            name = loss.outputs.get(training.data.learns, "linear")
             fields["output"] = components("output")[name](name=name)
         return cls(**fields)
 

@@ -131,7 +131,7 @@ class NetworkFacts(_Facts):
         shape = self.inputs.shape if self.inputs else tuple(state.shift.shape) or None
         scale = self.target_scale
         return Preparation(
-            self.task or spec.data.task,
+            self.task or spec.data.learns,
             shape,
             state,
             self.class_count or 0,

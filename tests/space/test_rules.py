@@ -68,7 +68,7 @@ def test_the_full_space_has_no_invalid_draw_and_every_component(count: int) -> N
         seen |= {(path, str(value)) for path, value in assignment.items() if path.endswith(".name")}
     for axis in AXES:
         found = {name for path, name in seen if path == f"{axis}.name"}
-        expected = {name for name in compatible(axis, given.data.task) if name not in ("auto", "function")}
+        expected = {name for name in compatible(axis, given.data.learns) if name not in ("auto", "function")}
         assert found == expected - ({"triplet"} if axis == "loss" else set()), axis
 
 

@@ -86,7 +86,7 @@ def load_csv(spec: Csv) -> Raw:
         arrays,
         test,
         len(classes or ()),
-        spec.task,
+        spec.learns,
         kept,
         tuple(features),
         feature_types=types,

@@ -98,7 +98,7 @@ def _inputs_only(arrays: dict[str, NDArray[Any]], path: Path, spec: Npz) -> Raw:
     if "test_inputs" in arrays:
         test = without_targets(_inputs(arrays, "test_inputs", path, train.inputs.dtype))
         _check_alike(train.inputs, test.inputs, path, "inputs")
-    return Raw(train, test, 0, spec.task)
+    return Raw(train, test, 0, spec.learns)
 
 
 def _inputs(arrays: dict[str, NDArray[Any]], name: str, path: Path, least: Any = np.float32) -> NDArray[Any]:

@@ -64,7 +64,7 @@ def compatible(axis: str, task: Task) -> tuple[str, ...]:
 
 def loss_of(training: Training) -> LossFunction:
     """The loss, `auto` resolved by the task."""
-    return AUTO[training.data.task]() if isinstance(training.loss, AutoLoss) else training.loss
+    return AUTO[training.data.learns]() if isinstance(training.loss, AutoLoss) else training.loss
 
 
 @cache
@@ -83,12 +83,12 @@ def outputs_of(loss: type[LossFunction], task: Task) -> tuple[str, ...]:
 
 def allowed_outputs(training: Training) -> tuple[str, ...]:
     """Output activations that go with the loss of a training."""
-    return outputs_of(type(loss_of(training)), training.data.task)
+    return outputs_of(type(loss_of(training)), training.data.learns)
 
 
 def loss_fits_task(training: Training) -> Found:
     """A loss learns from the targets that its task has."""
-    task, name = training.data.task, training.loss.name
+    task, name = training.data.learns, training.loss.name
     if name not in compatible("loss", task):
         allowed = ", ".join(compatible("loss", task))
         yield "loss", f"{name} with a {task} task ({task_field(task)}); allowed: {allowed}"
@@ -105,13 +105,13 @@ def activation_fits_hidden_layers(training: Training) -> Found:
     """Hidden layers need a gradient."""
     reason = training.activation.no_hidden_layer
     if reason and str(training.model.name) != "perceptron":
-        allowed = ", ".join(compatible("activation", training.data.task))
+        allowed = ", ".join(compatible("activation", training.data.learns))
         yield "activation", f"{training.activation.name} {reason}; allowed in hidden layers: {allowed}"
 
 
 def output_fits_loss(training: Training) -> Found:
     """A loss that takes logits belongs to one output activation."""
-    if isinstance(training.output, AutoOutput) or training.data.task not in loss_of(training).outputs:
+    if isinstance(training.output, AutoOutput) or training.data.learns not in loss_of(training).outputs:
         return
     allowed = allowed_outputs(training)
     if training.output.name not in allowed:
@@ -131,7 +131,7 @@ def smoothing_has_classes(training: Training) -> Found:
 
 def class_weights_have_classes(training: Training) -> Found:
     """Weights of classes need class numbers as targets."""
-    chosen, task = training.train.class_weights.name, training.data.task
+    chosen, task = training.train.class_weights.name, training.data.learns
     if chosen != "none" and task not in WITH_CLASSES:
         yield (
             "train.class_weights",

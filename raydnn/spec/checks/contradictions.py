@@ -166,7 +166,7 @@ def _warm_up_within_training(job: Job) -> Found:
 
 
 def _metrics_fit_task(job: Job) -> Found:
-    task = job.data.task
+    task = job.data.learns
     if task in WITHOUT_ACCURACY:
         why = f"with a {task} task ({task_field(task)})"
     elif not loss_of(job).decides:
