@@ -30,7 +30,7 @@ BatchSize = Annotated[
 """Examples a batch; `full` is kept as None."""
 
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 
 
 class EarlyStopping(Spec):
@@ -74,7 +74,8 @@ class Train(Spec):
     augmentation: Augmentation = parameter(Augmentation(), "augmentation of training images")
     precision: Precision = parameter(
         "float32",
-        "precision of the network's products; with bfloat16 parameters, gradients and losses stay float32",
+        "precision of the network's products; parameters, gradients and losses stay float32. tf32: rounded so on "
+        "a CUDA device, float32 elsewhere; float16: each trial scales its losses, and does without steps that overflow",
     )
     clip: Clip = parameter(NoClip(), "gradient clipping", descends=("none",))
     class_weights: ClassWeights = parameter(

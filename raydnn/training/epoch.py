@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, nan
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from raydnn.optim.penalties import constrain
 from raydnn.training.crossing import to_device
 from raydnn.training.faults.watchdog import beat
 from raydnn.training.measures.tally import Tally
+from raydnn.training.stack.loss_scale import LossScale
 from raydnn.training.stack.stack import Stack
 from raydnn.training.steps.passes import Passes
 
@@ -30,7 +31,7 @@ class EpochMetrics:
     train_accuracy: Tensor | None
     """With mixup an example counts by its own target, which has the larger share."""
     grad_norm: Tensor
-    """Norm of the whole gradient at the last step, before clipping."""
+    """Norm of the whole gradient at the last step, before clipping; not a number where the step was not made."""
 
 
 @torch.no_grad()
@@ -69,23 +70,40 @@ def train_epoch(
 
     *steps, last_step = torch.split(orders, step_size, dim=-1)
     passes.begin(epoch)
-    stack.optimizer.plan(table[0], table[1])
+    scaling = stack.loss_scale
+    if scaling is None:
+        stack.optimizer.plan(table[0], table[1])
     every = scales(table[0, :-1], stack.backprop.descending, step_size, dtype)
     with stack.backprop.descent():
         for number, rows in enumerate(steps):
             tally.add(passes.one_of_many(rows, every[number], shares_of(number)))
-            _update(stack, done=stack.backprop.descending)
+            done = stack.backprop.descending if scaling is None else _planned(stack, scaling, table, number)
+            _update(stack, done)
             beat()
     # Once an epoch all members' gradients are seen.
     (last,) = scales(table[0, -1:], [], last_step.shape[-1], dtype)
     tally.add(passes(last_step, last, shares_of(len(steps))))
     grad_norm = stack.gradients.norm(dim=1)
+    done = () if scaling is None else _planned(stack, scaling, table, len(steps))
+    for without in done:
+        grad_norm[without] = nan
     if before_last_step is not None:
         before_last_step(stack.gradients)
-    _update(stack, done=())
+    _update(stack, done)
     beat()
     loss, accuracy = tally.means(n)
     return EpochMetrics(loss, accuracy, grad_norm)
+
+
+def _planned(stack: Stack, scaling: LossScale, table: Tensor, number: int) -> Sequence[slice]:
+    """Plan one step for the members whose gradients are finite; returns the others, whose count of steps stays."""
+    without = scaling.move()
+    for own in without:
+        stack.gradients[own] = (
+            0.0  # Clipping would bring what is not finite to numbers that nothing writes again.
+        )
+    stack.optimizer.plan_step(table[0, number], table[1, number], without)
+    return without
 
 
 def _update(stack: Stack, done: Sequence[slice]) -> None:

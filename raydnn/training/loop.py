@@ -65,7 +65,9 @@ def train(
         seconds = (perf_counter() - started) / len(stack.members)
         rows = []
         for position, member in enumerate(stack.members):
-            row = {name: column[position] for name, column in values.items()}
+            row: EpochRow = {name: column[position] for name, column in values.items()}
+            if stack.loss_scale is not None:
+                row["grad_norm"] = _none_if_nan(row["grad_norm"])
             for metric, past in member.history.items():
                 if metric in row:
                     past.append(row[metric])

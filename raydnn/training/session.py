@@ -40,6 +40,7 @@ from raydnn.training.record import Record
 from raydnn.training.stack.exploit import exploit, of_all, of_part
 from raydnn.training.stack.member import Member
 from raydnn.training.stack.parts import cut
+from raydnn.training.stack.precision import check_precision, rounding_products
 from raydnn.training.stack.stack import Stack
 from raydnn.training.verdict import Judge
 from raydnn.training.workers import Workers
@@ -78,7 +79,7 @@ def run_stack(
         The members as they ended. Those that still run had to give way at a rung: the stack's state is saved, and
         it goes on from there when it is trained again.
     """
-    with fit_for_training():
+    with fit_for_training(), rounding_products(plan.trials[0][1].train.precision, device):
         while True:
             session = _Session(
                 run,
@@ -151,6 +152,7 @@ class _Session:
         if saved is not None:
             self.members = [Member.from_json(values) for values in saved[1]["members"]]
         running = [member for member in self.members if member.running]
+        check_precision(running[0].spec.train.precision, self.device)
         dataset = self.dataset(running[0].spec.data, self.device)
         sizes = saved[1]["parts"] if saved else None
         parts = cut(running, dataset, self.workers, self.device, sizes, self.pieces)

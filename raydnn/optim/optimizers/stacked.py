@@ -93,6 +93,24 @@ class StackOptimizer:
         self.steps += len(lr)
         self._next = 0
 
+    def plan_step(self, lr: Tensor, momentum: Tensor, without: Sequence[slice]) -> None:
+        """Prepare one step that not all members take, whose next one is the first where this is.
+
+        Args:
+            lr: Learning rates (N,), float64.
+            momentum: Momenta (N,).
+            without: Ascending slices of members that do without it; `step` is to be told that they are done.
+        """
+        counts = [(0, self.steps)]
+        for run, family, state in zip(self.runs, self._families, self._states, strict=True):
+            counts += [(run.start, state[name]) for name in family.columns]
+        before = [count.clone() for _, count in counts]
+        self.plan(lr.unsqueeze(0), momentum.unsqueeze(0))
+        for (start, count), old in zip(counts, before, strict=True):
+            for own in without:
+                rows = slice(max(own.start - start, 0), max(own.stop - start, 0))
+                count[rows] = old[rows]
+
     def _each_step(self, found: Coefficients, steps: int, exact: bool) -> list[Coefficients]:
         """Split coefficients into those of each step, rounded once to the parameters' precision unless `exact`."""
         rounded = {

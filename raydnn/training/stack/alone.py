@@ -15,6 +15,7 @@ from raydnn.nn.objective import Objective
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.data import WITHOUT_ACCURACY, Task
 from raydnn.training.stack.member import Member
+from raydnn.training.stack.precision import in_precision
 from raydnn.training.workers import Workers
 
 
@@ -63,8 +64,7 @@ class StackOfOne:
 
     def in_precision(self) -> AbstractContextManager[None]:
         """Where the network is to compute in the precision that it was trained in."""
-        lowered = self.members[0].spec.train.precision != "float32"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=lowered)
+        return in_precision(self.members[0].spec.train.precision, self.device)
 
     def unstacked(self) -> nn.Module:
         """The same network without the member dimension, as `raydnn.nn.models.unstacked` says."""

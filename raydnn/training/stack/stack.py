@@ -25,7 +25,9 @@ from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.data import WITHOUT_ACCURACY
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.groups import member_groups
+from raydnn.training.stack.loss_scale import LossScale
 from raydnn.training.stack.member import Member
+from raydnn.training.stack.precision import LOWERED, in_precision
 from raydnn.training.workers import Workers
 
 
@@ -69,8 +71,11 @@ class Stack:
         self.statistics = torch.stack([statistics for _, statistics in initial]).to(device)
         """Running averages (N, S) of the normalization layers, a row a member like the parameters."""
         self.optimizer = StackOptimizer(optimizers_of(members), self.layout, device, self.parameters.dtype)
-        self.lowered = first.train.precision != "float32"
-        """Whether the network computes in bfloat16."""
+        self.precision = first.train.precision
+        """The members' precision."""
+        scales = self.precision == "float16"
+        self.loss_scale = LossScale(len(members), device) if scales else None
+        """What their losses are multiplied by before they are differentiated; None: nothing."""
         self.best: Tensor | None = None
         """Parameters (N, P) at each member's best epoch; None where none ends with them."""
         if any(member.spec.train.keeps_best for member in members):
@@ -96,14 +101,14 @@ class Stack:
             self.layout.views(self.gradients),
             # What moves with the first piece of a batch is not what the others are to be computed with.
             descending(specs) if self.pieces == 1 else [],
-            self.in_precision if self.lowered else None,
+            self.in_precision if self.precision in LOWERED else None,
             self.workers.count,
         )
         """Forward and backward of a step's batches."""
 
     def in_precision(self) -> AbstractContextManager[None]:
         """Where the network is to compute in the members' precision."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.lowered)
+        return in_precision(self.precision, self.device)
 
     @property
     def fused(self) -> bool:
@@ -126,6 +131,8 @@ class Stack:
             self.best = self.best[rows]
             self.best_statistics = self.best_statistics[rows]
         self.optimizer.keep(kept)
+        if self.loss_scale is not None:
+            self.loss_scale.keep(rows)
         if self.members:
             self._wire()
 
@@ -190,6 +197,8 @@ class Stack:
             tensors["statistics"] = self.statistics
             if self.best_statistics is not None:
                 tensors["best_statistics"] = self.best_statistics
+        if self.loss_scale is not None:
+            tensors |= self.loss_scale.state_tensors()
         return tensors
 
     def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:

@@ -110,7 +110,9 @@ class Passes:
         )
 
     def _run(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> list[Outcome]:
-        stack, noise = self.stack, self._noise
+        stack, noise, scaling = self.stack, self._noise, self.stack.loss_scale
+        if scaling is not None:
+            scale = scaling.of(scale)
         one = rows.shape[-1] <= self.batch_size
         batches = (rows,) if one else torch.split(rows, self.batch_size, dim=-1)
         outcomes = []
@@ -122,5 +124,7 @@ class Passes:
                 first = number == k == 0
                 last = number == len(batches) - 1 and k == len(pieces) - 1
                 outcomes.append(backpropagate(stack, piece, noise, scale=scale, first=first, last=last))
+        if scaling is not None:
+            scaling.unscale(stack.gradients)
         add_penalties(stack.penalties, stack.parameters, stack.gradients)
         return outcomes

@@ -25,7 +25,9 @@ Groups = Sequence[MemberGroup]
 def projected(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """What all steps bring to the gates at once: xWᵀ + b, (N, T, B, gates · H) of inputs (N, T, B, F)."""
     members, steps, examples, _ = inputs.shape
-    rows = torch.baddbmm(bias.unsqueeze(1), inputs.flatten(1, 2), weight.mT)
+    # A product in the inputs' precision, which may be lower than that of all else.
+    own = weight.to(inputs.dtype)
+    rows = torch.baddbmm(bias.to(own.dtype).unsqueeze(1), inputs.flatten(1, 2), own.mT).to(weight.dtype)
     return rows.view(members, steps, examples, -1)
 
 
@@ -184,9 +186,10 @@ def _gradients(
     """
     rows = pulled.flatten(1, 2)
     bias_ih = rows.sum(dim=1)
+    lowered = rows.to(inputs.dtype)
     return (
-        torch.bmm(rows, weight_ih).view(inputs.shape) if of_inputs else None,
-        torch.bmm(rows.mT, inputs.flatten(1, 2)),
+        torch.bmm(lowered, weight_ih.to(inputs.dtype)).view(inputs.shape) if of_inputs else None,
+        torch.bmm(lowered.mT, inputs.flatten(1, 2)).to(weight_ih.dtype),
         torch.bmm(again[:, 1:].flatten(1, 2).mT, hidden[:, :-1].flatten(1, 2)),
         bias_ih,
         bias_ih if again is pulled else again.flatten(1, 2).sum(dim=1),

@@ -150,11 +150,11 @@ class Recurrent(nn.Module):
         end = f"{number}{suffix}"
         weights = [getattr(self, f"{which}_{end}") for which in WEIGHTS]
         own = reversed_steps(values, context.present) if suffix else values
-        # A recurrence adds up over many steps, and is computed in the weights' own precision.
-        with torch.autocast(values.device.type, enabled=False):
-            hidden = self._computed(
-                own.to(weights[0].dtype), weights, getattr(self, f"alpha_{end}", None), context
-            )
+        device = values.device.type
+        lowered = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weights[0].dtype
+        # The inputs' products are lowered. What adds up over many steps keeps the weights' own precision.
+        with torch.autocast(device, enabled=False):
+            hidden = self._computed(own.to(lowered), weights, getattr(self, f"alpha_{end}", None), context)
         return reversed_steps(hidden, context.present) if suffix else hidden
 
     def _computed(
@@ -209,6 +209,17 @@ def _by_kernel(
             "ignore", message="RNN module weights are not part of single contiguous chunk"
         )
         for own, *of_member in zip(inputs, *(each.unbind() for each in weights), strict=True):
-            given = kernel(own, state, of_member, True, 1, 0.0, torch.is_grad_enabled(), False, True)
+            given = kernel(
+                own,
+                state,
+                [each.to(own.dtype) for each in of_member],
+                True,
+                1,
+                0.0,
+                torch.is_grad_enabled(),
+                False,
+                True,
+            )
             found.append(given[0])
-    return found[0].unsqueeze(0) if len(found) == 1 else torch.stack(found)
+    hidden = found[0].unsqueeze(0) if len(found) == 1 else torch.stack(found)
+    return hidden.to(weights[0].dtype)
