@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 	$(BIN)/raydnn sweep jobs/digits-asha.yaml
 
 test: check
-	$(BIN)/python -m pytest -n 2 -m "not ray$(UNLESS_SLOW)"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray$(UNLESS_SLOW)"
 	$(BIN)/python -m pytest -m "ray$(UNLESS_SLOW)"
 
 check: $(INSTALLED)

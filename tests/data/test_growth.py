@@ -7,9 +7,6 @@ captured or not, in pieces, with one worker and two. Its numbers are those of th
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from sessions import run_workers
 from torch import Tensor
 
 from raydnn.data.batches import order
@@ -271,20 +269,12 @@ def test_it_is_trained_with_in_pieces() -> None:
     assert rows[0] == rows[1]
 
 
-WORKER = "import sys; sys.path.insert(0, sys.argv[1]); import test_growth; test_growth.work(*sys.argv[2:])"
-
-
-def work(rank: str, rendezvous: str, *runs: str) -> None:
+def work(workers: Workers, *runs: str) -> None:
     """What one of two worker processes does: it trains FORM:STACK:URI after FORM:STACK:URI."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{rendezvous}", rank=int(rank), world_size=2
-    )
     for form, name, uri in (each.split(":", 2) for each in runs):
         read_dataset.cache_clear()
         SOURCES["digits"] = FORMS[form]
-        train_it(run_at(locate(uri)), plan_of(name), Workers(int(rank), 2))
-    torch.distributed.destroy_process_group()
+        train_it(run_at(locate(uri)), plan_of(name), workers)
 
 
 def test_two_workers_share_it(registered: Any, tmp_path: Path) -> None:
@@ -293,29 +283,11 @@ def test_two_workers_share_it(registered: Any, tmp_path: Path) -> None:
         (form, name): new_run(tmp_path, f"{form}-{names.index(name)}") for form in FORMS for name in names
     }
     given = [f"{form}:{name}:{run.uri}" for (form, name), run in runs.items()]
-    processes = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                WORKER,
-                str(Path(__file__).parent),
-                str(rank),
-                str(tmp_path / "meet"),
-                *given,
-            ],
-            env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        messages = [process.communicate(timeout=240)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(messages)
+    here = str(Path(__file__).parent)
+    work = (
+        f"import sys; sys.path.insert(0, {here!r}); import test_growth; test_growth.work(workers, *arguments)"
+    )
+    run_workers(work, *given)
     registered("computed")
     for name in names:
         found = measured(runs["computed", name])

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sessions import Died, DyingOs
 
 from raydnn.store.run import Run, create_run
 from raydnn.store.storage import files
 
 RESOLVED = {"metric": "validation_loss", "mode": "min", "command": "sweep", "job": {"name": "test"}}
-
-
-class Died(BaseException):
-    """The process is gone; no handler of ordinary errors may run on."""
-
-
-class DyingOs:
-    """`os` that dies at its n-th change of the disk: a write is torn, and nothing works afterwards."""
-
-    changes = ("open", "write", "fsync", "replace", "unlink", "mkdir", "makedirs")
-
-    def __init__(self, lives: int) -> None:
-        self.lives = lives
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(os, name)
-        if name not in self.changes:
-            return real
-
-        def change(*arguments: Any, **options: Any) -> Any:
-            self.lives -= 1
-            if self.lives < 0:
-                if self.lives == -1 and name == "write":
-                    real(arguments[0], arguments[1][: len(arguments[1]) // 2])
-                raise Died(name)
-            return real(*arguments, **options)
-
-        return change
 
 
 @pytest.fixture

@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-import torch
+from sessions import Died, dying_at, train_plan
 
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.training.session import run_stack
 from raydnn.training.stack.member import Member
-from raydnn.training.verdict import Judge, Verdict
-from raydnn.training.workers import Workers
+from raydnn.training.verdict import Verdict
 
 DIGITS = {"name": "digits", "scaling": "unit", "validation": 1500}
 ALL = {
@@ -23,14 +21,6 @@ ALL = {
     **{"noise": 0.1, "cutout": 2, "mixup": 0.4},
 }
 TIMES = {"seconds", "examples_per_second", "attempt", "committed_at", "run_id"}
-
-
-class Died(BaseException):
-    """The process is gone."""
-
-
-def _train(run: Run, plan: StackPlan, judge: Judge) -> None:
-    run_stack(run, plan, scheduler="asha", judge=judge, workers=Workers(), device=torch.device("cpu"))
 
 
 def _rows(run: Run) -> list[dict[str, str]]:
@@ -45,11 +35,6 @@ def test_draws_are_repeated(make_trial: Callable[..., TrialSpec], new_run: Calla
         # A neighbour that leaves changes nothing in what the others draw.
         return {m.number: Verdict(m.number == 1, 0) for m in members} if epoch == 1 else {}
 
-    def dying(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
-        if epoch == 2:
-            raise Died
-        return judge(epoch, members)
-
     def trial(seed: int, **augmentation: Any) -> TrialSpec:
         train = {"epochs": 4, "batch_size": 64, "augmentation": augmentation}
         return make_trial(data=DIGITS, seed=seed, train=train)
@@ -57,10 +42,10 @@ def test_draws_are_repeated(make_trial: Callable[..., TrialSpec], new_run: Calla
     trials = [trial(1, **ALL), trial(2, **ALL), trial(2, mixup=0.2), trial(1)]
     plan = StackPlan(0, tuple(enumerate(trials)))
     whole, broken = new_run("whole"), new_run("broken")
-    _train(whole, plan, judge)
+    train_plan(whole, plan, judge, scheduler="asha")
     with pytest.raises(Died):
-        _train(broken, plan, dying)
-    _train(broken, plan, judge)
+        train_plan(broken, plan, dying_at(2, judge), scheduler="asha")
+    train_plan(broken, plan, judge, scheduler="asha")
     assert _rows(broken) == _rows(whole)
     assert len(_rows(whole)) == 13
     attempts = {row["attempt"] for row in read(broken.location, "epochs").to_pylist()}

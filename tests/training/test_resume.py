@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from sessions import Died, DyingOs, dying_at, train_plan
 
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
@@ -18,10 +17,8 @@ from raydnn.store.run import Run, create_run
 from raydnn.store.storage import files
 from raydnn.training import record
 from raydnn.training.checkpoint import TENSORS, load_checkpoint
-from raydnn.training.session import run_stack
 from raydnn.training.stack.member import Member
-from raydnn.training.verdict import Judge, Verdict
-from raydnn.training.workers import Workers
+from raydnn.training.verdict import Verdict
 
 EPOCHS = 5
 NOT_COMPARED = {
@@ -38,34 +35,6 @@ NOT_COMPARED = {
     *("config_json", "config_hash", "p_train_checkpoint_every_epochs"),
 }
 """Columns of time, of restarts, and of how often checkpoints are written."""
-
-
-class Died(BaseException):
-    """The process is gone; no handler of ordinary errors may run on."""
-
-
-class DyingOs:
-    """`os` that dies at its n-th change of the disk: a write is torn, and nothing works afterwards."""
-
-    changes = ("open", "write", "fsync", "replace", "unlink", "mkdir", "makedirs", "rmdir")
-
-    def __init__(self, lives: int) -> None:
-        self.lives = lives
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(os, name)
-        if name not in self.changes:
-            return real
-
-        def change(*arguments: Any, **options: Any) -> Any:
-            self.lives -= 1
-            if self.lives < 0:
-                if self.lives == -1 and name == "write":
-                    real(arguments[0], arguments[1][: len(arguments[1]) // 2])
-                raise Died(name)
-            return real(*arguments, **options)
-
-        return change
 
 
 @pytest.fixture(scope="module")
@@ -106,21 +75,6 @@ def _judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
     return {m.number: Verdict(m.number == 2, 0) for m in members} if epoch == 2 else {}
 
 
-def _die_at(target: int) -> Judge:
-    """A judge before whose verdict at one epoch the process dies."""
-
-    def judge(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
-        if epoch == target:
-            raise Died
-        return _judge(epoch, members)
-
-    return judge
-
-
-def _train(run: Run, plan: StackPlan, judge: Judge = _judge) -> None:
-    run_stack(run, plan, scheduler="asha", judge=judge, workers=Workers(), device=torch.device("cpu"))
-
-
 def _outcome(run: Run) -> dict[str, Any]:
     """All that must not depend on crashes; floats as their exact texts, so that NaN equals NaN."""
     tables = {}
@@ -141,7 +95,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., 
     """What an uninterrupted run leaves."""
     resolved = {"metric": "validation_loss", "mode": "min"}
     run = create_run(str(tmp_path_factory.mktemp("whole")), "whole", "", resolved)
-    _train(run, make_plan())
+    train_plan(run, make_plan(), _judge, scheduler="asha")
     outcome = _outcome(run)
     assert [row["state"] for row in outcome["trials"]] == [
         repr(state) for state in ("COMPLETED", "COMPLETED", "STOPPED", "DIVERGED", "COMPLETED")
@@ -164,8 +118,8 @@ def test_dying_between_the_commit_and_the_verdict(
 ) -> None:
     run, plan = new_run(), make_plan(every)
     with pytest.raises(Died):
-        _train(run, plan, _die_at(epoch))
-    _train(run, plan)
+        train_plan(run, plan, dying_at(epoch, _judge), scheduler="asha")
+    train_plan(run, plan, _judge, scheduler="asha")
     assert _outcome(run) == expected
 
 
@@ -188,8 +142,8 @@ def test_dying_between_the_commit_and_the_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(record, "save_stack_checkpoint", die)
         with pytest.raises(Died):
-            _train(run, plan)
-    _train(run, plan)
+            train_plan(run, plan, _judge, scheduler="asha")
+    train_plan(run, plan, _judge, scheduler="asha")
     assert _outcome(run) == expected
 
 
@@ -200,8 +154,8 @@ def test_dying_again_and_again(
     for target in range(1, EPOCHS + 1):
         # Each attempt gets one epoch further than the one before.
         with pytest.raises(Died):
-            _train(run, plan, _die_at(target))
-    _train(run, plan)
+            train_plan(run, plan, dying_at(target, _judge), scheduler="asha")
+    train_plan(run, plan, _judge, scheduler="asha")
     assert _outcome(run) == expected
     attempts = {row["epoch"]: row["attempt"] for row in read(run.location, "epochs").to_pylist()}
     assert attempts == {epoch: epoch for epoch in range(1, EPOCHS + 1)}
@@ -221,7 +175,7 @@ def test_dying_at_any_change_of_the_disk(
         with monkeypatch.context() as patch:
             patch.setattr(files, "os", DyingOs(lives))
             try:
-                _train(run, plan)
+                train_plan(run, plan, _judge, scheduler="asha")
                 died = False
             except Died:
                 pass
@@ -229,7 +183,7 @@ def test_dying_at_any_change_of_the_disk(
             # What killed it may have come after the last member's end: then nothing is left to train.
             states = {row["state"] for row in read(run.location, "trials").to_pylist()}
             if not states or "RUNNING" in states:
-                _train(run, plan)
+                train_plan(run, plan, _judge, scheduler="asha")
             found, whole = _outcome(run), dict(expected)
             for outcome in (found, whole):
                 outcome["checkpoints"] = [name for name in outcome["checkpoints"] if name.startswith("t")]
@@ -243,12 +197,12 @@ def test_a_damaged_checkpoint_is_named_and_training_starts_over(
 ) -> None:
     run, plan = new_run(), make_plan()
     with pytest.raises(Died):
-        _train(run, plan, _die_at(3))
+        train_plan(run, plan, dying_at(3, _judge), scheduler="asha")
     path = Path(run.local_path("checkpoints", "stack-00000", "epoch-000003", TENSORS))
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.warns(DamagedFileWarning, match="epoch-000003 is damaged: tensors.safetensors"):
-        _train(run, plan)
+        train_plan(run, plan, _judge, scheduler="asha")
     assert _outcome(run) == expected
     assert {row["attempt"] for row in read(run.location, "epochs").to_pylist()} == {2}

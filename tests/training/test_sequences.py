@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sessions import curves, train_by_workers, train_plan, trained_run
 
 from raydnn.data.load import load_dataset
 from raydnn.errors import DataError, JobError
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
-from raydnn.store.run import Run, create_run
-from raydnn.training.session import run_stack
-from raydnn.training.stack.member import Member
+from raydnn.store.run import create_run
 from raydnn.training.stack.stack import architecture_of
 from raydnn.training.trained import open_trained
-from raydnn.training.verdict import Verdict
-from raydnn.training.workers import Workers
 
 CPU = torch.device("cpu")
-COLUMNS = ["epoch", "train_loss", "validation_loss", "validation_accuracy", "grad_norm"]
 STEPS = 6
 MODELS: dict[str, dict[str, Any]] = {
     "rnn": {"name": "rnn", "units": 16, "layers": 2},
@@ -85,75 +77,24 @@ def trials(
     return make
 
 
-class _DiedError(BaseException):
-    """Ends a session between two epochs."""
-
-
-def _train(folder: Path, name: str, given: Sequence[tuple[int, TrialSpec]], dies_at: int = 0) -> Run:
-    run = create_run(str(folder), name, "", {"metric": "validation_loss", "mode": "min"})
-
-    def session(dies: int) -> None:
-        def judge(epoch: int, _: Sequence[Member]) -> Mapping[int, Verdict]:
-            if epoch == dies:
-                raise _DiedError
-            return {}
-
-        plan = StackPlan(0, tuple(given))
-        run_stack(run, plan, scheduler="none", judge=judge, workers=Workers(), device=CPU)
-
-    if dies_at:
-        with pytest.raises(_DiedError):
-            session(dies_at)
-    session(0)
-    return run
-
-
-def _rows(run: Run, trial_id: str | None = None) -> list[dict[str, Any]]:
-    rows = read(run.location, "epochs").select(["trial_id", *COLUMNS]).to_pylist()
-    return [{name: row[name] for name in COLUMNS} for row in rows if trial_id in (None, row["trial_id"])]
-
-
 @pytest.mark.parametrize("data", ["numbers", "tokens"])
 @pytest.mark.parametrize("model", MODELS)
 def test_members_of_a_stack_are_what_they_are_alone_resumed_and_read_back(
     trials: Callable[..., list[TrialSpec]], tmp_path: Path, model: str, data: str
 ) -> None:
     members = list(enumerate(trials(model, data)))
-    together = _train(tmp_path, "together", members)
-    broken = _train(tmp_path, "broken", members, dies_at=2)
-    assert _rows(broken) == _rows(together)
-    alone = _train(tmp_path, "alone", members[:1])
-    for row, wanted in zip(_rows(together, "t00000"), _rows(alone), strict=True):
+    together = trained_run(tmp_path, "together", members)
+    broken = trained_run(tmp_path, "broken", members, dies_at=2)
+    assert curves(broken) == curves(together)
+    alone = trained_run(tmp_path, "alone", members[:1])
+    for row, wanted in zip(curves(together, "t00000"), curves(alone), strict=True):
         assert row == pytest.approx(wanted, rel=2e-5)
     for number, _ in members:
-        own = _rows(together, f"t{number:05d}")
+        own = curves(together, f"t{number:05d}")
         assert own[-1]["train_loss"] < own[0]["train_loss"]
     row = next(row for row in read(together.location, "trials").to_pylist() if row["number"] == 1)
     trained = open_trained(together, "t00001")
     assert trained.metrics("test")["loss"] == row["m_test_loss"]
-
-
-WORKER = """
-import json, sys
-import torch
-from raydnn.search.packing import StackPlan
-from raydnn.spec.trial import TrialSpec
-from raydnn.store.storage.files import locate
-from raydnn.store.run import run_at
-from raydnn.training.session import run_stack
-from raydnn.training.workers import Workers
-
-rank, rendezvous, run, plans = int(sys.argv[1]), *sys.argv[2:]
-torch.set_num_threads(1)
-torch.distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
-for number, trials in enumerate(json.loads(plans)):
-    plan = StackPlan(number, tuple((number, TrialSpec.from_json(text)) for number, text in trials))
-    run_stack(
-        run_at(locate(run)), plan,
-        scheduler="none", judge=lambda *_: {}, workers=Workers(rank, 2), device=torch.device("cpu"),
-    )
-torch.distributed.destroy_process_group()
-"""
 
 
 def test_two_workers_train_what_one_trains(trials: Callable[..., list[TrialSpec]], tmp_path: Path) -> None:
@@ -165,26 +106,11 @@ def test_two_workers_train_what_one_trains(trials: Callable[..., list[TrialSpec]
     )
     for number, stack in enumerate(stacks):
         plan = StackPlan(number, tuple(stack))
-        run_stack(one, plan, scheduler="none", judge=lambda *_: {}, workers=Workers(), device=CPU)
-    texts = json.dumps([[(number, trial.config_json) for number, trial in stack] for stack in stacks])
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(rank), str(tmp_path / "rendezvous"), two.uri, texts],
-            env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        messages = [process.communicate(timeout=240)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(messages)
+        train_plan(one, plan)
+    train_by_workers(two, stacks)
     for number, trial in (each for stack in stacks for each in stack):
         name = f"t{number:05d}"
-        for row, wanted in zip(_rows(two, name), _rows(one, name), strict=True):
+        for row, wanted in zip(curves(two, name), curves(one, name), strict=True):
             # Sums are added up in another order, and Adam makes steps of the rounding of gradients near 0.
             near = {"rel": 5e-5} if row["epoch"] <= 2 else {"rel": 1e-3, "abs": 1e-4}
             assert row == pytest.approx(wanted, **near), trial.model

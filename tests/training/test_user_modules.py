@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from sessions import Died, dying_at, train_plan
 
 from raydnn.data.batches import order
 from raydnn.data.load import load_dataset
@@ -18,9 +19,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.training.checkpoint import load_checkpoint
-from raydnn.training.session import run_stack
 from raydnn.training.stack.summary import summarize
-from raydnn.training.workers import Workers
 
 CLASSES = """
 from torch import nn
@@ -107,10 +106,6 @@ def test_it_is_trained_as_plain_torch_trains_it(
         torch.testing.assert_close(views[name][0], parameter.detach(), rtol=1e-4, atol=1e-5)
 
 
-class _DiedError(BaseException):
-    pass
-
-
 def test_a_run_taken_up_again_ends_where_an_uninterrupted_one_ends(
     make_trial: Callable[..., TrialSpec], new_run: Callable[..., Run]
 ) -> None:
@@ -120,19 +115,11 @@ def test_a_run_taken_up_again_ends_where_an_uninterrupted_one_ends(
     ]
     plan = StackPlan(0, tuple(enumerate(trials)))
 
-    def session(run: Run, dies_at: int = 0) -> None:
-        def judge(epoch: int, _: object) -> dict[int, Any]:
-            if epoch == dies_at:
-                raise _DiedError
-            return {}
-
-        run_stack(run, plan, scheduler="none", judge=judge, workers=Workers(), device=torch.device("cpu"))
-
     whole, broken = new_run("whole"), new_run("broken")
-    session(whole)
-    with pytest.raises(_DiedError):
-        session(broken, dies_at=2)
-    session(broken)
+    train_plan(whole, plan)
+    with pytest.raises(Died):
+        train_plan(broken, plan, dying_at(2))
+    train_plan(broken, plan)
     columns = ["trial_id", "epoch", "train_loss", "validation_loss", "grad_norm"]
     rows = [read(run.location, "epochs").select(columns).to_pylist() for run in (whole, broken)]
     assert rows[0] == rows[1]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from sessions import run_workers, train_plan
 
 from raydnn.search.packing import StackPlan
 from raydnn.spec.catalogue.kinds import components
@@ -19,33 +17,26 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run, create_run
 from raydnn.training.checkpoint import load_checkpoint
-from raydnn.training.session import run_stack
 from raydnn.training.stack.member import Member
 from raydnn.training.verdict import Verdict
-from raydnn.training.workers import Workers
 
-WORKER = """
-import json, sys
-import torch
+WORK = """
+import json
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.storage.files import locate
 from raydnn.store.run import run_at
-from raydnn.training.session import run_stack
 from raydnn.training.verdict import Verdict
-from raydnn.training.workers import Workers
+from sessions import train_plan
 
-rank, count, rendezvous, run, plans = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
-torch.set_num_threads(1)
-torch.distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=count)
+run, plans = arguments
 for number, plan in enumerate(json.load(open(plans))):
     trials = tuple((member, TrialSpec.from_json(config)) for member, config in plan)
-    run_stack(
-        run_at(locate(run)), StackPlan(number, trials), scheduler="asha",
-        judge=lambda epoch, members: {trials[-1][0]: Verdict(epoch == 2 and len(trials) > 1, 0)},
-        workers=Workers(rank, count), device=torch.device("cpu"),
+    train_plan(
+        run_at(locate(run)), StackPlan(number, trials),
+        lambda epoch, members: {trials[-1][0]: Verdict(epoch == 2 and len(trials) > 1, 0)},
+        scheduler="asha", workers=workers,
     )
-torch.distributed.destroy_process_group()
 """
 
 PARTS = """
@@ -160,37 +151,11 @@ def runs(
     resolved = {"metric": "validation_loss", "mode": "min"}
     found = {count: create_run(str(folder), f"workers-{count}", "", resolved) for count in (1, 2)}
     for plan in plans:
-        run_stack(
-            found[1],
-            plan,
-            scheduler="asha",
-            judge=_judge(plan),
-            workers=Workers(),
-            device=torch.device("cpu"),
-        )
+        train_plan(found[1], plan, _judge(plan), scheduler="asha")
     file = folder / "plans.json"
     file.write_text(json.dumps([[(n, trial.config_json) for n, trial in plan.trials] for plan in plans]))
-    _run_workers(2, [str(folder / "rendezvous"), found[2].uri, str(file)])
+    run_workers(WORK, found[2].uri, str(file))
     return found
-
-
-def _run_workers(count: int, arguments: list[str]) -> None:
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(rank), str(count), *arguments],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    try:
-        messages = [process.communicate(timeout=240)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0] * count, "\n".join(messages)
 
 
 def _rows(run: Run, table: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -109,17 +110,9 @@ def _unknown_field(spot: _Spot) -> str:
 
 def _meant(written: Sequence[str | int], fields: Sequence[str]) -> str:
     """Which field was probably meant: one of this name elsewhere in a job, a near one here, a near one elsewhere."""
-    given, known = str(written[-1]), [path for path, _ in leaves(Job)]
+    given, (known, elsewhere) = str(written[-1]), _fields_of_jobs()
     if ".".join(map(str, written)) in known:  # of another component
         return nearest(given, fields)
-    elsewhere: dict[str, list[str]] = {}
-    for path, field in leaves(Job):
-        above, _, name = path.rpartition(".")
-        meaning = (field.description or "").replace(" ", "_")  # `learning_rate` is what lr means
-        for each, called in ((path, name), (path, meaning), (above, above.rpartition(".")[2])):
-            found = elsewhere.setdefault(called, [])
-            if "." in each and name != "name" and each not in found:
-                found.append(each)
     exact = elsewhere.get(given, [])
     near = get_close_matches(given, fields, n=1, cutoff=0.85 if exact else 0.6)
     if not exact and not near:
@@ -128,6 +121,21 @@ def _meant(written: Sequence[str | int], fields: Sequence[str]) -> str:
         ]
     meant = [*exact, *near][:3]
     return f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
+
+
+@cache
+def _fields_of_jobs() -> tuple[frozenset[str], Mapping[str, Sequence[str]]]:
+    """All dotted paths of a job, and a name or meaning → the paths that it may stand for."""
+    known = list(leaves(Job))
+    elsewhere: dict[str, list[str]] = {}
+    for path, field in known:
+        above, _, name = path.rpartition(".")
+        meaning = (field.description or "").replace(" ", "_")  # `learning_rate` is what lr means
+        for each, called in ((path, name), (path, meaning), (above, above.rpartition(".")[2])):
+            found = elsewhere.setdefault(called, [])
+            if "." in each and name != "name" and each not in found:
+                found.append(each)
+    return frozenset(path for path, _ in known), elsewhere
 
 
 def _wrong_component(given: Any, kind: str, classes: Mapping[str, type[Component]], spot: _Spot) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event, Thread, main_thread
 from typing import Any
 
 from raydnn.errors import ClusterError
@@ -32,8 +31,7 @@ def watched(processes: dict[str, list[Any]]) -> Iterator[None]:
         while not over.wait(POLL_SECONDS):
             died.extend(name for name in VITAL if _has_died(processes.get(name, [])))
             if died:
-                # As SIGTERM does, where that is handled.
-                interrupt_main(signal.SIGTERM)
+                _end_main_thread()
                 return
 
     watcher = Thread(target=watch, daemon=True)
@@ -50,6 +48,13 @@ def watched(processes: dict[str, list[Any]]) -> Iterator[None]:
     finally:
         over.set()
         watcher.join()
+
+
+def _end_main_thread() -> None:
+    """SIGTERM to it where that is handled: a signal that is only noted would wait until it has slept."""
+    thread = main_thread().ident
+    if thread and signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN):
+        signal.pthread_kill(thread, signal.SIGTERM)
 
 
 def _has_died(infos: list[Any]) -> bool:
