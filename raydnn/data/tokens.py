@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from raydnn.errors import DataError
 
@@ -35,6 +36,21 @@ class TokenRange:
                     f"{self.where}, row {row + 1}: the token {token} is given; the vocabulary has {vocabulary}, "
                     f"0 to {vocabulary - 1}"
                 )
+
+
+def check_tokens(inputs: Tensor, vocabulary: int) -> None:
+    """Refuse inputs (n, T) that are no tokens of a vocabulary; NaN is padding.
+
+    Raises:
+        DataError: A number is none of 0 to vocabulary − 1; its row is named.
+    """
+    known = (inputs >= 0) & (inputs < vocabulary) & (inputs == inputs.floor()) | inputs.isnan()
+    if not known.all():
+        row, step = (~known).nonzero()[0].tolist()
+        raise DataError(
+            f"row {row + 1}, step {step + 1}: the token {inputs[row, step].item():g} is given; the vocabulary has "
+            f"{vocabulary}, 0 to {vocabulary - 1}"
+        )
 
 
 def token_range(values: NDArray[Any], where: str, absent: NDArray[np.bool_] | None = None) -> TokenRange:

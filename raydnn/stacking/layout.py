@@ -29,6 +29,8 @@ class Layout:
     """Name (`layers.0.weight`) → what it is."""
     statistics: dict[str, Parameter] = field(default_factory=dict)
     """Name → what no gradient moves, as running averages, in a row of S numbers of their own."""
+    outputs: frozenset[str] = frozenset()
+    """Names of the weights whose products are the outputs of the network; none where it is no whole network's."""
 
     @property
     def shapes(self) -> Shapes:

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from raydnn.data.load import Parts, prepare, read_parts
 from raydnn.data.preparation import Preparation
 from raydnn.data.sources.raw import Arrays
+from raydnn.data.tokens import check_tokens
 from raydnn.errors import DataError, NotFoundError, StoreError, UsageError, first_line, nearest, one_of
+from raydnn.nn.models.sequences import embeds, vocabulary_of
 from raydnn.spec.data import Label
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
@@ -96,7 +98,7 @@ class Trained:
         """Prepare raw inputs (n, *shape) as the network gets them (n, *features), float32, on its device.
 
         Raises:
-            DataError: Their shape is not that of the inputs it was trained on.
+            DataError: Their shape is not that of the inputs it was trained on, or they are no tokens that it knows.
         """
         return self._fitting(self.preparation.inputs(np.asarray(raw)))
 
@@ -107,7 +109,7 @@ class Trained:
         Logits of classes; numbers are in the unit in which they are learned, as `preparation.target_scale` says.
 
         Raises:
-            DataError: Their shape is not that of the inputs it was trained on.
+            DataError: Their shape is not that of the inputs it was trained on, or they are no tokens that it knows.
         """
         chunks = torch.split(self.inputs(raw), CHUNK[self._network.device.type])
         with fit_for_training(), self._network.in_precision():
@@ -145,13 +147,21 @@ class Trained:
         return measured if accuracy is None else {**measured, "accuracy": accuracy[0].item()}
 
     def _fitting(self, inputs: Tensor) -> Tensor:
-        """Prepared inputs in the shape in which the network gets them; an earlier version's got rows of pictures."""
+        """Prepared inputs in the shape in which the network gets them; an earlier version's got rows of pictures.
+
+        Raises:
+            DataError: They have another shape, or are no tokens of the network's vocabulary.
+        """
         if inputs[:1].numel() != prod(self.facts.features) * len(inputs[:1]):
             raise DataError(
                 f"inputs of shape {tuple(inputs.shape[1:])} are given; the network was trained on "
                 f"{self.facts.features}"
             )
-        return inputs.reshape(-1, *self.facts.features).to(self._network.device)
+        inputs = inputs.reshape(-1, *self.facts.features)
+        described = self.preparation.described(self.facts.features)
+        if embeds(self.spec, described):
+            check_tokens(inputs, vocabulary_of(self.spec, described))
+        return inputs.to(self._network.device)
 
     def _check_same_data(self, parts: Parts) -> None:
         """Refuse data whose columns or classes are called otherwise than when the network was trained."""

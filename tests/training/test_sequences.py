@@ -13,6 +13,7 @@ import torch
 from sessions import curves, train_by_workers, train_plan, trained_run
 
 from raydnn.data.load import load_dataset
+from raydnn.data.sources.raw import Arrays
 from raydnn.errors import DataError, JobError
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
@@ -141,6 +142,23 @@ def test_a_token_outside_the_vocabulary_is_refused_with_its_row(
     message = f"array 'inputs', row {row}: the token 5 is given; the vocabulary has 5, 0 to 4"
     with pytest.raises(DataError, match=message):
         architecture_of(trial, dataset)
+
+
+def test_a_token_outside_the_vocabulary_is_refused_at_prediction_with_its_row(
+    make_trial: Callable[..., TrialSpec], sequences: dict[str, Any], tmp_path: Path
+) -> None:
+    trial = make_trial(data=sequences["tokens"], model={"name": "gru", "units": 4}, train={"epochs": 1})
+    trained = open_trained(trained_run(tmp_path, "tokens", [(0, trial)]), "t00000")
+    known = np.array([[1, 5, 2, 0, 0, 0], [4, 1, 3, 2, 1, 0]])
+    assert trained.outputs(known).shape == (2, 2)
+    for wrong in (6, -1, 2.5):
+        given = known.astype(float)
+        given[1, 2] = wrong
+        message = f"row 2, step 3: the token {wrong:g} is given; the vocabulary has 6, 0 to 5"
+        with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+            trained.outputs(given)
+        with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+            trained.measure(Arrays(given.astype(np.float32), np.array([0, 1])))
 
 
 def test_a_table_of_numbers_is_no_sequence(make_trial: Callable[..., TrialSpec]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -16,6 +16,7 @@ from raydnn.nn.layers.naming import register
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout, one_after_another
+from raydnn.stacking.roles import Role
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,16 @@ class Architecture:
     """In the order in which their parameters lie in a member's row."""
     compose: Callable[[Architecture, Members], nn.Module]
     """Makes the module: (inputs, as in `of_members`, context) → outputs (N, B, K)."""
+    output: str | None = None
+    """The layer whose weights give the outputs, as parameters call it; None: the last one that has weights."""
 
     @cached_property
     def layout(self) -> Layout:
-        """The layout of one member's parameters."""
-        return one_after_another(layer.layout for layer in self.layers)
+        """The layout of one member's parameters, those of the output layer marked."""
+        layout = one_after_another(layer.layout for layer in self.layers)
+        layer_of = {name: weight.layer for name, weight in layout.having(Role.WEIGHT).items()}
+        last = next(reversed(layer_of.values()), None) if self.output is None else self.output
+        return replace(layout, outputs=frozenset(name for name, layer in layer_of.items() if layer == last))
 
     def costs(self, trial: TrialSpec) -> Costs:
         """What all layers together cost a member like this trial."""

@@ -48,7 +48,10 @@ def autoencoder(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     shape = inputs.shape
     layers = _convolutional(trial, model, inputs) if model.convolutional else _dense(trial, model, shape)
     assert prod(layers[-1].shape) == outputs == prod(shape), "what is learned are the inputs"
-    return Architecture(shape, tuple(layers), TiedChain if model.tied else Chain)
+    if model.tied:
+        # The last layer computes with the first one's weights.
+        return Architecture(shape, tuple(layers), TiedChain, "encoder.0")
+    return Architecture(shape, tuple(layers), Chain)
 
 
 def _dense(trial: TrialSpec, model: Autoencoder, shape: Shape) -> list[Layer]:

@@ -92,6 +92,11 @@ def vocabulary_of(trial: TrialSpec, inputs: Inputs) -> int:
     return trial.model.vocabulary or inputs.vocabulary
 
 
+def embeds(trial: TrialSpec, inputs: Inputs) -> bool:
+    """Whether a trial's network takes its inputs for tokens."""
+    return isinstance(trial.model, TokenNetwork) and len(inputs.shape) == 1
+
+
 def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
     """Refuse sequences that a trial's network cannot take.
 
@@ -104,7 +109,7 @@ def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
         raise job_error(
             "model", f"{trial.model.name} with padded sequences; allowed: rnn, lstm, gru, transformer, module"
         )
-    takes_tokens = of_sequences and len(inputs.shape) == 1
+    takes_tokens = embeds(trial, inputs)
     if takes_tokens and dataset.tokens:
         scaling = dataset.scaling.name
         if scaling != "none":

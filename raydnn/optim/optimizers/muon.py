@@ -65,12 +65,11 @@ def _parts(layout: Layout) -> Iterator[tuple[str | None, slice]]:
 
 
 def hidden_matrices(layout: Layout) -> set[str]:
-    """The parameters that Muon itself updates: every layer's weights but the last one's, which is the output layer.
+    """The parameters that Muon itself updates: every layer's weights but the output layer's.
 
     A weight of more dimensions, as a convolution's kernels, is a matrix with a row for each unit.
     """
-    weights = list(layout.having(Role.WEIGHT))
-    return set(weights[:-1])
+    return set(layout.having(Role.WEIGHT)) - layout.outputs
 
 
 def _matrix_step(parameters: Tensor, gradients: Tensor, state: State, step: Step, weight: Parameter) -> None:

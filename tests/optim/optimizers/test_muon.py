@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -41,8 +43,8 @@ def test_muon_is_torchs_in_bfloat16_up_to_its_rounding() -> None:
 def test_all_matrices_but_the_output_layers_are_hidden() -> None:
     layout = dense_layout("0", 4, 8).followed_by(norm_layout("norm", 8, running=False))
     layout = layout.followed_by(dense_layout("1", 8, 8, bias=False)).followed_by(dense_layout("2", 8, 3))
-    assert hidden_matrices(layout) == {"0.weight", "1.weight"}
-    assert hidden_matrices(dense_layout("0", 4, 3)) == set()
+    assert hidden_matrices(replace(layout, outputs=frozenset({"2.weight"}))) == {"0.weight", "1.weight"}
+    assert hidden_matrices(replace(layout, outputs=frozenset({"0.weight"}))) == {"1.weight", "2.weight"}
 
 
 def test_a_member_of_a_stack_takes_the_steps_it_takes_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -18,10 +19,11 @@ from raydnn.spec.axes.optimizer import Lion, Muon, Sgd, momentum_field
 from raydnn.spec.base import Component
 
 CPU = torch.device("cpu")
-LAYOUT = (
+LAYOUT = replace(
     dense_layout("0", 2, 3)
     .followed_by(dense_layout("1", 3, 2))
-    .followed_by(dense_layout("2", 2, 5, bias=False))
+    .followed_by(dense_layout("2", 2, 5, bias=False)),
+    outputs=frozenset({"2.weight"}),
 )
 SHAPES = LAYOUT.shapes
 SIZE = LAYOUT.size

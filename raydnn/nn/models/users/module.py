@@ -102,7 +102,19 @@ def user_module(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     found = parameters_of(module)
     frozen = {name: replace(found[name], role=Role.BUFFER) for name in kept}
     layer = UserLayer(users, Layout({name: found[name] for name in learned}, frozen))
-    return Architecture(inputs.shape, (layer,), lambda _, members: layer.module(members))
+    return Architecture(
+        inputs.shape, (layer,), lambda _, members: layer.module(members), _output_layer(users, layer.layout)
+    )
+
+
+def _output_layer(users: UserClass, layout: Layout) -> str:
+    """The part with weights that is computed last, as parameters call it; empty where no part is known to have any."""
+    with_weights = {weight.layer for weight in layout.having(Role.WEIGHT).values()}
+    if len(with_weights) < 2:
+        return next(iter(with_weights), "")
+    why_in_turn(users, "cpu")  # refuses in words what cannot be computed
+    computed = [row.name.partition(".parametrizations")[0] for row in measured(users)[1]]
+    return next((name for name in reversed(computed) if name in with_weights), "")
 
 
 class Modules(nn.Module):
