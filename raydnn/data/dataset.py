@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from raydnn.data.augmentation.shades import Shades, shades_of
 from raydnn.data.examples import Examples, targets_of
 from raydnn.data.inputs import Inputs
 from raydnn.data.preparation import Preparation
@@ -84,6 +85,11 @@ class Dataset:
     def class_counts(self) -> torch.Tensor | None:
         """Training examples of each class (classes,); None where the targets are no class numbers."""
         return torch.bincount(targets_of(self.train), minlength=self.classes) if self.classes else None
+
+    @cached_property
+    def shades(self) -> Shades:
+        """How bright the pixels of its pictures are."""
+        return shades_of(self.train, self.scaling)
 
     def facts(self) -> dict[str, Any]:
         """Return what a run and its checkpoints keep of the data, as JSON values.

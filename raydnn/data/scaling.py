@@ -46,6 +46,11 @@ class ScalingState:
             scaled = torch.tensordot(scaled.flatten(1), self.matrix.to(scaled.dtype), dims=1)
         return scaled.float()
 
+    def undone(self, scaled: Tensor) -> Tensor:
+        """Return inputs (n, *features) as they were before they were scaled; there is no matrix."""
+        assert self.matrix is None, "what was mixed is not taken apart"
+        return scaled if self.name == "none" else scaled * self.scale + self.shift
+
     def to(self, device: torch.device | str) -> ScalingState:
         """Return the same scaling on a device."""
         return ScalingState(self.name, **{name: t.to(device) for name, t in self.tensors().items()})

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from raydnn.space.domains.domain import Choice, Domain
 from raydnn.space.domains.syntax import Value
 from raydnn.space.trial import drawn
+from raydnn.spec.axes.augmentation import OF_COLORS
 from raydnn.spec.axes.loss import AUTO
 from raydnn.spec.axes.loss_function import LossFunction
 from raydnn.spec.axes.schedule import Performance
@@ -100,6 +101,11 @@ def _dividing_groups(job: Job, assignment: Mapping[str, Value], domain: Domain) 
     return _only(
         domain, tuple(n for n in domain.values() if not any(width % int(str(n)) for width in widths))
     )
+
+
+def _outside_whitening(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    scaling = assignment.get("data.scaling.name", job.data.scaling.name)
+    return None if scaling == "whiten" else domain
 
 
 def _with_skips(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
@@ -227,6 +233,15 @@ KINDS: tuple[Kind, ...] = (
         "model.zero_init_last_norm",
         ("normalization.name", "normalization.position"),
         _identity_blocks,
+    ),
+    *(
+        Kind(
+            f"train.augmentation.{name} exists only where data.scaling is not whiten, which leaves no colors",
+            f"train.augmentation.{name}",
+            ("data.scaling.name",),
+            _outside_whitening,
+        )
+        for name in OF_COLORS
     ),
 )
 """Every rule for raydnn's own networks."""

@@ -9,7 +9,7 @@ from math import ceil, nan
 import torch
 from torch import Tensor
 
-from raydnn.data.augmentation import mixup
+from raydnn.data.augmentation.mixing import mixing
 from raydnn.data.examples import Examples
 from raydnn.optim.clipping import clip_gradients
 from raydnn.optim.optimizers.descent import scales
@@ -29,7 +29,7 @@ class EpochMetrics:
     train_loss: Tensor
     """Mean over the epoch's examples, each measured before the step it took part in."""
     train_accuracy: Tensor | None
-    """With mixup an example counts by its own target, which has the larger share."""
+    """A mixed example counts by its own target, which has the larger share with mixup, and any with CutMix."""
     grad_norm: Tensor
     """Norm of the whole gradient at the last step, before clipping; not a number where the step was not made."""
 
@@ -52,21 +52,21 @@ def train_epoch(
     stack, n, step_size = passes.stack, len(passes.examples), passes.step_size
     members, dtype = stack.members, stack.parameters.dtype
     seeds = [member.spec.seed for member in members]
-    alphas = [member.spec.train.augmentation.mixup for member in members]
-    shares = mixup.shares(alphas, seeds, epoch, ceil(n / passes.batch_size))
+    augmentations = [member.spec.train.augmentation for member in members]
+    mixes = mixing(augmentations, seeds, epoch, ceil(n / passes.batch_size), stack.features)
     orders = _orders(passes.examples, seeds, epoch)
-    table, orders, *mixing = to_device(
-        [table, orders] if shares is None else [table, orders, shares.double()], stack.device
+    table, orders, *there = to_device(
+        [table, orders] if mixes is None else [table, orders, mixes.double()], stack.device
     )
-    if mixing:
-        shares = mixing[0].float()
+    if there:
+        mixes = there[0].float()
     tally = Tally(stack)
 
-    def shares_of(step: int) -> Tensor | None:
-        if shares is None:
+    def mixes_of(step: int) -> Tensor | None:
+        if mixes is None:
             return None
         batches = ceil(step_size / passes.batch_size)
-        return shares[step * batches : (step + 1) * batches]
+        return mixes[step * batches : (step + 1) * batches]
 
     *steps, last_step = torch.split(orders, step_size, dim=-1)
     passes.begin(epoch)
@@ -76,13 +76,13 @@ def train_epoch(
     every = scales(table[0, :-1], stack.backprop.descending, step_size, dtype)
     with stack.backprop.descent():
         for number, rows in enumerate(steps):
-            tally.add(passes.one_of_many(rows, every[number], shares_of(number)))
+            tally.add(passes.one_of_many(rows, every[number], mixes_of(number)))
             done = stack.backprop.descending if scaling is None else _planned(stack, scaling, table, number)
             _update(stack, done)
             beat()
     # Once an epoch all members' gradients are seen.
     (last,) = scales(table[0, -1:], [], last_step.shape[-1], dtype)
-    tally.add(passes(last_step, last, shares_of(len(steps))))
+    tally.add(passes(last_step, last, mixes_of(len(steps))))
     grad_norm = stack.gradients.norm(dim=1)
     done = () if scaling is None else _planned(stack, scaling, table, len(steps))
     for without in done:

@@ -327,3 +327,17 @@ def test_all_around_a_fixed_module_is_all_that_fits() -> None:
     assert "regularization.l2" in paths
     assert not paths & {"activation.name", "activation.alpha", "init.name", "regularization.dropout"}
     assert "activation: " in refusal(job({"activation": ["tanh", "elu"]}, model=MODULE))
+
+
+@pytest.mark.parametrize("name", ["color_jitter", "randaugment"])
+def test_colors_are_searched_only_where_they_are_left(name: str) -> None:
+    path, scalings = f"train.augmentation.{name}", ["standardize", "whiten"]
+    domain = "uniform(0.1, 0.5)" if name == "color_jitter" else "randint(1, 4)"
+    given = job({"data.scaling": scalings, path: domain})
+    space = built(given)
+    drawn = list(draws(space, 50))
+    assert {assignment["data.scaling.name"] for assignment in drawn} == set(scalings)
+    for assignment in drawn:
+        assert (path in assignment) == (assignment["data.scaling.name"] != "whiten")
+        assert not invalid(given, make_trial(given, assignment))
+    assert f"{path} exists only where data.scaling is not whiten" in texts(space)

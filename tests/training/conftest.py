@@ -78,17 +78,37 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"name": "npz", "path": str(path), "validation": 30}
 
 
+@pytest.fixture(scope="session")
+def color_pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Data of three classes of pictures (3, 8, 8) of bytes, split like `classes`."""
+    rng = np.random.default_rng(3)
+    targets = rng.integers(3, size=181)
+    inputs = rng.uniform(40, 200, (3, 3, 8, 8))[targets] + rng.normal(0, 20, (181, 3, 8, 8))
+    inputs = inputs.clip(0, 255).astype(np.uint8)
+    path = tmp_path_factory.mktemp("data") / "color_pictures.npz"
+    np.savez(
+        path, inputs=inputs[:150], targets=targets[:150], test_inputs=inputs[150:], test_targets=targets[150:]
+    )
+    scaling = {"name": "standardize"}
+    return {"name": "npz", "path": str(path), "validation": 30, "scaling": scaling}
+
+
 OF_PICTURES = frozenset({"cnn", "resnet"})
 """Models whose trials learn from `pictures`."""
 
 
 @pytest.fixture(scope="session")
-def make_trial(classes: dict[str, Any], pictures: dict[str, Any]) -> Callable[..., TrialSpec]:
-    """A trial on `classes` or `pictures`, three epochs of batches whose last is smaller; fields by keyword."""
+def make_trial(
+    classes: dict[str, Any], pictures: dict[str, Any], color_pictures: dict[str, Any]
+) -> Callable[..., TrialSpec]:
+    """A trial on `classes`, `pictures` or `color_pictures`, three epochs of batches whose last is smaller; fields by
+    keyword."""
 
     def make(*, train: Mapping[str, Any] | None = None, **fields: Any) -> TrialSpec:
         model = fields.get("model", "mlp")
         name = model.get("name") if isinstance(model, Mapping) else model
+        if fields.get("data") == "color_pictures":
+            fields["data"] = color_pictures
         given = {
             "data": pictures if name in OF_PICTURES else classes,
             "model": {"name": "mlp", "widths": [8, 7]},

@@ -18,7 +18,8 @@ from raydnn.training.verdict import Verdict
 DIGITS = {"name": "digits", "scaling": "unit", "validation": 1500}
 ALL = {
     **{"flip": 0.5, "rotate": 15.0, "scale": 0.1, "shear": 10.0, "crop": 1, "translate": 1},
-    **{"noise": 0.1, "cutout": 2, "mixup": 0.4},
+    **{"randaugment": 1, "color_jitter": 0.4, "noise": 0.1, "cutout": 2, "random_erasing": 0.3},
+    **{"mixup": 0.4, "cutmix": 1.0},
 }
 TIMES = {"seconds", "examples_per_second", "attempt", "committed_at", "run_id"}
 
@@ -39,7 +40,7 @@ def test_draws_are_repeated(make_trial: Callable[..., TrialSpec], new_run: Calla
         train = {"epochs": 4, "batch_size": 64, "augmentation": augmentation}
         return make_trial(data=DIGITS, seed=seed, train=train)
 
-    trials = [trial(1, **ALL), trial(2, **ALL), trial(2, mixup=0.2), trial(1)]
+    trials = [trial(1, **ALL), trial(2, **ALL), trial(2, cutmix=0.2), trial(1)]
     plan = StackPlan(0, tuple(enumerate(trials)))
     whole, broken = new_run("whole"), new_run("broken")
     train_plan(whole, plan, judge, scheduler="asha")

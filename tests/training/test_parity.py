@@ -13,6 +13,7 @@ from variations import ADAM, CASES, PRELU, VARIATIONS
 from raydnn.data.load import load_dataset
 from raydnn.optim.optimizers import stacked
 from raydnn.optim.optimizers.registry import OPTIMIZERS
+from raydnn.spec.axes.augmentation import Augmentation
 from raydnn.spec.catalogue.kinds import components
 from raydnn.training.epoch import train_epoch
 from raydnn.training.stack.member import Member
@@ -49,6 +50,12 @@ def test_some_stacks_have_each_choice_that_stacks_share(axis: str) -> None:
     names = {value if isinstance(value, str) else value.get("name", "mlp") for value in given}
     # Users' modules are in test_user_modules, models for sequences in test_sequences.
     assert names == set(components(axis)) - {"none", "module", "rnn", "lstm", "gru", "transformer"}
+
+
+def test_some_stacks_have_each_augmentation() -> None:
+    stacks = [*VARIATIONS["augmentation"], *VARIATIONS["augmentation_of_colors"]]
+    given = {name for fields in stacks for name in fields["train"]["augmentation"]}
+    assert given == set(Augmentation.model_fields)
 
 
 def test_the_table_mixes_at_least_four_settings() -> None:

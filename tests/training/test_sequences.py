@@ -122,6 +122,10 @@ def test_two_workers_train_what_one_trains(trials: Callable[..., list[TrialSpec]
     [
         ({"model": "mlp"}, "model: mlp with padded sequences; allowed: rnn, lstm, gru, transformer, module"),
         ({"train": {"augmentation": {"mixup": 0.2}}}, "train.augmentation.mixup: given with tokens"),
+        (
+            {"train": {"augmentation": {"flip": 0.5}}},
+            "train.augmentation.flip: 0.5 with tokens, which are no images of height × width; allowed: 0",
+        ),
     ],
 )
 def test_what_does_not_go_with_sequences_is_refused(
@@ -130,6 +134,26 @@ def test_what_does_not_go_with_sequences_is_refused(
     trial = make_trial(**{"data": sequences["tokens"], "model": "gru", **fields})
     with pytest.raises(JobError, match=re.escape(message)):
         architecture_of(trial, load_dataset(trial.data))
+
+
+@pytest.mark.parametrize("model", ["gru", "transformer"])
+def test_sequences_are_not_augmented_as_images(
+    make_trial: Callable[..., TrialSpec], tmp_path: Path, model: str
+) -> None:
+    path = tmp_path / "numbers.npz"
+    np.savez(path, inputs=np.random.default_rng(0).normal(size=(20, 6, 4)), targets=np.arange(20) % 2)
+
+    def architecture(data: dict[str, Any], **augmentation: Any) -> Any:
+        trial = make_trial(data=data, model=model, train={"augmentation": augmentation})
+        return architecture_of(trial, load_dataset(trial.data))
+
+    sequences = {"name": "npz", "path": str(path)}
+    told = "train.augmentation.cutmix: 1 with sequences of 6 × 4 numbers, which are no images of height × width; allowed: 0"
+    with pytest.raises(JobError, match=re.escape(told)):
+        architecture(sequences, cutmix=1.0)
+    assert architecture(sequences, mixup=1.0)
+    # Pictures are, whatever reads them.
+    assert architecture({"name": "digits"}, cutmix=1.0)
 
 
 def test_a_token_outside_the_vocabulary_is_refused_with_its_row(

@@ -135,7 +135,16 @@ def runs(
         [make_trial(data=values, optimizer=o, train=train, seed=s) for o, s in ((SGD, 1), (ADAM, 2))]
     )
     images = {"name": "digits", "scaling": "unit", "validation": 1700}
-    augmentation = {"flip": 0.5, "rotate": 15.0, "scale": 0.1, "shear": 10.0, "crop": 1, "mixup": 0.4}
+    augmentation = {
+        "flip": 0.5,
+        "rotate": 15.0,
+        "scale": 0.1,
+        "shear": 10.0,
+        "crop": 1,
+        "mixup": 0.4,
+        "cutmix": 0.4,
+    }
+    augmentation |= {"randaugment": 1, "color_jitter": 0.4, "random_erasing": 0.4}
     augmented = {**train, "augmentation": augmentation}
     stacks.append([make_trial(data=images, optimizer=SGD, train=augmented, seed=s) for s in (1, 2)])
     (folder / "networks_of_parts.py").write_text(PARTS)

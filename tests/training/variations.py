@@ -239,6 +239,26 @@ VARIATIONS: dict[str, list[dict[str, Any]]] = {
             (0.0, 0.01, "adamw", "tanh"),
         )
     ],
+    "augmentation": [
+        {"data": "color_pictures", "train": {"batch_size": 30, "augmentation": augmentation}, "seed": seed}
+        for augmentation, seed in (
+            ({"flip": 0.5, "rotate": 15.0, "scale": 0.1, "shear": 10.0, "crop": 1, "translate": 1}, 0),
+            ({"noise": 0.1, "cutout": 2, "random_erasing": 0.5}, 0),
+            ({"mixup": 0.4}, 2),
+            ({"cutmix": 1.0}, 2),
+            ({"cutmix": 0.5, "mixup": 0.2}, 0),
+            ({}, 0),
+        )
+    ],
+    "augmentation_of_colors": [
+        {"data": "color_pictures", "train": {"batch_size": 30, "augmentation": augmentation}, "seed": seed}
+        for augmentation, seed in (
+            ({"color_jitter": 0.4}, 1),
+            ({"randaugment": 2}, 1),
+            ({"randaugment": 1, "randaugment_magnitude": 20, "color_jitter": 1.0}, 0),
+            ({}, 0),
+        )
+    ],
     "seed": [{"seed": seed} for seed in (0, 1, 2, 2**63 - 1)],
     "early_stopping": [
         {"train": {"early_stopping": stopping}}
@@ -262,11 +282,11 @@ VARIATIONS: dict[str, list[dict[str, Any]]] = {
         {"optimizer": ADAM, "activation": "selu", "schedule": {"name": "performance", "patience": 0}},
     ],
 }
-NETWORKS = {axis for axis in VARIATIONS if axis.startswith(("cnn", "resnet", "autoencoder"))}
-"""What a network computes does not depend on the loss: one is enough."""
+ONE_LOSS = {axis for axis in VARIATIONS if axis.startswith(("cnn", "resnet", "autoencoder", "augmentation"))}
+"""What a network computes, and how its inputs are changed, does not depend on the loss: one is enough."""
 CASES = [
     (axis, loss)
     for axis in VARIATIONS
     for loss in ("cross_entropy", "mse")
-    if loss == "cross_entropy" or axis not in NETWORKS
+    if loss == "cross_entropy" or axis not in ONE_LOSS
 ]

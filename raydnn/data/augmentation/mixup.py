@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from raydnn.data.augmentation.augment import Draws
+from raydnn.data.augmentation.technique import Draws
 from raydnn.stacking.random import generator
 
 
-def shares(alphas: Sequence[float], seeds: Sequence[int], epoch: int, batches: int) -> Tensor | None:
+def shares(alpha: float, seed: int, epoch: int, batches: int) -> Tensor:
     """Draw the share of each batch's own examples, max(λ, 1 − λ) with λ ~ Beta(α, α).
 
     Args:
-        alphas: α of each member; 0: it does not mix, its share is 1.
-        seeds: One a member.
+        alpha: α of a member; 0: it does not mix, its share is 1.
+        seed: Its seed.
         epoch: Absolute epoch, from 1.
         batches: Number of batches in the epoch.
 
     Returns:
-        On the CPU, (batches,) where all members have the same, else (batches, N); None where no member mixes.
+        (batches,), on the CPU.
     """
-    if not any(alphas):
-        return None
-    keys = list(zip(alphas, seeds, strict=True))
-    drawn = {key: _drawn(*key, epoch, batches) for key in set(keys)}
-    own = keys[:1] if len(drawn) == 1 else keys
-    table = torch.stack([drawn[key] for key in own], dim=1)
-    return table[:, 0] if len(own) == 1 else table
-
-
-def _drawn(alpha: float, seed: int, epoch: int, batches: int) -> Tensor:
     if alpha == 0:
         return torch.ones(batches)
     # torch draws no Beta from a generator of its own.

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from raydnn.data.augmentation.augment import check_images
 from raydnn.data.dataset import Dataset
 from raydnn.data.inputs import Inputs
 from raydnn.errors import job_error
@@ -98,10 +99,11 @@ def embeds(trial: TrialSpec, inputs: Inputs) -> bool:
 
 
 def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
-    """Refuse sequences that a trial's network cannot take.
+    """Refuse sequences that a trial's network cannot take, and augmentation of images where there are none.
 
     Raises:
-        JobError: Padded sequences for another network, or tokens that are changed before the network gets them.
+        JobError: Padded sequences for another network, or tokens that are changed before the network gets them; or
+            inputs that are no images are to be changed as such.
         DataError: A token is none of the vocabulary.
     """
     inputs, of_sequences = dataset.inputs, isinstance(trial.model, TokenNetwork)
@@ -116,6 +118,9 @@ def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
             raise job_error("data.scaling", f"{scaling} with tokens; allowed: none")
         for part in dataset.tokens:
             part.check(vocabulary_of(trial, inputs))
-    if trial.train.augmentation.mixup and (takes_tokens or inputs.padded):
-        what = "tokens" if takes_tokens else "padded sequences"
+    what = "tokens" if takes_tokens else "padded sequences" if inputs.padded else ""
+    if trial.train.augmentation.mixup and what:
         raise job_error("train.augmentation.mixup", f"given with {what}, which are not mixed; allowed: 0")
+    if of_sequences and len(inputs.shape) == 2 and not inputs.is_picture:
+        what = what or f"sequences of {inputs.told} numbers"
+    check_images(trial.train.augmentation, inputs, taken_for=what)

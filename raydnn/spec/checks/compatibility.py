@@ -7,6 +7,7 @@ from functools import cache
 from math import gcd
 
 from raydnn.spec.axes.activation import ActivationFunction
+from raydnn.spec.axes.augmentation import OF_COLORS, OF_PAIRS
 from raydnn.spec.axes.loss import AUTO, AutoLoss
 from raydnn.spec.axes.loss_function import LossFunction
 from raydnn.spec.axes.networks.model import UserModule
@@ -17,6 +18,7 @@ from raydnn.spec.base import Component
 from raydnn.spec.catalogue.fields import component_classes, component_name
 from raydnn.spec.data import Task
 from raydnn.spec.job import Training
+from raydnn.spec.scaling import Whiten
 
 WITH_CLASSES = ("classification", "binary")
 """Tasks whose targets are class numbers."""
@@ -139,14 +141,22 @@ def class_weights_have_classes(training: Training) -> Found:
         )
 
 
-def mixup_has_partners(training: Training) -> Found:
-    """Mixup needs a second example in the batch."""
-    mixup = training.train.augmentation.mixup
-    if mixup and training.train.batch_size == 1:
-        yield (
-            "train.augmentation.mixup",
-            f"{mixup:g} with train.batch_size 1, where no example has another to be mixed with; allowed: 0",
-        )
+def mixing_has_partners(training: Training) -> Found:
+    """Mixup and CutMix need a second example in the batch."""
+    for name in OF_PAIRS:
+        given = getattr(training.train.augmentation, name)
+        if given and training.train.batch_size == 1:
+            message = "with train.batch_size 1, where no example has another to be mixed with; allowed: 0"
+            yield f"train.augmentation.{name}", f"{given:g} {message}"
+
+
+def colors_are_left(training: Training) -> Found:
+    """Colors can be changed as long as a pixel is a pixel."""
+    for name in OF_COLORS:
+        given = getattr(training.train.augmentation, name)
+        if given and isinstance(training.data.scaling, Whiten):
+            message = "with data.scaling whiten, which leaves no pixel its brightness; allowed: 0"
+            yield f"train.augmentation.{name}", f"{given:g} {message}"
 
 
 def groups_divide_widths(training: Training) -> Found:

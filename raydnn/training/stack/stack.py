@@ -52,6 +52,8 @@ class Stack:
             pieces: How many pieces each batch is computed in; several where memory ran out.
         """
         first = members[0].spec
+        for member in members[1:]:
+            check_inputs(member.spec, dataset)
         self.members = list(members)
         self.workers = workers
         self.device = device
@@ -64,6 +66,7 @@ class Stack:
         """What losses are multiplied by to be told in the target's unit; the members share the loss's name."""
         self.class_counts = dataset.class_counts
         self.features = dataset.features
+        self._shades = lambda: dataset.shades
         self.task = dataset.task
         self.has_accuracy = dataset.task not in WITHOUT_ACCURACY and loss_of(first).decides
         initial = [self.architecture.start(m.spec) for m in members]
@@ -89,7 +92,7 @@ class Stack:
         clips = member_groups([spec.train.clip for spec in specs], self.device)
         self.clips = [run for run in clips if run.name != "none"]
         augmentations = [spec.train.augmentation for spec in specs]
-        self.augmenter = Augmenter(augmentations, self.features, self.device)
+        self.augmenter = Augmenter(augmentations, self.device, self._shades)
         self.objective = Objective(specs, self.class_counts, self.device)
         self.module: nn.Module = self.architecture.module(self.parameters, specs, self.statistics)
         self.gradients = torch.zeros_like(self.parameters)

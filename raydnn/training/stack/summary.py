@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from raydnn.data.augmentation.augment import check_images
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
 from raydnn.nn.imported import imported
@@ -54,7 +53,6 @@ def summarize(trial: TrialSpec) -> Summary:
         JobError: The data and the job do not fit.
     """
     dataset = load_dataset(trial.data)
-    check_images(trial.train.augmentation, dataset.features)
     outputs = loss_of(trial).units(dataset.task, dataset.outputs)
     check_loss(trial)
     architecture = architecture_of(trial, dataset)

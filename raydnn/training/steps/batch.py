@@ -9,7 +9,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from raydnn.data.augmentation import mixup
-from raydnn.data.augmentation.augment import Draws
+from raydnn.data.augmentation.mixing import SHARE, mixed_inputs
+from raydnn.data.augmentation.technique import Draws
 from raydnn.data.examples import Examples, Labels
 from raydnn.nn.losses import has_own
 from raydnn.stacking.noise import Noise
@@ -24,33 +25,34 @@ class Batch(NamedTuple):
     """(1, B, *features), shared by all members, or (N, B, *features)."""
     labels: Labels
     partners: Labels | None
-    """Those of the examples that mixup has mixed in, or None."""
+    """Those of the examples that are mixed in, or None."""
     share: Tensor | None
-    """Share of each batch's own examples, () or (N,); None without mixup."""
+    """Share of each batch's own examples, (1,) or (N,); None where nothing is mixed."""
     size: int
     """Examples of the whole batch, over all workers."""
 
 
-def make_batch(stack: Stack, examples: Examples, rows: Tensor, share: Tensor | None, noise: Noise) -> Batch:
+def make_batch(stack: Stack, examples: Examples, rows: Tensor, mix: Tensor | None, noise: Noise) -> Batch:
     """Load, augment and mix examples.
 
     Args:
         stack: The members.
         examples: The training examples, on the stack's device.
         rows: The whole batch's examples (B,), or (N, B) where the members' differ.
-        share: The share of the batch's own examples, where a member mixes.
+        mix: How the batch is mixed, where a member mixes, (rows, 1 or N).
         noise: The epoch's noise.
     """
     workers = stack.workers
     size = rows.shape[-1]
     mine = rows[..., workers.rank :: workers.count]
     inputs, labels = _loaded(stack, examples, mine, noise, size)
-    if share is None:
+    if mix is None:
         return Batch(inputs, _of_inputs(stack, inputs, labels), None, None, size)
     others = mixup.partners(rows)[..., workers.rank :: workers.count]
     their_inputs, their_labels = _loaded(stack, examples, others, mixup.PartnerDraws(noise), size)
-    both = mixup.mixed(share, inputs, their_inputs)
-    return Batch(both, _of_inputs(stack, both, labels), _of_inputs(stack, both, their_labels), share, size)
+    both = mixed_inputs(mix, inputs, their_inputs)
+    learned, theirs = (_of_inputs(stack, both, each) for each in (labels, their_labels))
+    return Batch(both, learned, theirs, mix[SHARE], size)
 
 
 def _of_inputs(stack: Stack, inputs: Tensor, labels: Labels) -> Labels:

@@ -58,7 +58,7 @@ def backpropagate(
 
 @dataclass(frozen=True)
 class _Compared:
-    """What a batch's outputs are compared with, with mixup both examples' targets."""
+    """What a batch's outputs are compared with; where examples are mixed both ones' targets."""
 
     objective: Objective
     batch: Batch
@@ -74,7 +74,7 @@ class _Compared:
         return self.batch.partners is None and self.batch.labels.weights is None
 
     def _mixed(self, function: Callable[[Tensor, Tensor, Tensor | None], Tensor], outputs: Tensor) -> Tensor:
-        """A function (N, B, ...) of outputs, targets and weights, with mixup in the shares of both examples."""
+        """A function (N, B, ...) of outputs, targets and weights, where examples are mixed in both ones' shares."""
         labels, partners, share = self.batch.labels, self.batch.partners, self.batch.share
         own = function(outputs, labels.targets, labels.weights)
         if partners is None or share is None:

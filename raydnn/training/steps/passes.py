@@ -45,7 +45,7 @@ class Passes:
         )
         self._replay: Callable[[], list[Outcome]] | None = None
         self._rows = self._scale = torch.empty(0)
-        self._shares: Tensor | None = None
+        self._mixes: Tensor | None = None
 
     @property
     def fit(self) -> bool:
@@ -56,37 +56,37 @@ class Passes:
         """Begin an absolute epoch, from 1: its noise is its own."""
         self._noise.begin(epoch)
 
-    def __call__(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> Sequence[Outcome]:
+    def __call__(self, rows: Tensor, scale: Tensor, mixes: Tensor | None) -> Sequence[Outcome]:
         """Compute the gradients of a step, `stack.gradients` (N, P); those that descend take it.
 
         Args:
             rows: Numbers of the step's examples (B,), or (N, B) where the members' differ.
             scale: What the gradients of a member's summed losses are multiplied by, a column (N, 1, 1).
-            shares: With mixup, each batch's share of its own examples, (batches,) or (batches, N).
+            mixes: How each batch is mixed, where a member mixes, (batches, rows, 1 or N).
 
         Returns:
             The outcome of each batch.
         """
-        return self._run(rows, scale, shares)
+        return self._run(rows, scale, mixes)
 
-    def one_of_many(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> Sequence[Outcome]:
+    def one_of_many(self, rows: Tensor, scale: Tensor, mixes: Tensor | None) -> Sequence[Outcome]:
         """The same, for steps of `step_size` that differ in nothing but the arguments."""
         if self._replay is not None:
             self._rows.copy_(rows)
             self._scale.copy_(scale)
-            if self._shares is not None and shares is not None:
-                self._shares.copy_(shares)
+            if self._mixes is not None and mixes is not None:
+                self._mixes.copy_(mixes)
             return [each.copy() for each in self._replay()]
         if not self._may_capture or self._steps_before_capture:
             self._steps_before_capture = max(self._steps_before_capture - 1, 0)
-            return self._run(rows, scale, shares)
+            return self._run(rows, scale, mixes)
         self._may_capture = False
         why_eager = self.examples.why_eager or self.stack.backprop.why_eager
         if why_eager:
             say_why(why_eager)
-            return self._run(rows, scale, shares)
+            return self._run(rows, scale, mixes)
         self._rows, self._scale = rows.clone(), scale.clone()
-        self._shares = None if shares is None else shares.clone()
+        self._mixes = None if mixes is None else mixes.clone()
         outcomes, self._replay = self._captured()
         return [each.copy() for each in outcomes]
 
@@ -95,7 +95,7 @@ class Passes:
         stack, generators = self.stack, self._noise.generators
 
         def run() -> list[Outcome]:
-            return self._run(self._rows, self._scale, self._shares)
+            return self._run(self._rows, self._scale, self._mixes)
 
         if not self._of_users:
             return capture(run, stack.device, generators)
@@ -109,7 +109,7 @@ class Passes:
             remembered=stack.remembered_by_users,
         )
 
-    def _run(self, rows: Tensor, scale: Tensor, shares: Tensor | None) -> list[Outcome]:
+    def _run(self, rows: Tensor, scale: Tensor, mixes: Tensor | None) -> list[Outcome]:
         stack, noise, scaling = self.stack, self._noise, self.stack.loss_scale
         if scaling is not None:
             scale = scaling.of(scale)
@@ -117,8 +117,8 @@ class Passes:
         batches = (rows,) if one else torch.split(rows, self.batch_size, dim=-1)
         outcomes = []
         for number, of_batch in enumerate(batches):
-            share = None if shares is None else shares[number]
-            batch = make_batch(stack, self.examples, of_batch, share, noise)
+            mix = None if mixes is None else mixes[number]
+            batch = make_batch(stack, self.examples, of_batch, mix, noise)
             pieces = in_pieces(batch, stack.pieces, stack.workers)
             for k, piece in enumerate(pieces):
                 first = number == k == 0

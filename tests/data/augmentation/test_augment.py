@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import shift
+from scipy.stats import kstest, uniform
 
-from raydnn.data.augmentation.augment import Augmenter
+from raydnn.data.augmentation.augment import TECHNIQUES, Augmenter, check_images
 from raydnn.data.augmentation.geometry import transformed
+from raydnn.data.augmentation.shades import Shades
+from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError
-from raydnn.spec.axes.augmentation import Augmentation
+from raydnn.spec.axes.augmentation import HOW_RANDAUGMENT, OF_PAIRS, Augmentation
 from raydnn.stacking.noise import Noise
 
 CPU = torch.device("cpu")
@@ -20,9 +23,22 @@ IMAGES = torch.from_numpy(np.random.default_rng(0).uniform(1, 2, (300, 5, 4)).as
 SHARED = IMAGES.unsqueeze(0)
 
 
-def augmented(*specs: dict[str, Any], seeds: tuple[int, ...] = (0,), epoch: int = 1) -> torch.Tensor:
-    augment = Augmenter([Augmentation(**spec) for spec in specs], (5, 4), CPU)
-    found = augment(SHARED, Noise(seeds, epoch, CPU), len(IMAGES))
+COLOR = torch.from_numpy(np.random.default_rng(1).uniform(1, 2, (300, 3, 5, 4)).astype(np.float32))
+SHADES = Shades(torch.tensor(1.0), torch.tensor(-1.0))
+"""From 1 to 2."""
+
+
+def augmenter(*specs: dict[str, Any]) -> Augmenter:
+    return Augmenter([Augmentation(**spec) for spec in specs], CPU, lambda: SHADES)
+
+
+def augmented(
+    *specs: dict[str, Any],
+    seeds: tuple[int, ...] = (0,),
+    epoch: int = 1,
+    images: torch.Tensor = IMAGES,
+) -> torch.Tensor:
+    found = augmenter(*specs)(images.unsqueeze(0), Noise(seeds, epoch, CPU), len(images))
     return found[0] if len(found) == 1 else found
 
 
@@ -85,9 +101,9 @@ class Fixed:
 def test_transforms_are_drawn_evenly_both_ways(
     draw: float, spec: dict[str, Any], rotation: float, factor: float, shear: float
 ) -> None:
-    found = Augmenter([Augmentation(**spec)], (5, 4), CPU)(SHARED, Fixed(draw), len(IMAGES))
+    found = augmenter(spec)(SHARED, Fixed(draw), len(IMAGES))
     given = [torch.full((1, len(IMAGES)), float(value)) for value in (rotation, factor, shear)]
-    torch.testing.assert_close(found, transformed(SHARED, *given))
+    torch.testing.assert_close(found, transformed(SHARED.unsqueeze(2), *given).squeeze(2))
 
 
 def test_noise_is_normal() -> None:
@@ -106,6 +122,47 @@ def test_cutout_clears_one_square_that_the_border_may_cut() -> None:
     assert set(rows.sum(1).tolist()) == set(columns.sum(1).tolist()) == {2, 3}
 
 
+def test_erasing_covers_a_rectangle_inside_of_some_images() -> None:
+    images = torch.from_numpy(np.random.default_rng(2).uniform(1, 2, (2000, 30, 40)).astype(np.float32))
+    found = augmented({"random_erasing": 0.4}, images=images)
+    cleared = found == 0
+    assert (cleared | (found == images)).all()
+    erased = cleared.any(2).any(1)
+    assert erased.float().mean().item() == pytest.approx(0.4, abs=0.03)
+    height, width = (cleared[erased].any(side).sum(1) for side in (2, 1))
+    assert (height * width == cleared[erased].sum((1, 2))).all(), "one rectangle"
+    area, aspect = (height * width).double() / 1200, height.double() / width
+    # A side of whole pixels is off by half of one, and none is longer than the image.
+    assert (area > 0.01).all()
+    assert (area < 0.35).all()
+    assert kstest(area, uniform(0.02, 0.31).cdf).pvalue > 1e-3
+    assert aspect.log().mean().item() == pytest.approx(0, abs=0.1)
+    assert aspect.quantile(0.25).item() == pytest.approx(0.3**0.5, rel=0.1)
+    assert aspect.quantile(0.75).item() == pytest.approx(3.3**0.5, rel=0.1)
+    # Anywhere it fits: as far from one border as from the other one.
+    first = cleared[erased].any(2).int().argmax(1)
+    assert (first / (30 - height).clamp(min=1)).mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+MOVES = {"flip": 0.5, "rotate": 20.0, "scale": 0.2, "shear": 10.0, "crop": 1, "translate": 1}
+COVERS = {"cutout": 2, "random_erasing": 0.5}
+
+
+@pytest.mark.parametrize(("name", "value"), (MOVES | COVERS).items())
+def test_all_channels_are_moved_and_covered_as_one_image_is(name: str, value: float) -> None:
+    found = augmented({name: value}, images=COLOR)
+    assert found.shape == COLOR.shape
+    assert not found.equal(COLOR)
+    for channel in range(3):
+        assert found[:, channel].equal(augmented({name: value}, images=COLOR[:, channel]))
+
+
+def test_every_channel_has_noise_of_its_own() -> None:
+    noise = (augmented({"noise": 0.5}, images=COLOR) - COLOR).transpose(0, 1).flatten(1)
+    assert noise.std(1).numpy() == pytest.approx(0.5, rel=0.03)
+    assert torch.corrcoef(noise)[~torch.eye(3, dtype=torch.bool)].abs().max() < 0.05
+
+
 ALL = {
     "flip": 0.5,
     "rotate": 20.0,
@@ -113,22 +170,31 @@ ALL = {
     "shear": 10.0,
     "crop": 1,
     "translate": 1,
+    "randaugment": 2,
+    "color_jitter": 0.4,
     "noise": 0.1,
     "cutout": 2,
+    "random_erasing": 0.5,
 }
 
 
-def test_a_member_draws_what_it_draws_alone() -> None:
+@pytest.mark.parametrize("images", [IMAGES, COLOR], ids=["grey", "color"])
+def test_a_member_draws_what_it_draws_alone(images: torch.Tensor) -> None:
     cases: list[tuple[dict[str, Any], int]] = [(ALL, 3), ({"noise": 0.2}, 3), ({}, 4), (ALL, 5)]
     cases += [({name: value}, 5) for name, value in ALL.items()]
-    together = augmented(*(spec for spec, _ in cases), seeds=tuple(seed for _, seed in cases))
+    cases += [({"randaugment": 3, "randaugment_magnitude": 20}, 3), ({"color_jitter": 1.0}, 3)]
+    together = augmented(*(spec for spec, _ in cases), seeds=tuple(seed for _, seed in cases), images=images)
     for position, (spec, seed) in enumerate(cases):
-        assert together[position].equal(augmented(spec, seeds=(seed,)))
-    assert together[2].equal(IMAGES)
+        assert together[position].equal(augmented(spec, seeds=(seed,), images=images))
+        assert bool(spec) != together[position].equal(images)
+    assert together[2].equal(images)
 
 
 def test_the_members_draw_from_all_techniques() -> None:
-    assert {*ALL, "mixup"} == set(Augmentation.model_fields)
+    fields = {name for names in TECHNIQUES for name in names}
+    assert set(ALL) == fields == {*Augmentation.model_fields} - {*OF_PAIRS, *HOW_RANDAUGMENT}
+    assert list(Augmentation(**ALL).techniques) == list(ALL), "they act in the order of the fields"
+    assert [name for names in TECHNIQUES for name in names] == list(ALL)
 
 
 def test_equal_seeds_and_settings_share_their_images() -> None:
@@ -138,21 +204,32 @@ def test_equal_seeds_and_settings_share_their_images() -> None:
 
 
 def test_workers_share_one_batch() -> None:
-    augment = Augmenter([Augmentation(**ALL)], (5, 4), CPU)
+    augment = augmenter(ALL)
     for rank in range(2):
         mine = augment(SHARED[:, rank::2], Noise([0], 1, CPU, rank, 2), len(IMAGES))
         assert mine[0].equal(augmented(ALL)[rank::2])
 
 
 def test_a_worker_without_examples_of_a_small_batch_gets_none() -> None:
-    augment = Augmenter([Augmentation(**ALL)], (5, 4), CPU)
+    augment = augmenter(ALL)
     assert augment(SHARED[:, :0], Noise([0], 1, CPU, 1, 2), 1).shape == (1, 0, 5, 4)
 
 
-@pytest.mark.parametrize(("features", "said"), [((6,), "6"), ((3, 5, 4), "3 × 5 × 4")])
+@pytest.mark.parametrize(("features", "said"), [((6,), "6"), ((2, 3, 5, 4), "2 × 3 × 5 × 4")])
 def test_only_images_can_be_augmented(features: tuple[int, ...], said: str) -> None:
-    Augmenter([Augmentation(mixup=0.2)], features, CPU)
-    message = f"train.augmentation: needs images of height × width; the inputs are {said} numbers each"
+    check_images(Augmentation(mixup=0.2), Inputs(features))
+    message = (
+        "train.augmentation: needs images of height × width, or of channels × height × width; "
+        f"the inputs are {said} numbers each"
+    )
     with pytest.raises(JobError) as error:
-        Augmenter([Augmentation(flip=0.5)], features, CPU)
+        check_images(Augmentation(flip=0.5), Inputs(features))
     assert str(error.value) == message
+
+
+def test_sequences_are_no_images() -> None:
+    with pytest.raises(JobError) as error:
+        check_images(Augmentation(cutmix=0.5, mixup=1), Inputs((7, 3)), taken_for="padded sequences")
+    assert str(error.value) == (
+        "train.augmentation.cutmix: 0.5 with padded sequences, which are no images of height × width; allowed: 0"
+    )

@@ -15,8 +15,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 5.0])
 def test_shares_are_the_larger_side_of_beta(alpha: float) -> None:
-    drawn = shares([alpha], [0], 1, 2000)
-    assert drawn is not None
+    drawn = shares(alpha, 0, 1, 2000)
     assert drawn.shape == (2000,)
     # max(λ, 1 − λ) ≤ x where 1 − x ≤ λ ≤ x.
     law = beta(alpha, alpha)
@@ -25,23 +24,8 @@ def test_shares_are_the_larger_side_of_beta(alpha: float) -> None:
 
 @pytest.mark.parametrize("alpha", [1e-300, 1e300])
 def test_extreme_settings_are_borne(alpha: float) -> None:
-    drawn = shares([alpha], [0], 1, 100)
-    assert drawn is not None
+    drawn = shares(alpha, 0, 1, 100)
     assert ((drawn >= 0.5) & (drawn <= 1)).all()
-
-
-def test_a_member_draws_what_it_draws_alone() -> None:
-    together = shares([0.4, 0.0, 1.0, 0.4], [1, 1, 2, 3], 4, 10)
-    assert together is not None
-    assert together.shape == (10, 4)
-    for member, (alpha, seed) in enumerate([(0.4, 1), (0.0, 1), (1.0, 2), (0.4, 3)]):
-        alone = shares([alpha], [seed], 4, 10)
-        assert together[:, member].equal(torch.ones(10) if alone is None else alone)
-    assert not together[:, 0].equal(together[:, 3])
-    alike = shares([0.4, 0.4], [1, 1], 4, 10)
-    assert alike is not None
-    assert alike.equal(together[:, 0])
-    assert shares([0.0, 0.0], [1, 2], 4, 10) is None
 
 
 def test_every_example_has_another_one_of_its_batch() -> None:

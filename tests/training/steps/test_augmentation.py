@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from raydnn.data.augmentation.cutmix import boxes
 from raydnn.data.augmentation.mixup import shares
 from raydnn.data.batches import order
 from raydnn.data.load import load_dataset
@@ -26,7 +27,8 @@ CPU = torch.device("cpu")
 DIGITS = {"name": "digits", "scaling": "unit", "validation": 1500}
 ALL = {
     **{"flip": 0.5, "rotate": 15.0, "scale": 0.1, "shear": 10.0, "crop": 1, "translate": 1},
-    **{"noise": 0.1, "cutout": 2, "mixup": 0.4},
+    **{"randaugment": 1, "color_jitter": 0.4, "noise": 0.1, "cutout": 2, "random_erasing": 0.3},
+    **{"mixup": 0.4, "cutmix": 1.0},
 }
 
 
@@ -76,8 +78,7 @@ def test_mixup_has_the_gradient_of_mixed_targets(
     # With a learning rate of 0 every step has the first parameters.
     metrics = train_epoch(Passes(stack, split), 5, torch.zeros(2, 3 // accumulate, 1, dtype=torch.float64))
 
-    drawn = shares([0.7], [3], 5, 3)
-    assert drawn is not None
+    drawn = shares(0.7, 3, 5, 3)
     totals = []
     for share, rows in zip(drawn, order(3, 5, n).split(50), strict=True):
         others = torch.cat([rows[-1:], rows[:-1]])
@@ -110,3 +111,27 @@ def test_mixup_goes_with_every_kind_of_loss(
 def test_inputs_that_are_no_images_are_refused_before_training(make_trial: Callable[..., TrialSpec]) -> None:
     with pytest.raises(JobError, match=r"train\.augmentation: needs images of height × width"):
         summarize(make_trial(train={"augmentation": {"cutout": 2}}))
+
+
+def test_cutmix_learns_both_targets_by_their_areas(make_trial: Callable[..., TrialSpec]) -> None:
+    train = {"batch_size": 50, "augmentation": {"cutmix": 1.0}}
+    trial = make_trial(data="color_pictures", seed=3, model="perceptron", train=train)
+    dataset = load_dataset(trial.data).to(CPU)
+    inputs, targets, n = dataset.train.inputs, dataset.train.targets, len(dataset.train)  # type: ignore[attr-defined]
+    stack = Stack([Member(0, trial)], dataset, Workers(), CPU)
+    weight, bias = stack.member_parameters(0).values()
+    # With a learning rate of 0 every step has the first parameters.
+    metrics = train_epoch(Passes(stack, dataset.train), 5, torch.zeros(2, 3, 1, dtype=torch.float64))
+
+    total = 0.0
+    for box, rows in zip(boxes(1.0, 3, 5, 3, 8, 8), order(3, 5, n).split(50), strict=True):
+        top, left, height, width = box.int().tolist()
+        others = rows.roll(1)
+        pasted = inputs[rows].clone()
+        at = (..., slice(top, top + height), slice(left, left + width))
+        pasted[at] = inputs[others][at]
+        logs = (pasted.flatten(1) @ weight.T + bias).log_softmax(1)
+        share = 1 - height * width / 64
+        sides = [logs[range(len(rows)), targets[side]].sum() for side in (rows, others)]
+        total -= (share * sides[0] + (1 - share) * sides[1]).item()
+    assert metrics.train_loss.item() == pytest.approx(total / n, rel=1e-5)
