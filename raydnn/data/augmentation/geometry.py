@@ -42,7 +42,7 @@ def transformed(pictures: Tensor, rotation: Tensor, factor: Tensor, shear: Tenso
         factor: f, above 0 (M, n).
         shear: κ in degrees (M, n).
     """
-    x, y = places(pictures)
+    x, y = pixel_centers(pictures)
     angle, factor, slope = (
         values[..., None, None] for values in (rotation.deg2rad(), factor, shear.deg2rad().tan())
     )
@@ -52,7 +52,7 @@ def transformed(pictures: Tensor, rotation: Tensor, factor: Tensor, shear: Tenso
     return sampled(pictures, from_x, from_y)
 
 
-def places(pictures: Tensor) -> tuple[Tensor, Tensor]:
+def pixel_centers(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Where the pixels of pictures (M, n, C, H, W) are, right (W,) and down (H, 1) from their centers."""
     height, width = pictures.shape[-2:]
     x = torch.arange(width, device=pictures.device) - (width - 1) / 2

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from raydnn.data.augmentation.colors import WITHOUT, blended
-from raydnn.data.augmentation.geometry import places, sampled
+from raydnn.data.augmentation.geometry import pixel_centers, sampled
 from raydnn.data.augmentation.technique import Asked, of_pictures
 
 LEVELS = 30
@@ -116,7 +116,7 @@ def _placed(pictures: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
         return torch.where(chosen, amount, 0.0)[..., None, None]
 
     height, width = pictures.shape[-2:]
-    x, y = places(pictures)
+    x, y = pixel_centers(pictures)
     angle = of("rotate") * radians(30)
     from_x = (
         x * angle.cos() + y * angle.sin() + 0.3 * of("shear_x") * y - of("translate_x") * (150 / 331 * width)
