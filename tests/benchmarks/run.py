@@ -48,6 +48,10 @@ LONG: dict[str, tuple[str, Part]] = {
         "Sweep of larger trials",
         partial(sweep.measure, key="sweep-fashion", sweep=sweep.FASHION),
     ),
+    "sweep-pictures": (
+        "Sweep of convolutional networks",
+        partial(sweep.measure, key="sweep-pictures", sweep=sweep.PICTURES),
+    ),
     "many": ("Many short trials", many.measure),
     "search-digits": ("Search, digits", partial(search.measure_race, course=search.DIGITS)),
     "search-fashion": ("Search, Fashion-MNIST", partial(search.measure_race, course=search.FASHION)),

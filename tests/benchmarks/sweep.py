@@ -63,6 +63,17 @@ FASHION = Sweep(
     (f"search={RATES}", "train.epochs=3"),
     ("tune", "tune-reuse"),
 )
+PICTURES = Sweep(
+    "32 CNNs of 8 and 16 channels on 10,000 pictures of 28 x 28 x 3 epochs",
+    ROOT / "jobs" / "fashion-mlp.yaml",
+    (
+        f"search={RATES}",
+        "train={epochs: 3, batch_size: 64}",
+        "model={name: cnn, channels: [8, 16], widths: [32]}",
+        "optimizer.momentum=0.9",
+    ),
+    ("tune", "tune-reuse"),
+)
 
 
 def measure(repeats: int, data: Path | None, key: str, sweep: Sweep) -> list[Comparison]:
@@ -106,13 +117,17 @@ def _data_overrides(sweep: Sweep, data: Path | None, folder: Path) -> Sequence[s
     """Where the data is, if the sweep does not bring it along."""
     if sweep.job == DIGITS:
         return ()
-    if data is not None:
+    if sweep == PICTURES:
+        shape, sizes, validation = (28, 28), {"": 12_000, "test_": 2_000}, 2_000
+    elif data is not None:
         return (f"data.path={data}",)
-    draw, sizes = np.random.default_rng(0), {"": 60_000, "test_": 10_000}
-    arrays = {f"{part}inputs": draw.random((n, 784), np.float32) for part, n in sizes.items()}
+    else:
+        shape, sizes, validation = (784,), {"": 60_000, "test_": 10_000}, 5_000
+    draw = np.random.default_rng(0)
+    arrays = {f"{part}inputs": draw.random((n, *shape), np.float32) for part, n in sizes.items()}
     arrays |= {f"{part}targets": draw.integers(10, size=n) for part, n in sizes.items()}
     np.savez(folder / "random.npz", **arrays)
-    return (f"data={{name: npz, path: '{folder / 'random.npz'}', validation: 5000}}",)
+    return (f"data={{name: npz, path: '{folder / 'random.npz'}', validation: {validation}}}",)
 
 
 def _raydnn(job: Path, overrides: Sequence[str], folder: Path) -> float:

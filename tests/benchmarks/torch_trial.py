@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -62,7 +62,9 @@ def train(
     inputs, targets = data["inputs"], data["targets"]
     epochs, batch_size = trial["train"]["epochs"], trial["train"]["batch_size"]
     steps = math.ceil(len(inputs) / batch_size)
-    model = network(trial, inputs.shape[1], int(targets.max()) + 1)
+    model = NETWORKS[trial["model"]["name"]](trial, inputs.shape[1:], int(targets.max()) + 1)
+    if inputs.ndim > 2:
+        model = model.to(memory_format=torch.channels_last)
     optimizer = optimizer_of(trial, model)
     schedule = schedule_of(trial["schedule"], optimizer, steps, epochs)
     for _ in range(epochs):
@@ -85,16 +87,40 @@ def _validate(model: nn.Module, data: dict[str, Tensor]) -> dict[str, float]:
     return {"validation_loss": loss, "validation_accuracy": accuracy}
 
 
-def network(trial: dict[str, Any], features: int, classes: int) -> nn.Module:
+def convolutional(trial: dict[str, Any], shape: Sequence[int], classes: int) -> nn.Module:
+    """The trial's stages of a convolution and a maximum's pooling, and its dense layers; pictures (H, W)."""
+    model, kernel = trial["model"], trial["model"]["kernel"]
+    assert model["convolutions"] == 1, model
+    assert model["pooling"] == "max", model
+    activation = ACTIVATIONS[trial["activation"]["name"]]
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, shape[0]))]
+    for fan_in, fan_out in pairwise([1, *model["channels"]]):
+        layers += [nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2), activation(), nn.MaxPool2d(2)]
+    halvings = 2 ** len(model["channels"])
+    sizes = [model["channels"][-1] * math.prod(size // halvings for size in shape), *model["widths"]]
+    layers.append(nn.Flatten())
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), activation()]
+    return _initialized(nn.Sequential(*layers, nn.Linear(sizes[-1], classes)), trial)
+
+
+def perceptron(trial: dict[str, Any], shape: Sequence[int], classes: int) -> nn.Module:
     """The trial's perceptron; no dropout layer where nothing is dropped."""
+    (features,) = shape
     dropout = trial["regularization"]["dropout"]
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise([features, *trial["model"]["widths"]]):
         layers += [nn.Linear(fan_in, fan_out), ACTIVATIONS[trial["activation"]["name"]]()]
         layers += [nn.Dropout(dropout)] if dropout else []
-    model = nn.Sequential(*layers, nn.Linear(trial["model"]["widths"][-1], classes))
+    return _initialized(nn.Sequential(*layers, nn.Linear(trial["model"]["widths"][-1], classes)), trial)
+
+
+NETWORKS = {"mlp": perceptron, "cnn": convolutional}
+
+
+def _initialized(model: nn.Sequential, trial: dict[str, Any]) -> nn.Sequential:
     for layer in model:
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
             INITIALIZERS[trial["init"]["name"]](layer.weight)
             nn.init.zeros_(layer.bias)
     return model

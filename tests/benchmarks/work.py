@@ -42,11 +42,16 @@ def write_work(job: Path, overrides: Sequence[str], folder: Path) -> list[TrialS
     work = {"trials": configurations, "metric": search.metric, "mode": search.direction, "asha": asha}
     (folder / "work.json").write_text(json.dumps(work))
     dataset = load_dataset(trials[0].data)
+    inputs = {
+        "inputs": dataset.train.inputs.numpy(),
+        "validation_inputs": dataset.validation.inputs.numpy(),
+    }
+    if trials[0].model.name == "mlp":
+        inputs = {name: array.reshape(len(array), -1) for name, array in inputs.items()}
     np.savez(
         folder / "data.npz",
-        inputs=dataset.train.inputs.flatten(1).numpy(),
+        **inputs,
         targets=dataset.train.targets.numpy(),
-        validation_inputs=dataset.validation.inputs.flatten(1).numpy(),
         validation_targets=dataset.validation.targets.numpy(),
     )
     return trials
