@@ -79,6 +79,8 @@ def _convolutional(channels: int, **arguments: float) -> dict[str, Any]:
     }
 
 
+TRANSFORMER = {"name": "transformer", "layers": 2, "heads": 2}
+RECONSTRUCTED = {"data": {"name": "digits", "reconstruct": True}}
 DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
 
 
@@ -112,6 +114,32 @@ DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
             1024,
             {},
         ),
+        (2, {**TRANSFORMER, "width": 128, "feedforward": 512}, {**TRANSFORMER, "width": 4}, 512, {}),
+        (4, {"name": "lstm", "units": 256, "bidirectional": True}, {"name": "lstm", "units": 2}, 1024, {}),
+        pytest.param(
+            8,
+            {"name": "gru", "units": 256, "bidirectional": True},
+            {"name": "gru", "units": 2},
+            512,
+            {},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            16,
+            {"name": "rnn", "units": 256, "layers": 2},
+            {"name": "rnn", "units": 2},
+            1024,
+            {"regularization": {"dropout": 0.2}},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            16,
+            {"name": "autoencoder", "widths": [512, 64]},
+            {"name": "autoencoder", "widths": [2]},
+            512,
+            RECONSTRUCTED,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=[
         "dense",
@@ -122,6 +150,11 @@ DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
         "cnn",
         "cnn with dropout and batch norm",
         "resnet",
+        "transformer",
+        "lstm",
+        "gru",
+        "rnn",
+        "autoencoder",
     ],
 )
 def test_the_estimate_is_near_the_measured_peak(

@@ -92,7 +92,7 @@ class RecurrentLayer:
             GATES[self.cell] * numbers,
             (GATES[self.cell] + 2) * self.layers * numbers,
             steps * sum(weight.count for weight in weights),
-            passing=PASSING[self.cell] * numbers,
+            passing=PASSING[self.cell] * steps * self.units,  # one direction after the other
         )
 
     def rows(self, trial: TrialSpec) -> tuple[Row, ...]:
