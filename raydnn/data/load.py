@@ -24,6 +24,7 @@ from raydnn.errors import DataError, JobError, job_error
 from raydnn.secrets import hide, is_secret, revealed
 from raydnn.spec.data import Csv, DataSet, Npz
 from raydnn.spec.reading.problems import show
+from raydnn.spec.scaling import Fitted
 
 _FEW_LONE = 0.01
 """Share of the examples that may be the only ones of their class."""
@@ -173,6 +174,8 @@ def _fitted_on(spec: DataSet, parts: Parts) -> Tensor:
         what = "tokens" if parts.source.tokens else "padded sequences"
         allowed = "none" if parts.source.tokens else "none, unit, minmax, center, standardize"
         raise _job_error("scaling", f"{name} with {what}; allowed: {allowed}")
+    if isinstance(spec.scaling, Fitted) and spec.scaling.per == "channel":
+        raise _job_error("scaling.per", "channel with padded sequences, which have none; allowed: feature")
     return inputs[~inputs[..., 0].isnan()]
 
 

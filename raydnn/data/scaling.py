@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from raydnn.errors import job_error
-from raydnn.spec.scaling import Scaling, Whiten
+from raydnn.spec.scaling import Fitted, Scaling, Whiten
 
 CHUNK = 4096
 """Examples whose float64 copy is made at once."""
@@ -23,7 +23,8 @@ class ScalingState:
 
     name: str
     shift: Tensor
-    """Of the features' shape, or of shape () when it is the same for all; float32, or float64 as the inputs were."""
+    """Of the features' shape, of shape (C, 1, 1) or (1, 1) where it is a channel's, or () where it is the same for all;
+    float32, or float64 as the inputs were."""
     scale: Tensor
     """Like `shift`; never 0."""
     matrix: Tensor | None = None
@@ -69,7 +70,7 @@ def fit(spec: Scaling, inputs: Tensor) -> ScalingState:
         inputs: float32 or float64, (n, *features) with n ≥ 1.
 
     Raises:
-        JobError: More components are asked for than there are features.
+        JobError: More components are asked for than there are features, or channels where there are none.
     """
     return ScalingState(spec.name, *FITS[spec.name](spec, inputs))
 
@@ -83,26 +84,44 @@ def _unit(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros((), dtype=inputs.dtype), torch.where(span > 0, span, 1.0)
 
 
-def _minmax(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    low, high = inputs.amin(0), inputs.amax(0)
+def _alike(spec: Scaling, inputs: Tensor) -> tuple[int, ...]:
+    """The dimensions of inputs (n, *features) over which numbers are fitted: those of examples, perhaps of pixels."""
+    if not isinstance(spec, Fitted) or spec.per == "feature":
+        return (0,)
+    if inputs.dim() not in (3, 4):
+        shape = " × ".join(map(str, inputs.shape[1:]))
+        message = f"channel with examples of {shape} numbers, which have no channels; allowed: feature"
+        raise job_error("data.scaling.per", message)
+    return (0, inputs.dim() - 2, inputs.dim() - 1)
+
+
+def _extremes(spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    alike = _alike(spec, inputs)
+    return inputs.amin(alike, keepdim=True)[0], inputs.amax(alike, keepdim=True)[0]
+
+
+def _minmax(spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    low, high = _extremes(spec, inputs)
     return low, torch.where(high > low, high - low, 1.0)
 
 
-def _center(_spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    mean = inputs.mean(0, dtype=torch.float64).to(inputs.dtype)
+def _center(spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    mean = inputs.mean(_alike(spec, inputs), keepdim=True, dtype=torch.float64)[0].to(inputs.dtype)
     return mean, torch.ones_like(mean)
 
 
 def _standardize(spec: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
     mean, _ = _center(spec, inputs)
-    low, high = inputs.amin(0), inputs.amax(0)
+    low, high = _extremes(spec, inputs)
     # Rounding may leave a constant feature with a mean beside its value and a tiny deviation.
     shift = torch.where(low == high, low, mean)
     centered = inputs.sub(shift)
     # Squares of numbers up to 1 neither overflow nor vanish, whatever the feature's unit.
-    peak = centered.abs().amax(0)
+    alike = _alike(spec, inputs)
+    peak = centered.abs().amax(alike, keepdim=True)[0]
     peak = torch.where(peak > 0, peak, 1.0)
-    deviation = peak * centered.div_(peak).square_().mean(0, dtype=torch.float64).sqrt().to(inputs.dtype)
+    squares = centered.div_(peak).square_().mean(alike, keepdim=True, dtype=torch.float64)[0]
+    deviation = peak * squares.sqrt().to(inputs.dtype)
     return shift, torch.where(deviation > 0, deviation, 1.0)
 
 

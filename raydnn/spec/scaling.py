@@ -23,7 +23,17 @@ class Unit(Component):
     name: Literal["unit"] = "unit"
 
 
-class MinMax(Component):
+class Fitted(Component):
+    """What has numbers of its own for each feature."""
+
+    per: Literal["feature", "channel"] = parameter(
+        "feature",
+        "what has numbers of its own: each feature, which is a pixel of a picture; or each channel of pictures, over "
+        "all their pixels, (H, W) being one channel",
+    )
+
+
+class MinMax(Fitted):
     """Each feature runs from 0 to 1; a constant one is 0."""
 
     formula: ClassVar[str] = "x ← (x − min) / (max − min), of each feature"
@@ -32,7 +42,7 @@ class MinMax(Component):
     name: Literal["minmax"] = "minmax"
 
 
-class Center(Component):
+class Center(Fitted):
     """Each feature has mean 0."""
 
     formula: ClassVar[str] = "x ← x − μ, of each feature"
@@ -40,7 +50,7 @@ class Center(Component):
     name: Literal["center"] = "center"
 
 
-class Standardize(Component):
+class Standardize(Fitted):
     """Each feature has mean 0 and deviation 1; a constant one is 0."""
 
     formula: ClassVar[str] = "x ← (x − μ) / σ, of each feature"

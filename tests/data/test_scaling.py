@@ -146,3 +146,52 @@ def test_a_state_rebuilt_from_its_tensors_scales_alike(name: str) -> None:
     state = fit(name, INPUTS)
     again = ScalingState(state.name, **{key: t.clone() for key, t in state.tensors().items()}).to("cpu")
     assert again.apply(INPUTS).equal(state.apply(INPUTS))
+
+
+COLORS = torch.from_numpy(np.random.default_rng(2).normal(3, 5, (200, 3, 4, 6)).astype(np.float32))
+COLORS[:, 1] *= 1e3
+COLORS[:, 2] = 7.7
+PER_CHANNEL = ["center", "minmax", "standardize"]
+
+
+def test_what_is_fitted_for_each_feature_can_be_for_each_channel() -> None:
+    assert (
+        sorted(name for name, cls in components("scaling").items() if "per" in cls.model_fields)
+        == PER_CHANNEL
+    )
+
+
+@pytest.mark.parametrize("name", PER_CHANNEL)
+@pytest.mark.parametrize("inputs", [COLORS, COLORS.double(), COLORS[:, 0]], ids=["color", "double", "grey"])
+def test_a_channel_is_scaled_as_scikit_learn_scales_a_column_of_all_its_pixels(
+    name: str, inputs: torch.Tensor
+) -> None:
+    state = fit(name, inputs, per="channel")
+    assert state.shift.dtype == state.scale.dtype == inputs.dtype
+    assert state.shift.shape == state.scale.shape == ((3, 1, 1) if inputs.dim() == 4 else (1, 1))
+    channels = inputs if inputs.dim() == 4 else inputs.unsqueeze(1)
+    columns = channels.movedim(1, -1).reshape(-1, channels.shape[1]).double().numpy()
+    scaler = {
+        "center": StandardScaler(with_std=False),
+        "minmax": MinMaxScaler(),
+        "standardize": StandardScaler(),
+    }[name]
+    expected = scaler.fit_transform(columns).reshape(channels.movedim(1, -1).shape)
+    found = state.apply(inputs).view(channels.shape).movedim(1, -1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3 if name == "center" else 1e-5)
+    torch.testing.assert_close(state.undone(state.apply(inputs)), inputs, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", PER_CHANNEL)
+@pytest.mark.parametrize(("shape", "told"), [((5,), "5"), ((2, 3, 4, 5), "2 × 3 × 4 × 5")])
+def test_a_table_has_no_channels(name: str, shape: tuple[int, ...], told: str) -> None:
+    message = (
+        f"data.scaling.per: channel with examples of {told} numbers, which have no channels; allowed: feature"
+    )
+    with pytest.raises(JobError) as error:
+        fit(name, torch.rand(9, *shape), per="channel")
+    assert str(error.value) == message
+
+
+def test_a_row_of_features_is_fitted_as_it_was_before_there_were_channels() -> None:
+    assert fit("standardize", INPUTS, per="feature").scale.shape == (4, 3)

@@ -89,7 +89,7 @@ def color_pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     np.savez(
         path, inputs=inputs[:150], targets=targets[:150], test_inputs=inputs[150:], test_targets=targets[150:]
     )
-    scaling = {"name": "standardize"}
+    scaling = {"name": "standardize", "per": "channel"}
     return {"name": "npz", "path": str(path), "validation": 30, "scaling": scaling}
 
 

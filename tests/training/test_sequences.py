@@ -154,6 +154,12 @@ def test_sequences_are_not_augmented_as_images(
     assert architecture(sequences, mixup=1.0)
     # Pictures are, whatever reads them.
     assert architecture({"name": "digits"}, cutmix=1.0)
+    per_channel = {"scaling": {"name": "center", "per": "channel"}}
+    assert architecture({"name": "digits", **per_channel})
+    with pytest.raises(
+        JobError, match=re.escape("data.scaling.per: channel with sequences of 6 × 4 numbers, which")
+    ):
+        architecture({**sequences, **per_channel})
 
 
 def test_a_token_outside_the_vocabulary_is_refused_with_its_row(

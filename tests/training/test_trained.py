@@ -302,6 +302,23 @@ def test_outputs_of_raw_examples_are_those_of_plain_torch_with_its_weights(
         assert torch.equal(trained.outputs(raw), trained.outputs(first))
 
 
+def test_pictures_scaled_by_channel_are_so_when_the_network_is_read_back(
+    make_trial: MakeTrial, new_run: NewRun, color_pictures: dict[str, Any]
+) -> None:
+    data = {**color_pictures, "scaling": {"name": "standardize", "per": "channel"}}
+    run, spec = new_run(), make_trial(data=data, train={"epochs": 1})
+    _fit(run, [spec])
+    _assert_same(run, 0)
+    trained, parts = open_trained(run, "t00000"), read_parts(spec.data)
+    assert parts.test is not None
+    assert trained.preparation.scaling.scale.shape == (3, 1, 1)
+    train = parts.train.inputs.astype(np.float64)
+    mean, deviation = (of(train, axis=(0, 2, 3), keepdims=True) for of in (np.mean, np.std))
+    expected = (parts.test.inputs - mean) / deviation
+    np.testing.assert_allclose(trained.inputs(parts.test.inputs), expected, rtol=1e-4, atol=1e-5)
+    assert trained.spec.data.scaling == spec.data.scaling
+
+
 def test_the_module_is_a_copy_that_can_be_trained(make_trial: MakeTrial, new_run: NewRun) -> None:
     run = new_run()
     _fit(run, [make_trial(normalization="batch_norm")])

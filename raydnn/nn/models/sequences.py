@@ -19,6 +19,7 @@ from raydnn.nn.layers.sequences.steps import present_steps
 from raydnn.nn.models.architecture import Architecture, Chain, of_members
 from raydnn.spec.axes.networks.model import UserModule
 from raydnn.spec.axes.networks.sequence import TokenNetwork
+from raydnn.spec.scaling import Fitted
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 
@@ -123,4 +124,7 @@ def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
         raise job_error("train.augmentation.mixup", f"given with {what}, which are not mixed; allowed: 0")
     if of_sequences and len(inputs.shape) == 2 and not inputs.is_picture:
         what = what or f"sequences of {inputs.told} numbers"
+        fitted = trial.data.scaling
+        if isinstance(fitted, Fitted) and fitted.per == "channel":
+            raise job_error("data.scaling.per", f"channel with {what}, which have none; allowed: feature")
     check_images(trial.train.augmentation, inputs, taken_for=what)

@@ -49,13 +49,14 @@ def scaled(name: str, pixels: Tensor, **fields: Any) -> tuple[Tensor, Any]:
 
 
 @pytest.mark.parametrize("shape", [(9, 7), (3, 9, 7)], ids=str)
-@pytest.mark.parametrize("name", ["none", "unit", "minmax", "center", "standardize"])
+@pytest.mark.parametrize("name", ["none", "unit", "minmax", "center", "standardize", "standardize channel"])
 def test_colors_are_those_of_the_pixels_before_they_were_scaled(
     pixels: np.ndarray, name: str, shape: tuple[int, ...]
 ) -> None:
     raw = torch.from_numpy(pixels if len(shape) == 3 else pixels[:, 0]).float()
     raw.view(-1)[:2] = torch.tensor([0.0, 255.0])
-    inputs, state = scaled(name, raw)
+    name, *per = name.split()
+    inputs, state = scaled(name, raw, **({"per": "channel"} if per else {}))
     shades = shades_of(InMemory(inputs, None), state)
     augment = Augmenter([Augmentation(color_jitter=0.8)], CPU, lambda: shades)
     found = state.undone(augment(inputs.unsqueeze(0), Noise([3], 1, CPU), 6)[0])

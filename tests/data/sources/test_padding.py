@@ -105,3 +105,7 @@ def test_what_cannot_be_scaled_with_padding_is_refused(load: Callable[..., Datas
         load({"inputs": numbers, "lengths": LENGTHS}, scaling="whiten")
     with pytest.raises(JobError, match=re.escape("data.scaling: unit with tokens; allowed: none")):
         load({"inputs": TOKENS, "lengths": LENGTHS}, scaling="unit")
+    with pytest.raises(
+        JobError, match=re.escape("data.scaling.per: channel with padded sequences, which have")
+    ):
+        load({"inputs": numbers, "lengths": LENGTHS}, scaling={"name": "standardize", "per": "channel"})
