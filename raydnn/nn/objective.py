@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import log
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from raydnn.errors import job_error
 from raydnn.nn.activations import activate
@@ -76,6 +78,18 @@ class Objective:
         """Plain losses (N, B), comparable between members that smooth or weigh differently."""
         return self._per_example(outputs, targets, None)
 
+    def averaged(self, outputs: Tensor, others: Tensor) -> Tensor:
+        """Outputs whose probabilities are the mean of those of two others; where there are none, the mean of these.
+
+        Args:
+            outputs: (N, B, K), before the output activation.
+            others: Alike.
+        """
+        means = (
+            AVERAGES.get(group.name, _mean)(group.of(outputs), group.of(others)) for group in self._outputs
+        )
+        return torch.cat(list(means))
+
     @property
     def compares(self) -> bool:
         """Whether an example's loss depends on those it is measured with, so that a set is evaluated as a whole."""
@@ -112,6 +126,30 @@ class Objective:
                 settings["smoothing"] = group.of(smoothing)
             parts.append(LOSSES[group.name](of_group, group.of(targets) if own else targets, **settings))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _mean(outputs: Tensor, others: Tensor) -> Tensor:
+    return (outputs + others) / 2
+
+
+def _mean_softmax(outputs: Tensor, others: Tensor) -> Tensor:
+    """log p̄, of which the softmax is p̄."""
+    return torch.logaddexp(outputs.log_softmax(-1), others.log_softmax(-1)) - log(2)
+
+
+def _mean_sigmoid(outputs: Tensor, others: Tensor) -> Tensor:
+    """log p̄ − log (1 − p̄), of which the sigmoid is p̄."""
+    right, wrong = (
+        torch.logaddexp(logsigmoid(sign * outputs), logsigmoid(sign * others)) for sign in (1, -1)
+    )
+    return right - wrong
+
+
+AVERAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "softmax": _mean_softmax,
+    "sigmoid": _mean_sigmoid,
+}
+"""Output activation that gives probabilities → the outputs of the mean of two predictions."""
 
 
 def class_weights(trial: TrialSpec, class_counts: Tensor) -> Tensor:

@@ -124,6 +124,7 @@ def shape_of(trial: TrialSpec) -> Hashable:
         train.precision,
         train.epochs,
         train.checkpoint_every_epochs,
+        train.test_time_flips,
     )
 
 

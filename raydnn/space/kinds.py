@@ -104,8 +104,11 @@ def _dividing_groups(job: Job, assignment: Mapping[str, Value], domain: Domain) 
 
 
 def _outside_whitening(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
-    scaling = assignment.get("data.scaling.name", job.data.scaling.name)
-    return None if scaling == "whiten" else domain
+    return None if assignment.get("data.scaling.name", job.data.scaling.name) == "whiten" else domain
+
+
+def _with_randaugment(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
+    return domain if assignment.get(_RANDAUGMENT, job.train.augmentation.randaugment) else None
 
 
 def _with_skips(job: Job, assignment: Mapping[str, Value], domain: Domain) -> Domain | None:
@@ -140,6 +143,7 @@ def _selu_without_skips(job: Job, assignment: Mapping[str, Value], domain: Domai
     return domain if plain else _only(domain, tuple(value for value in domain.values() if value != "selu"))
 
 
+_RANDAUGMENT = "train.augmentation.randaugment"
 _ACTIVATION = ("activation.name",)
 _MODEL = ("model.name",)
 _LOSS = ("loss.name",)
@@ -159,9 +163,8 @@ _SHAPE = tuple(
         "depth",
     )
 )
-_DROPOUT, _INPUT_DROPOUT, _ALPHA_DROPOUT = (
-    f"regularization.{name}" for name in ("dropout", "input_dropout", "alpha_dropout")
-)
+_DROPS = ("dropout", "input_dropout", "alpha_dropout")
+_DROPOUT, _INPUT_DROPOUT, _ALPHA_DROPOUT = (f"regularization.{name}" for name in _DROPS)
 
 KINDS: tuple[Kind, ...] = (
     Kind(
@@ -242,6 +245,12 @@ KINDS: tuple[Kind, ...] = (
             _outside_whitening,
         )
         for name in OF_COLORS
+    ),
+    Kind(
+        f"{_RANDAUGMENT}_magnitude exists only where {_RANDAUGMENT} is above 0",
+        f"{_RANDAUGMENT}_magnitude",
+        (_RANDAUGMENT,),
+        _with_randaugment,
     ),
 )
 """Every rule for raydnn's own networks."""

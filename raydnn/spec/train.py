@@ -85,6 +85,11 @@ class Train(Spec):
     diagnostics: bool = parameter(
         False, "record every layer's gradient, update and activations after each epoch, in the table `layers`"
     )
+    test_time_flips: bool = parameter(
+        False,
+        "test each image by the mean prediction for it and its mirror image, left and right: of the probabilities, or "
+        "where there are none of the outputs",
+    )
     checkpoint_every_epochs: int = parameter(
         1, "epochs between checkpoints to resume from; 0: none, a killed training starts over", ge=0
     )

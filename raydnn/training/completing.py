@@ -41,7 +41,7 @@ def complete(
     set_exact_statistics(stack, dataset.train, positions)
     tested: dict[str, list[float]] = {}
     if dataset.test is not None:
-        loss, accuracy = evaluate(stack, dataset.test)
+        loss, accuracy = evaluate(stack, dataset.test, flips=stack.members[0].spec.train.test_time_flips)
         tested = to_host({"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy})
         tested["loss"] = [loss * stack.loss_unit for loss in tested["loss"]]
     fitted, facts = facts_of_data(

@@ -132,17 +132,22 @@ class Trained:
         if part not in parts.named:
             raise UsageError(f"part '{part}' is given; {one_of(part, parts.named)}")
         self._check_same_data(parts)
-        return self.measure(parts.named[part])
+        return self.measure(parts.named[part], flips=part == "test" and self.spec.train.test_time_flips)
 
-    def measure(self, arrays: Arrays) -> dict[str, float]:
+    def measure(self, arrays: Arrays, *, flips: bool = False) -> dict[str, float]:
         """Compute the metrics of raw examples with their targets, as `metrics` does.
+
+        Args:
+            arrays: The examples.
+            flips: Whether an image's prediction is the mean of its own and its mirror image's.
 
         Raises:
             DataError: The inputs have another shape than those that the network was trained on.
         """
         examples = prepare(arrays, self.preparation).to(self._network.device)
         with fit_for_training():
-            loss, accuracy = evaluate(self._network, replace(examples, inputs=self._fitting(examples.inputs)))
+            fitting = replace(examples, inputs=self._fitting(examples.inputs))
+            loss, accuracy = evaluate(self._network, fitting, flips=flips)
         measured = {"loss": loss[0].item() * self._network.loss_unit}
         return measured if accuracy is None else {**measured, "accuracy": accuracy[0].item()}
 

@@ -29,6 +29,7 @@ def shape(member: TrialSpec) -> tuple[object, ...]:
         train.batch_size,
         train.epochs,
         train.checkpoint_every_epochs,
+        train.test_time_flips,
     )
 
 
@@ -85,6 +86,7 @@ def test_one_long_stack_of_a_small_group_does_not_come_last() -> None:
     [
         {"train": {"epochs": 3}},
         {"train": {"checkpoint_every_epochs": 2}},
+        {"train": {"test_time_flips": True}},
         {"data": {"name": "digits", "scaling": "unit"}},
         {"loss": "cross_entropy"},
         {"activation": "prelu"},

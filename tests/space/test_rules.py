@@ -341,3 +341,12 @@ def test_colors_are_searched_only_where_they_are_left(name: str) -> None:
         assert (path in assignment) == (assignment["data.scaling.name"] != "whiten")
         assert not invalid(given, make_trial(given, assignment))
     assert f"{path} exists only where data.scaling is not whiten" in texts(space)
+
+
+def test_a_magnitude_is_searched_only_where_it_acts() -> None:
+    path = "train.augmentation.randaugment"
+    space = built(job({path: "randint(0, 3)", f"{path}_magnitude": "randint(3, 16)"}))
+    drawn = list(draws(space, 50))
+    assert {assignment[path] for assignment in drawn} == {0, 1, 2}
+    for assignment in drawn:
+        assert (f"{path}_magnitude" in assignment) == (assignment[path] != 0)

@@ -306,9 +306,15 @@ def test_pictures_scaled_by_channel_are_so_when_the_network_is_read_back(
     make_trial: MakeTrial, new_run: NewRun, color_pictures: dict[str, Any]
 ) -> None:
     data = {**color_pictures, "scaling": {"name": "standardize", "per": "channel"}}
-    run, spec = new_run(), make_trial(data=data, train={"epochs": 1})
+    run, spec = new_run(), make_trial(data=data, train={"epochs": 1, "test_time_flips": True})
+    plain = make_trial(data=data, train={"epochs": 1})
     _fit(run, [spec])
     _assert_same(run, 0)
+    other = new_run("plain")
+    _fit(other, [plain])
+    _assert_same(other, 0)
+    assert _row(run)["best_value"] == _row(other)["best_value"], "the validation part is not mirrored"
+    assert _row(run)["m_test_loss"] != _row(other)["m_test_loss"]
     trained, parts = open_trained(run, "t00000"), read_parts(spec.data)
     assert parts.test is not None
     assert trained.preparation.scaling.scale.shape == (3, 1, 1)

@@ -16,6 +16,7 @@ from raydnn.data.augmentation.technique import Asked, Draws, Technique
 from raydnn.data.inputs import Inputs
 from raydnn.errors import job_error
 from raydnn.spec.axes.augmentation import HOW_RANDAUGMENT, Augmentation
+from raydnn.spec.train import Train
 
 TECHNIQUES: dict[tuple[str, ...], Technique] = {
     ("flip",): flip,
@@ -80,28 +81,33 @@ class Augmenter:
         return pictures.squeeze(2) if len(shape) == 2 else pictures
 
 
-def check_images(spec: Augmentation, inputs: Inputs, *, taken_for: str = "") -> None:
-    """Refuse to change single images where the inputs are none.
+def check_images(train: Train, inputs: Inputs, *, taken_for: str = "") -> None:
+    """Refuse to change or mirror single images where the inputs are none.
 
     Args:
-        spec: What is asked for.
+        train: What is asked for.
         inputs: What the data are.
         taken_for: What they are to the network where that is a sequence, such as `tokens`.
 
     Raises:
         JobError: Images would be changed, and the inputs are no images (H, W) or (C, H, W).
     """
-    if not spec.changes_images:
-        return
-    if taken_for:
-        name = next(name for name in spec.techniques if name != "mixup")
-        message = (
-            f"{getattr(spec, name):g} with {taken_for}, which are no images of height × width; allowed: 0"
-        )
-        raise job_error(f"train.augmentation.{name}", message)
-    if len(inputs.shape) not in (2, 3):
-        message = "needs images of height × width, or of channels × height × width"
-        raise job_error("train.augmentation", f"{message}; the inputs are {inputs.told} numbers each")
+    spec = train.augmentation
+    asked = [
+        (f"augmentation.{name}", f"{getattr(spec, name):g}", "0")
+        for name in spec.techniques
+        if name != "mixup"
+    ]
+    if train.test_time_flips:
+        asked.append(("test_time_flips", "true", "false"))
+    for name, given, allowed in asked[:1]:
+        if taken_for:
+            message = f"{given} with {taken_for}, which are no images of height × width; allowed: {allowed}"
+            raise job_error(f"train.{name}", message)
+        if len(inputs.shape) not in (2, 3):
+            message = "needs images of height × width, or of channels × height × width"
+            field = name.partition(".")[0]
+            raise job_error(f"train.{field}", f"{message}; the inputs are {inputs.told} numbers each")
 
 
 def _column(values: Sequence[float], device: torch.device) -> Tensor:

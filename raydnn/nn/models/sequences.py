@@ -127,4 +127,4 @@ def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
         fitted = trial.data.scaling
         if isinstance(fitted, Fitted) and fitted.per == "channel":
             raise job_error("data.scaling.per", f"channel with {what}, which have none; allowed: feature")
-    check_images(trial.train.augmentation, inputs, taken_for=what)
+    check_images(trial.train, inputs, taken_for=what)

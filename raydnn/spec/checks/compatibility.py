@@ -150,6 +150,13 @@ def mixing_has_partners(training: Training) -> Found:
             yield f"train.augmentation.{name}", f"{given:g} {message}"
 
 
+def flips_keep_targets(training: Training) -> Found:
+    """A mirror image has the target of its image, unless that is the image."""
+    if training.train.test_time_flips and training.data.reconstruct:
+        message = "true with data.reconstruct, where a mirror image is another target; allowed: false"
+        yield "train.test_time_flips", message
+
+
 def colors_are_left(training: Training) -> Found:
     """Colors can be changed as long as a pixel is a pixel."""
     for name in OF_COLORS:

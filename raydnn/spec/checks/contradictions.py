@@ -15,6 +15,7 @@ from raydnn.spec.checks.compatibility import (
     activation_fits_hidden_layers,
     class_weights_have_classes,
     colors_are_left,
+    flips_keep_targets,
     gates_have_their_own_activations,
     groups_divide_widths,
     loss_fits_task,
@@ -209,6 +210,7 @@ CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     one_dropout_of_hidden_units: frozenset({"regularization"}),
     mixing_has_partners: frozenset({"train"}),
     colors_are_left: frozenset({"data", "train"}),
+    flips_keep_targets: frozenset({"data", "train"}),
     class_weights_have_classes: frozenset({"data", "train"}),
     _metrics_fit_task: frozenset({"data", "loss", "search", "schedule", "train"}),
 }

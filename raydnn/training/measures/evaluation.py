@@ -67,23 +67,24 @@ class Networks(Protocol):
 
 
 @torch.no_grad()
-def evaluate(stack: Networks, examples: Examples) -> tuple[Tensor, Tensor | None]:
+def evaluate(stack: Networks, examples: Examples, *, flips: bool = False) -> tuple[Tensor, Tensor | None]:
     """Mean loss and accuracy of every member.
 
     Args:
         stack: The members.
         examples: On the stack's device.
+        flips: Whether an image's prediction is the mean of its own and its mirror image's, left and right.
 
     Returns:
         Loss (N,), without what only weighs or smooths the training loss; and accuracy (N,), None where there is none.
     """
     workers = stack.workers
     if stack.objective.compares:
-        return workers.sum(_loss_of_set(stack, examples)) / len(examples), None
+        return workers.sum(_loss_of_set(stack, examples, flips)) / len(examples), None
     loss = torch.zeros(len(stack.members), device=stack.device)
     correct = torch.zeros_like(loss)
     has_accuracy = stack.has_accuracy
-    for outputs, answers in _answered(stack, examples):
+    for outputs, answers in _answered(stack, examples, flips):
         loss += stack.objective.evaluation(outputs, answers).sum(dim=1)
         if has_accuracy:
             correct += hits(stack.task, outputs, answers).sum(dim=1)
@@ -91,24 +92,27 @@ def evaluate(stack: Networks, examples: Examples) -> tuple[Tensor, Tensor | None
     return loss, workers.sum(correct) / len(examples) if has_accuracy else None
 
 
-def _answered(stack: Networks, examples: Examples) -> Iterator[tuple[Tensor, Tensor]]:
+def _answered(stack: Networks, examples: Examples, flips: bool) -> Iterator[tuple[Tensor, Tensor]]:
     """Outputs (N, b, K) and targets of this worker's examples, chunk by chunk."""
     size = CHUNK[stack.device.type] // stack.pieces
     for inputs, targets in examples.chunks(size, stack.workers.rank, stack.workers.count):
         with stack.in_precision():
             outputs = stack.module(inputs.unsqueeze(0)).float()
+            if flips:
+                mirrored = stack.module(inputs.flip(-1).unsqueeze(0)).float()
+                outputs = stack.objective.averaged(outputs, mirrored)
         yield outputs, targets
         beat()
 
 
-def _loss_of_set(stack: Networks, examples: Examples) -> Tensor:
+def _loss_of_set(stack: Networks, examples: Examples, flips: bool) -> Tensor:
     """Sums (N,) of this worker's examples' losses, each measured against the whole set."""
     workers, n = stack.workers, len(examples)
     own = slice(workers.rank, None, workers.count)
     outputs = torch.zeros(len(stack.members), n, stack.outputs, device=stack.device)
     targets = torch.zeros(n, *examples.target_shape, dtype=torch.long, device=stack.device)
     own_outputs, own_targets, start = outputs[:, own], targets[own], 0
-    for found, answers in _answered(stack, examples):
+    for found, answers in _answered(stack, examples, flips):
         rows = slice(start, start + len(answers))
         own_outputs[:, rows], own_targets[rows] = found, answers
         start += len(answers)

@@ -16,6 +16,7 @@ from raydnn.data.augmentation.shades import Shades
 from raydnn.data.inputs import Inputs
 from raydnn.errors import JobError
 from raydnn.spec.axes.augmentation import HOW_RANDAUGMENT, OF_PAIRS, Augmentation
+from raydnn.spec.train import Train
 from raydnn.stacking.noise import Noise
 
 CPU = torch.device("cpu")
@@ -217,19 +218,25 @@ def test_a_worker_without_examples_of_a_small_batch_gets_none() -> None:
 
 @pytest.mark.parametrize(("features", "said"), [((6,), "6"), ((2, 3, 5, 4), "2 × 3 × 5 × 4")])
 def test_only_images_can_be_augmented(features: tuple[int, ...], said: str) -> None:
-    check_images(Augmentation(mixup=0.2), Inputs(features))
+    check_images(Train(augmentation=Augmentation(mixup=0.2)), Inputs(features))
     message = (
-        "train.augmentation: needs images of height × width, or of channels × height × width; "
-        f"the inputs are {said} numbers each"
+        f"needs images of height × width, or of channels × height × width; the inputs are {said} numbers each"
     )
-    with pytest.raises(JobError) as error:
-        check_images(Augmentation(flip=0.5), Inputs(features))
-    assert str(error.value) == message
+    for field, train in (
+        ("augmentation", Train(augmentation=Augmentation(flip=0.5))),
+        ("test_time_flips", Train(test_time_flips=True)),
+    ):
+        with pytest.raises(JobError) as error:
+            check_images(train, Inputs(features))
+        assert str(error.value) == f"train.{field}: {message}"
 
 
 def test_sequences_are_no_images() -> None:
-    with pytest.raises(JobError) as error:
-        check_images(Augmentation(cutmix=0.5, mixup=1), Inputs((7, 3)), taken_for="padded sequences")
-    assert str(error.value) == (
-        "train.augmentation.cutmix: 0.5 with padded sequences, which are no images of height × width; allowed: 0"
-    )
+    for train, begin, end in (
+        (Train(augmentation=Augmentation(cutmix=0.5, mixup=1)), "augmentation.cutmix: 0.5", "0"),
+        (Train(test_time_flips=True), "test_time_flips: true", "false"),
+    ):
+        with pytest.raises(JobError) as error:
+            check_images(train, Inputs((7, 3)), taken_for="padded sequences")
+        message = "with padded sequences, which are no images of height × width; allowed:"
+        assert str(error.value) == f"train.{begin} {message} {end}"

@@ -7,7 +7,11 @@ from pydantic import ValidationError
 
 from raydnn.spec.axes.augmentation import HOW_RANDAUGMENT, Augmentation
 from raydnn.spec.catalogue.fields import search_range
-from raydnn.spec.checks.compatibility import colors_are_left, mixing_has_partners
+from raydnn.spec.checks.compatibility import (
+    colors_are_left,
+    flips_keep_targets,
+    mixing_has_partners,
+)
 from raydnn.spec.job import Training
 
 FIELDS = Augmentation.model_fields
@@ -80,4 +84,18 @@ def test_whitened_pixels_have_no_colors(technique: str, told: str) -> None:
     assert problems("whiten") == [
         f"train.augmentation.{technique}: {told} with data.scaling whiten, which leaves no pixel its brightness; "
         "allowed: 0"
+    ]
+
+
+def test_a_mirror_image_is_another_target_where_images_are_learned() -> None:
+    def problems(reconstruct: bool) -> list[str]:
+        data = {"name": "digits", "reconstruct": reconstruct}
+        training = Training.model_validate(
+            {"data": data, "optimizer": "sgd", "train": {"test_time_flips": True}}
+        )
+        return [f"{field}: {message}" for field, message in flips_keep_targets(training)]
+
+    assert problems(False) == []
+    assert problems(True) == [
+        "train.test_time_flips: true with data.reconstruct, where a mirror image is another target; allowed: false"
     ]

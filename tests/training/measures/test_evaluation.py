@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,6 +50,53 @@ def test_loss_and_accuracy_are_means_over_all_examples(
         assert loss[member].item() == pytest.approx(expected.item(), rel=1e-5)
         hits = (outputs[member].argmax(1) == split.targets).double().mean()
         assert accuracy[member].item() == pytest.approx(hits.item(), rel=1e-6)
+
+
+def probabilities(output: str, outputs: torch.Tensor) -> torch.Tensor:
+    return outputs.softmax(-1) if output == "softmax" else outputs.sigmoid()
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "output"),
+    [
+        ("classification", lambda rng: rng.integers(3, size=60), "softmax"),
+        ("binary", lambda rng: rng.integers(2, size=60), "sigmoid"),
+        ("multi_label", lambda rng: rng.integers(2, size=(60, 4)), "sigmoid"),
+        ("regression", lambda rng: rng.normal(size=(60, 2)), "linear"),
+    ],
+)
+def test_flips_average_the_probabilities_of_an_image_and_its_mirror_image(
+    make_trial: Callable[..., TrialSpec],
+    tmp_path: Path,
+    kind: str,
+    targets: Callable[[Any], Any],
+    output: str,
+) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "pictures.npz"
+    np.savez(path, inputs=rng.normal(size=(60, 3, 4, 4)) * 3, targets=targets(rng))
+    data = {"name": "npz", "path": str(path), "kind": kind, "target_scaling": "none"}
+    stack, dataset = _stack(
+        [make_trial(data=data, seed=seed, train={"test_time_flips": True}) for seed in (0, 1)]
+    )
+    inputs, wanted = next(dataset.train.chunks(len(dataset.train)))
+    loss, accuracy = evaluate(stack, dataset.train, flips=True)
+    with torch.no_grad():
+        sides = [stack.module(side.unsqueeze(0)).double() for side in (inputs, inputs.flip(3))]
+    for member in range(2):
+        if output == "linear":
+            expected = ((sides[0][member] + sides[1][member]) / 2 - wanted).square().mean()
+        else:
+            mean = sum(probabilities(output, side[member]) for side in sides) / 2
+            assert isinstance(mean, torch.Tensor)
+            truth = torch.eye(3)[wanted] if output == "softmax" else wanted.view(mean.shape)
+            logs = truth * mean.log() + (0 if output == "softmax" else (1 - truth) * (1 - mean).log())
+            expected = -logs.sum(1).mean() if output == "softmax" else -logs.mean()
+            right = mean.argmax(1) == wanted if output == "softmax" else (mean > 0.5) == (truth > 0.5)
+            assert accuracy is not None
+            assert accuracy[member].item() == pytest.approx(right.double().mean().item())
+        assert loss[member].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert not torch.equal(loss, evaluate(stack, dataset.train)[0])
 
 
 @pytest.mark.parametrize("chunk", [16, 4096])
