@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from math import inf, isfinite
 from typing import Any
 
@@ -11,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.data.examples import Examples
-from raydnn.stacking.roles import Role
+from raydnn.nn.layers.sequences.encoder import Encoder
+from raydnn.nn.layers.tail import Tailed
 from raydnn.training.stack.stack import Stack
 
 PROBE_EXAMPLES = 1024
@@ -104,23 +104,21 @@ def activation_statistics(stack: Stack, examples: Examples) -> dict[str, list[La
     """
     ends = [member.spec.activation.flat_ends for member in stack.members]
     flat_at = [[-inf if low is None else low, inf if high is None else high] for low, high in ends]
-    low, high = torch.tensor(flat_at, device=stack.device).view(-1, 2, 1, 1).unbind(1)
+    limits = torch.tensor(flat_at, device=stack.device)
     seen: dict[str, Tensor] = {}
 
-    def looking_at(layer: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def look(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-            values = arguments[0]
-            mean = values.mean(dim=(1, 2), keepdim=True)
-            deviations = torch.linalg.vector_norm(values - mean, dim=(1, 2)) / values[0].numel() ** 0.5
-            flat_examples = ((values <= low) | (values >= high)).float().sum(dim=1)
-            dead = (flat_examples == values.shape[1]).float().mean(dim=1)
-            flat = flat_examples.mean(dim=1) / values.shape[1]
-            seen[layer] = torch.stack([mean.flatten(), deviations, dead, flat], dim=1)
+    def looking_at(layer: str, at: Callable[..., Tensor]) -> Callable[..., None]:
+        def look(*call: object) -> None:
+            seen[layer] = _statistics(at(*call), limits)
 
         return look
 
-    receivers = _receivers(stack)
-    hooks = [module.register_forward_pre_hook(looking_at(layer)) for layer, module in receivers.items()]
+    hooks = []
+    for layer, (module, gets_them) in _activated(stack).items():
+        if gets_them:
+            hooks.append(module.register_forward_pre_hook(looking_at(layer, lambda _, given: given[0])))
+        else:
+            hooks.append(module.register_forward_hook(looking_at(layer, lambda _, __, made: made)))
     inputs, _ = next(examples.chunks(PROBE_EXAMPLES))
     stack.module(inputs.unsqueeze(0))
     for hook in hooks:
@@ -132,13 +130,38 @@ def activation_statistics(stack: Stack, examples: Examples) -> dict[str, list[La
     }
 
 
-def _receivers(stack: Stack) -> dict[str, nn.Module]:
-    """Hidden layer → the module that its activations go to: its normalization after them, else the next layer."""
+def _statistics(values: Tensor, limits: Tensor) -> Tensor:
+    """Mean, deviation, dead and saturated share (N, 4) of activations.
+
+    Args:
+        values: (N, B, units), (N, B, T, units), or (N, B, channels, H, W), whose channels are units.
+        limits: Where the activation is flat below and above, (N, 2).
+    """
+    every = tuple(range(1, values.dim()))
+    axis = 2 if values.dim() == 5 else every[-1]
+    low, high = (limit.view(-1, *(1 for _ in every)) for limit in limits.unbind(1))
+    mean = values.mean(dim=every, keepdim=True)
+    deviations = torch.linalg.vector_norm(values - mean, dim=every) / values[0].numel() ** 0.5
+    flat = ((values <= low) | (values >= high)).sum(dim=[other for other in every if other != axis])
+    count = values[0].numel() // values.shape[axis]
+    dead, saturated = (flat == count).float().mean(dim=1), flat.float().mean(dim=1) / count
+    return torch.stack([mean.flatten(), deviations, dead, saturated], dim=1)
+
+
+def _activated(stack: Stack) -> dict[str, tuple[nn.Module, bool]]:
+    """Hidden layer → a module that gets its activations, or (False) that makes them."""
     modules = dict(stack.module.named_modules())
-    dense = [parameter.layer for parameter in stack.layout.having(Role.WEIGHT).values()]
     normalization = stack.members[0].spec.normalization
     after = getattr(normalization, "position", None) == "after_activation"
-    return {layer: modules[f"{layer}.norm" if after else following] for layer, following in pairwise(dense)}
+    found: dict[str, tuple[nn.Module, bool]] = {}
+    for layer in stack.layout.layers:
+        module = modules.get(layer)
+        block = modules.get(layer.rpartition(".")[0])
+        if isinstance(module, Tailed) and module.tail is not None:
+            found[layer] = (modules[f"{layer}.norm"], True) if after else (module, False)
+        elif isinstance(block, Encoder) and module is block.linear1:
+            found[layer] = (block.linear2, True)
+    return found
 
 
 def _columns(values: list[float], low: float | None, high: float | None) -> LayerRow:

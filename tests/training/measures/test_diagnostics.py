@@ -15,6 +15,7 @@ import raydnn
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
 from raydnn.nn.layers import tail
+from raydnn.nn.layers.sequences import encoder
 from raydnn.search.packing import StackPlan
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.trial import TrialSpec
@@ -159,16 +160,52 @@ def test_flat_ends_are_where_the_slope_is_small() -> None:
         assert (slope[at_ends] <= 0.04 * slope.max()).all(), name
 
 
+AFTER = {"name": "layer_norm", "position": "after_activation"}
+CODER = {"name": "autoencoder", "widths": [3, 2]}
+PICTURES = {"name": "pictures", "count": 100, "size": 8, "reconstruct": True}
+
+
+def test_a_channel_is_dead_where_it_is_flat_at_every_position(make_trial: MakeTrial) -> None:
+    trial = make_trial(model={"name": "cnn", "channels": [4], "widths": [3]}, activation="relu")
+    stack, dataset = _stack([trial, trial])
+    kernels = next(iter(stack.weights))
+    bias = stack.weights[kernels.replace("weight", "bias")]
+    bias[0, :3], bias[1, :1] = -1e3, -1e3
+    found = next(iter(activation_statistics(stack, dataset.train).values()))
+    assert [member["dead_fraction"] for member in found] == [3 / 4, 1 / 4]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
         {},
         {"normalization": {"name": "batch_norm", "inputs": True}},
-        {"normalization": {"name": "layer_norm", "position": "after_activation"}},
+        {"normalization": AFTER},
         {"model": {"name": "residual_mlp", "width": 7}},
         {"activation": "prelu", "regularization": {"dropout": 0.5, "input_dropout": 0.5}},
+        {"model": {"name": "cnn", "channels": [2, 3], "widths": [4]}},
+        {"model": {"name": "resnet", "depth": 8, "width": 2}, "normalization": AFTER},
+        {"model": {"name": "resnet", "depth": 8, "width": 2, "skip": False}},
+        {"model": {**CODER, "tied": True}, "data": PICTURES},
+        {"model": {**CODER, "convolutional": True}, "data": PICTURES},
+        {
+            "model": {"name": "transformer", "width": 4, "heads": 2, "layers": 2, "patch": 8},
+            "data": {"name": "pictures", "count": 100},
+        },
     ],
-    ids=["plain", "before", "after", "residual", "prelu"],
+    ids=[
+        "plain",
+        "before",
+        "after",
+        "residual",
+        "prelu",
+        "cnn",
+        "resnet",
+        "plain resnet",
+        "tied",
+        "convolutional",
+        "transformer",
+    ],
 )
 def test_what_is_looked_at_is_what_the_activation_gives(
     make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
@@ -182,13 +219,15 @@ def test_what_is_looked_at_is_what_the_activation_gives(
 
     activate = tail.activate
     monkeypatch.setattr(tail, "activate", spy)
+    monkeypatch.setattr(encoder, "activate", spy)
     found = activation_statistics(stack, dataset.train)
     assert len(found) == len(given) >= 2
     for values, statistics in zip(given, found.values(), strict=True):
         means = [member["activation_mean"] for member in statistics]
         deviations = [member["activation_std"] for member in statistics]
-        assert means == pytest.approx(values.mean((1, 2)).tolist(), abs=1e-6)
-        assert deviations == pytest.approx(values.std((1, 2), correction=0).tolist(), rel=1e-5)
+        every = values.flatten(1)
+        assert means == pytest.approx(every.mean(1).tolist(), abs=1e-6)
+        assert deviations == pytest.approx(every.std(1, correction=0).tolist(), rel=1e-5)
 
 
 def test_layers_and_the_whole_gradient_agree(make_trial: MakeTrial, new_run: NewRun) -> None:
