@@ -26,6 +26,7 @@ from raydnn.nn.models.users.user_class import (
     STREAM,
     Tensors,
     UserClass,
+    computed,
     given,
     measured,
     tensors_of,
@@ -113,8 +114,8 @@ def _output_layer(users: UserClass, layout: Layout) -> str:
     if len(with_weights) < 2:
         return next(iter(with_weights), "")
     why_in_turn(users, "cpu")  # refuses in words what cannot be computed
-    computed = [row.name.partition(".parametrizations")[0] for row in measured(users)[1]]
-    return next((name for name in reversed(computed) if name in with_weights), "")
+    parts = (name.partition(".parametrizations")[0] for name in reversed(computed(users)))
+    return next((name for name in parts if name in with_weights), "")
 
 
 class Modules(nn.Module):

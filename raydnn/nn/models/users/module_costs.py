@@ -66,6 +66,28 @@ def costs_of(module: nn.Module, inputs: Tensor) -> Costs:
     )
 
 
+def computed_parts(module: nn.Module, inputs: Tensor) -> tuple[str, ...]:
+    """The names of the parts of a module that have parameters of their own, in the order in which they are computed.
+
+    Args:
+        module: As in `costs_of`.
+        inputs: (examples, *shape).
+    """
+    found: list[str] = []
+    handles = [
+        part.register_forward_pre_hook(lambda _, __, name=name: found.append(name))
+        for name, part in module.named_modules()
+        if list(part.parameters(recurse=False))
+    ]
+    try:
+        with torch.no_grad():
+            module(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(found)
+
+
 def rows_of(module: nn.Module, inputs: Tensor) -> tuple[Row, ...]:
     """A row for each part of a module that has parameters of its own, in the order in which they are computed.
 

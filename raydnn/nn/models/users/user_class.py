@@ -17,7 +17,7 @@ from raydnn.errors import JobError, Problem, job_error, one_of
 from raydnn.nn.imported import imported
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape
-from raydnn.nn.models.users.module_costs import EXAMPLES, costs_of, rows_of
+from raydnn.nn.models.users.module_costs import EXAMPLES, computed_parts, costs_of, rows_of
 from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_of
 from raydnn.secrets import revealed
 from raydnn.stacking.random import drawing_from, generator
@@ -105,6 +105,14 @@ def measured(users: UserClass) -> tuple[Costs, tuple[Row, ...]]:
         costs, rows = costs_of(module, examples), rows_of(module, examples)
     # How its members are computed decides what is there for all of them at once.
     return replace(costs, in_turn=bool(why_in_turn(users, "cpu"))), rows
+
+
+@cache
+def computed(users: UserClass) -> tuple[str, ...]:
+    """The parts of a class's network that have parameters, in the order in which they are computed."""
+    module = users.build(0)
+    with drawing_from(generator(STREAM, 0)):
+        return computed_parts(module, torch.randn(EXAMPLES, *users.inputs))
 
 
 @cache
