@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,24 @@ def course(run: Run) -> Course:
         max(ages, default=0.0),
         _improvements(epochs, ages, run),
     )
+
+
+def memory_lacked(run: Run) -> list[str]:
+    """Which stacks ran out of memory, a line each: those that are inexact have numbers that may depend on that."""
+    pieces: dict[int, int] = {}
+    inexact = set()
+    for row in read(run.location, "events", ["kind", "detail"]).to_pylist():
+        if row["kind"] == "out_of_memory":
+            detail = json.loads(row["detail"])
+            pieces[detail["stack"]] = max(pieces.get(detail["stack"], 0), detail["pieces"])
+            if not detail["exact"]:
+                inexact.add(detail["stack"])
+    mark = "inexact: what is drawn or normalized batch by batch, was so piece by piece"
+    return [
+        f"memory: it ran out in stack {stack}, whose batches then went in {count} pieces"
+        + (f" ({mark})" if stack in inexact else "")
+        for stack, count in sorted(pieces.items())
+    ]
 
 
 def best_at(improvements: Sequence[Improvement], seconds: float, points: int) -> list[float]:

@@ -29,6 +29,7 @@ def train(request: Request) -> None:
     run = train_network(request, Terminal())
 
     from raydnn.analysis.baseline import beside_baseline
+    from raydnn.analysis.course import memory_lacked
     from raydnn.analysis.tables import show
     from raydnn.cli.printing.output import print_record
 
@@ -37,7 +38,7 @@ def train(request: Request) -> None:
     print_record(
         {"run": run.run_id, **{name: found.get(name) for name in wanted}, **found["metrics"]}, "table"
     )
-    for line in beside_baseline(run, TRIAL):
+    for line in (*memory_lacked(run), *beside_baseline(run, TRIAL)):
         tell(line, err=True)
     check_trained(run)
     tell(f"\nnext: {command('results', 'show', run.uri, TRIAL)}", err=True)

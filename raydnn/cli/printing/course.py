@@ -24,7 +24,7 @@ def print_course(run: Run, epochs_possible: int) -> None:
         epochs_possible: Epochs that all trials together could have been trained.
     """
     from raydnn.analysis.baseline import beside_baseline
-    from raydnn.analysis.course import best_at, course
+    from raydnn.analysis.course import best_at, course, memory_lacked
     from raydnn.analysis.winner import winner
 
     found = course(run)
@@ -39,6 +39,7 @@ def print_course(run: Run, epochs_possible: int) -> None:
     lines.append(
         f"epochs: {found.epochs} of at most {epochs_possible} ({found.epochs / epochs_possible:.0%})"
     )
+    lines += memory_lacked(run)
     if found.improvements:
         first, last = found.improvements[0], found.improvements[-1]
         bars = sparkline(best_at(found.improvements, found.seconds, POINTS))

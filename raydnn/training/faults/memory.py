@@ -61,6 +61,7 @@ def depends_on_batch(trials: Sequence[TrialSpec]) -> bool:
         or trial.activation.name == "rrelu"
         or any(getattr(trial.regularization, f"{kind}dropout") for kind in ("", "input_", "alpha_"))
         or loss_of(trial).name in ("triplet", "function")
+        or getattr(trial.model, "noise", 0)
         or isinstance(trial.model, UserModule)
         for trial in trials
     )

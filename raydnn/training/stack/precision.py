@@ -66,8 +66,10 @@ def _lacking(precision: Precision, device: torch.device) -> str:
         with torch.enable_grad(), in_precision(precision, device):
             total = conv2d(weight, weight).sum() + (weight[0, 0] @ weight[0, 1]).sum()
         torch.autograd.grad(total.float(), [weight])
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
-        return str(error).partition("\n")[0]
+        return str(error).partition("\n")[0].partition(". ")[0]
     return ""
 
 

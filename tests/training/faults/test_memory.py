@@ -10,16 +10,22 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pretend_device import GPU, PretendDevice, training_on
 
+from raydnn.analysis.course import memory_lacked
 from raydnn.data.examples import Labels
+from raydnn.data.load import load_dataset
 from raydnn.errors import RaydnnError
 from raydnn.search.packing import StackPlan
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.training.faults.memory import depends_on_batch, is_out_of_memory
+from raydnn.training.loop import train
 from raydnn.training.measures import evaluation
 from raydnn.training.session import run_stack
+from raydnn.training.stack.member import Member
+from raydnn.training.stack.stack import Stack
 from raydnn.training.steps import passes
 from raydnn.training.steps.batch import Batch, in_pieces
 from raydnn.training.steps.gradients import Outcome
@@ -172,8 +178,38 @@ def test_what_depends_on_the_batchs_size_is_marked(make_trial: Make) -> None:
         {"regularization": {"input_dropout": 0.1}},
         {"activation": "rrelu"},
         {"loss": {"name": "triplet"}},
+        {"model": {"name": "autoencoder", "widths": [5, 3], "noise": 0.1}},
     ):
         assert depends_on_batch([make_trial(), make_trial(**fields)]), fields
+
+
+def test_a_run_is_marked_where_its_numbers_may_differ(
+    make_trial: Make, new_run: NewRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropping = {"regularization": {"dropout": 0.2}}
+    for name, fields in (("exact", {}), ("inexact", dropping)):
+        run = new_run(name)
+        with monkeypatch.context() as patch:
+            _lack(patch, 8, torch.OutOfMemoryError("CUDA out of memory"))
+            _train(run, [make_trial(**fields)])
+        (line,) = memory_lacked(run)
+        assert line.startswith("memory: it ran out in stack 0, whose batches then went in 2 pieces")
+        assert ("(inexact: " in line) == (name == "inexact")
+    assert memory_lacked(new_run("enough")) == []
+
+
+def test_pieces_on_a_device_are_the_batch(make_trial: Make) -> None:
+    trials = [make_trial(seed=seed, optimizer={"name": "adam", "lr": 0.01}) for seed in (1, 2)]
+
+    def rows(pieces: int) -> list[list[float]]:
+        dataset = load_dataset(trials[0].data).to(GPU)
+        stack = Stack([Member(n, trial) for n, trial in enumerate(trials)], dataset, Workers(), GPU, pieces)
+        return [[row[name] for name in LOSSES] for row in next(train(stack, dataset, 1))[1]]
+
+    with PretendDevice() as pretend, training_on(pretend):
+        for found, expected in zip(rows(4), rows(1), strict=True):
+            assert found == pytest.approx(expected, rel=2e-4)
+    assert len(pretend.captures) == 2
 
 
 def test_other_errors_say_nothing_of_memory() -> None:
