@@ -122,6 +122,7 @@ def shape_of(trial: TrialSpec) -> Hashable:
         train.batch_size,
         train.accumulate,
         train.precision,
+        train.recompute,
         train.epochs,
         train.checkpoint_every_epochs,
         train.test_time_flips,

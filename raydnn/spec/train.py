@@ -77,6 +77,11 @@ class Train(Spec):
         "precision of the network's products; parameters, gradients and losses stay float32. tf32: rounded so on "
         "a CUDA device, float32 elsewhere; float16: each trial scales its losses, and does without steps that overflow",
     )
+    recompute: bool = parameter(
+        False,
+        "compute the activations of most layers again in the backward pass, instead of keeping them: less memory, "
+        "more time, the same numbers",
+    )
     clip: Clip = parameter(NoClip(), "gradient clipping", descends=("none",))
     class_weights: ClassWeights = parameter(
         EqualWeights(), "weights of the classes in the training loss: none, balanced, or a list"

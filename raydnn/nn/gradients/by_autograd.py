@@ -22,17 +22,19 @@ class ByAutograd:
 
     descending: Sequence[slice] = ()
     moved: Sequence[Tensor] = ()
-    why_eager = ""
 
-    def __init__(self, module: nn.Module, gradients: Mapping[str, Tensor], precision: Precision) -> None:
+    def __init__(
+        self, module: nn.Module, gradients: Mapping[str, Tensor], precision: Precision, why_eager: str = ""
+    ) -> None:
         """Note where the gradients go.
 
         Args:
             module: N networks; (inputs, context) → outputs (N, B, K).
             gradients: Name of each of its parameters → its gradient, overwritten in place.
             precision: Where the network computes.
+            why_eager: Why its kernels cannot be captured; empty: they can.
         """
-        self._module, self._precision = module, precision
+        self._module, self._precision, self.why_eager = module, precision, why_eager
         named = dict(module.named_parameters())
         self._parameters = list(named.values())
         self._gradients = [gradients[name] for name in named]

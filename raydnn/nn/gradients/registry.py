@@ -22,6 +22,10 @@ BY_HAND: dict[type[nn.Module], Callable[[Any, Tensors, Tensors, Sequence[slice]]
 """Kind of module → its gradients by hand: (module, parameters, gradients, members that descend)."""
 
 
+RECOMPUTED = "activations are computed again in the backward pass, from draws that are set back"
+"""Why kernels are not captured; a capture would keep all of them in memory, too."""
+
+
 def gradients_of(
     module: nn.Module,
     parameters: Tensors,
@@ -29,6 +33,7 @@ def gradients_of(
     descending: Sequence[slice],
     precision: Callable[[], AbstractContextManager[None]] | None,
     workers: int,
+    recompute: bool,
 ) -> Gradients:
     """The way to a stack's gradients.
 
@@ -39,11 +44,14 @@ def gradients_of(
         descending: Members that may descend within the backward pass, ascending slices of neighbours.
         precision: Where the networks compute in another precision than their parameters'; None: they do not.
         workers: Number of data-parallel workers.
+        recompute: Whether the networks compute activations again in the backward pass, by autograd.
     """
     if workers > 1:
         return OverWorkers(
             module, gradients, precision or nullcontext, workers, not isinstance(module, Modules)
         )
+    if recompute:
+        return ByAutograd(module, gradients, precision or nullcontext, RECOMPUTED)
     by_hand = BY_HAND.get(type(module))
     if by_hand is None or precision is not None:
         return ByAutograd(module, gradients, precision or nullcontext)

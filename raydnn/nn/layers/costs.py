@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import isqrt
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,22 @@ def in_all(layers: Iterable[Costs]) -> Costs:
         passing=max(each.passing for each in every),
         in_turn=any(each.in_turn for each in every),
     )
+
+
+def segments(layers: int) -> list[slice]:
+    """Segments of ⌈√L⌉ neighbours of L layers; the last one may have fewer."""
+    size = max(isqrt(max(layers - 1, 0)) + 1, 1)
+    return [slice(start, min(start + size, layers)) for start in range(0, layers, size)]
+
+
+def where_recomputed(layers: Sequence[Costs], numbers: Sequence[int]) -> Costs:
+    """The costs of layers whose segments keep nothing but what goes from one to the next.
+
+    Args:
+        layers: Those of each layer.
+        numbers: Numbers of an example that come out of each.
+    """
+    parts = segments(len(layers))
+    between = sum(numbers[part.stop - 1] for part in parts[:-1])
+    within = max(sum(each.kept for each in layers[part]) for part in parts)
+    return replace(in_all(layers), kept=between + within)

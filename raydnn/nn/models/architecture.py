@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from raydnn.nn.layers.costs import Costs, in_all
+from raydnn.nn.layers.costs import Costs, in_all, where_recomputed
 from raydnn.nn.layers.layer import Layer, Row, Shape
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.naming import register
+from raydnn.nn.models.recomputing import Step, recomputed
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 from raydnn.stacking.layout import Layout, one_after_another
@@ -42,7 +44,10 @@ class Architecture:
 
     def costs(self, trial: TrialSpec) -> Costs:
         """What all layers together cost a member like this trial."""
-        return in_all(layer.costs(trial) for layer in self.layers)
+        costs = [layer.costs(trial) for layer in self.layers]
+        if trial.train.recompute:
+            return where_recomputed(costs, [prod(layer.shape) for layer in self.layers])
+        return in_all(costs)
 
     def rows(self, trial: TrialSpec) -> list[Row]:
         """The rows of the printed summary, of a member like this trial."""
@@ -81,13 +86,21 @@ class Chain(nn.Module):
         self._in_order = [layer.module(members) for layer in architecture.layers]
         for layer, module in zip(architecture.layers, self._in_order, strict=True):
             register(self, layer.name, module)
+        self._recomputes = members.trials[0].train.recompute
+        self._steps = [_step(module) for module in self._in_order] if self._recomputes else []
 
     def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
         """Compute the outputs (N, B, K) of inputs as in `of_members`."""
         values = of_members(inputs, self._inputs, self._members)
+        if self._recomputes and context.trains:
+            return recomputed(self, self._steps, values, context)
         for module in self._in_order:
             values = module(values, context)
         return values
+
+
+def _step(module: nn.Module) -> Step:
+    return lambda state, context: (module(state[0], context), None)
 
 
 def of_members(inputs: Tensor, shape: Shape, members: int) -> Tensor:

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from raydnn.data.inputs import Inputs
 from raydnn.nn.layers.dense import DenseLayer
-from raydnn.nn.layers.hidden import HiddenLayer, hidden_layer
+from raydnn.nn.layers.hidden import Hidden, HiddenLayer, hidden_layer
 from raydnn.nn.layers.layer import Layer
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.normalization import NormalizationLayer, input_normalization, normalize
 from raydnn.nn.models.architecture import Architecture, of_members
+from raydnn.nn.models.recomputing import State, Step, recomputed
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.context import EVALUATION, Context
 
@@ -66,6 +67,10 @@ class Mlp(nn.Module):
         self.dropout = members.dropout
         self.members = len(members.trials)
         self._inputs = architecture.inputs
+        self._recomputes = members.trials[0].train.recompute
+        self._steps: list[Step] = []
+        if self._recomputes:
+            self._steps = [*map(_step, hidden), lambda state, _: (output(state[0]), None)]
 
     def forward(self, inputs: Tensor, context: Context = EVALUATION) -> Tensor:
         """Compute the outputs.
@@ -78,6 +83,8 @@ class Mlp(nn.Module):
             Outputs (N, B, K).
         """
         hidden = self.begin(inputs, context)
+        if self._recomputes and context.trains:
+            return recomputed(self, self._steps, hidden, context)
         skip = None
         for layer in self.hidden:
             hidden = layer(hidden, context, skip if layer.tail.ends_block else None)
@@ -90,3 +97,12 @@ class Mlp(nn.Module):
         """What the first layer gets (N, B, features): the inputs in rows, normalized and dropped where asked for."""
         rows = of_members(inputs, self._inputs, self.members).flatten(2)
         return self.dropout.of_inputs(normalize(self.input_norm, rows, context), context)
+
+
+def _step(layer: Hidden) -> Step:
+    def step(state: State, context: Context) -> State:
+        hidden, skip = state
+        found = layer(hidden, context, skip if layer.tail.ends_block else None)
+        return found, found if layer.tail.starts_block else skip
+
+    return step

@@ -218,6 +218,15 @@ def user_modules_have_their_own_layers(training: Training) -> Found:
             yield field, f"{message}; allowed: {allowed}, or nothing given"
 
 
+def recomputation_has_layers(training: Training) -> Found:
+    """What is computed again are layers, which the network of a user's class does not show."""
+    if training.train.recompute and isinstance(training.model, UserModule):
+        message = (
+            "true with the model module, whose layers are its own (torch.utils.checkpoint is at hand there)"
+        )
+        yield "train.recompute", f"{message}; allowed: false, or nothing given"
+
+
 GATED = ("lstm", "gru")
 """Models whose activations are their own."""
 

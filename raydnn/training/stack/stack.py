@@ -106,6 +106,7 @@ class Stack:
             descending(specs) if self.pieces == 1 else [],
             self.in_precision if self.precision in LOWERED else None,
             self.workers.count,
+            self.members[0].spec.train.recompute,
         )
         """Forward and backward of a step's batches."""
 
