@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from raydnn.data.augmentation.colors import color_jitter
 from raydnn.data.augmentation.covering import cutout, noise, random_erasing
 from raydnn.data.augmentation.placing import TRANSFORMS, flip, shift_by, transform
-from raydnn.data.augmentation.randaugment import randaugment
+from raydnn.data.augmentation.randaugment import SHADES, randaugment
 from raydnn.data.augmentation.shades import Shades
 from raydnn.data.augmentation.technique import Asked, Draws, Technique
 from raydnn.data.inputs import Inputs
@@ -30,6 +31,11 @@ TECHNIQUES: dict[tuple[str, ...], Technique] = {
     ("random_erasing",): random_erasing,
 }
 """Fields of the spec that a function serves → the function, in the order in which they act."""
+
+HELD = 7
+"""Copies of an image that a technique holds at most, places counted as two."""
+HELD_OF_ALL = 12
+"""Those of RandAugment, which computes all its operations."""
 
 
 class Augmenter:
@@ -108,6 +114,21 @@ def check_images(train: Train, inputs: Inputs, *, taken_for: str = "") -> None:
             message = "needs images of height × width, or of channels × height × width"
             field = name.partition(".")[0]
             raise job_error(f"train.{field}", f"{message}; the inputs are {inputs.told} numbers each")
+
+
+def numbers_held(spec: Augmentation, shape: tuple[int, ...]) -> int:
+    """Most numbers of 4 bytes that are held of an example while it is changed or mixed, beside itself.
+
+    Args:
+        spec: What is asked for.
+        shape: That of one input.
+    """
+    features = prod(shape)
+    held = HELD * features if spec.changes_images else 0
+    if "randaugment" in spec.techniques:
+        # A table of the shades of each channel, and what is computed from it.
+        held = HELD_OF_ALL * features + 4 * SHADES * prod(shape[:-2])
+    return held + 3 * features * spec.mixes
 
 
 def _column(values: Sequence[float], device: torch.device) -> Tensor:

@@ -19,6 +19,9 @@ from raydnn.data.augmentation.technique import Asked, of_pictures
 LEVELS = 30
 """The largest magnitude."""
 
+SHADES = 256
+"""Of 8 bits."""
+
 Tone = Callable[[Tensor, Tensor], Tensor]
 """Values (M, n, C, H, W) from 0 to 1, and the magnitude (M, 1), from 0 to 1 → such values."""
 
@@ -43,7 +46,7 @@ def autocontrast(values: Tensor, _level: Tensor) -> Tensor:
 def equalize(values: Tensor, _level: Tensor) -> Tensor:
     """Each channel's 256 shades made as frequent as one another, as Pillow does."""
     shades = (values.clamp(0, 1) * 255).round_().long().flatten(-2)
-    counts = torch.zeros(*shades.shape[:-1], 256, dtype=torch.int32, device=values.device)
+    counts = torch.zeros(*shades.shape[:-1], SHADES, dtype=torch.int32, device=values.device)
     counts.scatter_add_(-1, shades, torch.ones_like(shades, dtype=torch.int32))
     brightest = counts.gather(-1, shades.amax(-1, keepdim=True))
     step = (shades.shape[-1] - brightest).div(255, rounding_mode="floor")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from math import prod
 
+from raydnn.data.augmentation.augment import numbers_held
 from raydnn.data.dataset import Dataset
 from raydnn.nn.models.architecture import Architecture
 from raydnn.optim.optimizers.registry import OPTIMIZERS
@@ -38,7 +39,8 @@ def stack_bytes(
     """Most memory that training a stack takes, without its process and its data set.
 
     4 bytes · [N·P · (parameters 1, step 3, optimizer's buffers, best 0 or 1)
-    + max(what the layers keep of a batch, evaluation's activations, checkpoint 2 · N·P · (1 + buffers, best))]
+    + max(what the layers keep of a batch, what augmentation holds of it, evaluation's activations,
+    checkpoint 2 · N·P · (1 + buffers, best))]
 
     Args:
         trials: The stack's N trials.
@@ -50,12 +52,14 @@ def stack_bytes(
     n, parameters = len(trials), architecture.layout.size
     kept = saved_numbers(trials, architecture.layout)
     batch = min(first.train.batch_of(examples), examples)
-    shared = len({trial.seed for trial in trials}) == 1
+    shared = len({(trial.seed, trial.train.augmentation) for trial in trials}) == 1
     features = prod(architecture.inputs)
     inputs = batch * features * (1 if shared else n)
+    augmenting = max(numbers_held(trial.train.augmentation, architecture.inputs) for trial in trials)
     costs = max((architecture.costs(trial) for trial in trials), key=lambda each: each.kept)
     at_once = 1 if costs.in_turn else n
-    step = inputs + batch * (n * costs.kept + at_once * costs.passing)
+    # Inputs are changed before the layers keep anything of them.
+    step = inputs + batch * max(n * costs.kept + at_once * costs.passing, augmenting * (1 if shared else n))
     exact = any(getattr(trial.normalization, "exact_statistics", False) for trial in trials)
     held = (EVALUATED + EXACT * exact) * costs.widest
     evaluation = CHUNK[device_type] * (features + at_once * held)

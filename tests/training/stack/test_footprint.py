@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import torch
 
+from raydnn.data.augmentation.augment import numbers_held
 from raydnn.data.load import load_dataset
+from raydnn.spec.axes.augmentation import Augmentation
 from raydnn.spec.trial import TrialSpec
 from raydnn.training.stack.footprint import disk_bytes, footprint, most_in_memory
 
@@ -187,6 +189,25 @@ def test_a_stack_is_cut_to_the_memory_it_may_take(make_trial: Callable[..., Tria
         assert footprint([trial] * most, dataset) <= 0.25 * 2**30 < footprint([trial] * 2 * most, dataset)
     assert most_in_memory(0.25, dataset)([small, large]) == most_in_memory(0.25, dataset)([large])
     assert most_in_memory(1e-9, dataset)([large]) == 1
+
+
+def test_what_augmentation_holds_counts_where_the_layers_keep_less(
+    make_trial: Callable[..., TrialSpec],
+) -> None:
+    def estimated(*augmentations: dict[str, Any]) -> int:
+        trials = [
+            make_trial(data="color_pictures", train={"batch_size": "full", "augmentation": each})
+            for each in augmentations
+        ]
+        return footprint(trials, load_dataset(trials[0].data))
+
+    heavy = {"randaugment": 2}
+    held = 4 * 120 * numbers_held(Augmentation.model_validate(heavy), (3, 8, 8))
+    assert held < estimated(heavy) < held + 2 * estimated({})
+    # Members with one seed and one augmentation share what they see.
+    assert estimated(heavy, heavy) < 1.5 * estimated(heavy)
+    assert estimated(heavy, {}) > 2 * held
+    assert estimated({"flip": 0.5}) < estimated(heavy)
 
 
 def test_what_a_stack_takes_of_a_disk(make_trial: Callable[..., TrialSpec]) -> None:
