@@ -88,6 +88,7 @@ def _search(
         from raydnn.launch.runs.stacks import Stacks
         from raydnn.launch.tuning.sweep import all_ended, sweep_run
         from raydnn.launch.worker.shared_dataset import share
+        from raydnn.nn.models.sequences import check_inputs
         from raydnn.search.algorithms.registry import chained
         from raydnn.store.storage.disk import check_space
         from raydnn.store.storage.files import locate
@@ -103,6 +104,8 @@ def _search(
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     for trial in {trial.loss: trial for trial in trials}.values():
         check_loss(trial)
+    for trial in trials:
+        check_inputs(trial, dataset)
     for unknown in unknown_roles(trials, dataset):
         observer.note(unknown)
     shared = share(job.data, dataset)

@@ -246,6 +246,21 @@ def test_what_cannot_work_is_refused_before_anything_is_made_or_started(
     assert os.listdir() == ["job.yaml"]
 
 
+def test_a_sweep_is_refused_where_only_some_of_its_trials_do_not_fit_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space = {"train.augmentation.flip": [0.0, 0.5]}
+    data = {**TRAINING["data"], "scaling": "whiten"}  # principal components are no pixels
+    job = {**TRAINING, "data": data, "search": {"algorithm": "grid", "space": space}}
+    Path("job.yaml").write_text(json.dumps(job))
+    with pytest.raises(SystemExit) as exit_:
+        main(["sweep", "job.yaml"])
+    assert exit_.value.code == 2
+    assert "train.augmentation: needs images of height × width" in capsys.readouterr().err
+    assert os.listdir() == ["job.yaml"]
+
+
 def _must_not_be_called(*_: Any, **__: Any) -> None:
     raise AssertionError("too late")
 
