@@ -58,7 +58,7 @@ CASES: dict[str, tuple[str, list[TrialSpec], int]] = {
             regularization={"dropout": 0.3, "l2": 1e-4},
             train={"clip": "norm"},
         ),
-        114,
+        88,
     ),
 }
 """Name → what it is, the stack's trials, and the most kernels of a step."""

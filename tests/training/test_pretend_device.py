@@ -23,7 +23,7 @@ from pretend_device import (
 from variations import VARIATIONS
 
 from raydnn.data.load import load_dataset
-from raydnn.nn.layers import dense
+from raydnn.nn.layers import dense, normalization
 from raydnn.nn.layers.pictures import folding
 from raydnn.optim.optimizers import stacked
 from raydnn.optim.optimizers.registry import OPTIMIZERS
@@ -50,6 +50,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendDevice]:
     monkeypatch.setattr(stacked, "family_of", lambda name, _device: OPTIMIZERS[name])
     monkeypatch.setattr(dense, "ONE_BY_ONE", frozenset())
     monkeypatch.setattr(folding, "IN_TURN", frozenset())
+    monkeypatch.setattr(normalization, "SLOW_VARIANCE", frozenset())
     with training_on(pretend):
         yield pretend
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from raydnn.nn.features import features_of, is_picture
 from raydnn.nn.layers.costs import Costs
@@ -34,6 +36,13 @@ def batch_norm(z: Tensor, layer: NormLayer, context: Context) -> Tensor:
         context: Of the forward pass; the workers' statistics are summed, so that their number changes nothing.
     """
     batch_size, workers = context.batch_size, context.workers
+    if context.trains and workers == 1:
+        found: tuple[Tensor, Tensor, Tensor] = _Normalized.apply(  # type: ignore[no-untyped-call]
+            z, layer.scale, layer.shift, layer.eps
+        )
+        normalized, means, variances = found
+        layer.average(means, variances, batch_size)
+        return normalized
     if not context.trains:
         centred, variance = z - layer.mean.unsqueeze(1), layer.variance.unsqueeze(1)
     else:
@@ -42,6 +51,52 @@ def batch_norm(z: Tensor, layer: NormLayer, context: Context) -> Tensor:
         variance = over_workers(centred.square().sum(dim=1, keepdim=True), workers) / batch_size
         layer.average(mean.detach().squeeze(1), variance.detach().squeeze(1), batch_size)
     return centred * (layer.scale.unsqueeze(1) * torch.rsqrt(variance + layer.eps)) + layer.shift.unsqueeze(1)
+
+
+class _Normalized(Function):
+    """y = γx + β, x = (z − mean)/√(variance + ε) over a batch, with its gradient in a third of autograd's kernels.
+
+    With g = dy: dβ = Σ g, dγ = Σ g·x, dz = γ/√(variance + ε) · (g − dβ/B − x·dγ/B) (Ioffe and Szegedy 2015,
+    arXiv:1502.03167).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, z: Tensor, scale: Tensor, shift: Tensor, eps: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """y (N, B, H), and the batch's mean and variance (N, H)."""
+        mean, centred, variance = _moments(z)
+        inverse = torch.rsqrt(variance + eps)
+        factor = scale.unsqueeze(1) * inverse
+        ctx.save_for_backward(centred, inverse, factor)
+        mean, variance = mean.squeeze(1), variance.squeeze(1)
+        ctx.mark_non_differentiable(mean, variance)
+        return torch.addcmul(shift.unsqueeze(1), centred, factor), mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """dz, dγ, dβ."""
+        centred, inverse, factor = ctx.saved_tensors
+        examples = g.shape[1]
+        of_shift = g.sum(dim=1, keepdim=True)
+        of_scale = (g * centred).sum(dim=1, keepdim=True).mul_(inverse)
+        of_z = torch.addcmul(g, centred, of_scale * inverse, value=-1 / examples)
+        of_z.sub_(of_shift, alpha=1 / examples).mul_(factor)
+        return of_z, of_scale.squeeze(1), of_shift.squeeze(1), None
+
+
+SLOW_VARIANCE = frozenset({"cpu"})
+"""Devices on which torch's variance over a batch takes twenty times as long as a sum of squares."""
+
+
+def _moments(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (N, 1, H) over a batch, z less it, and variance."""
+    if z.device.type not in SLOW_VARIANCE:
+        variance, mean = torch.var_mean(z, dim=1, correction=0, keepdim=True)
+        return mean, z - mean, variance
+    mean = z.mean(dim=1, keepdim=True)
+    centred = z - mean
+    return mean, centred, centred.square().sum(dim=1, keepdim=True).div_(z.shape[1])
 
 
 def group_norm(z: Tensor, layer: NormLayer, _context: Context) -> Tensor:
