@@ -76,6 +76,7 @@ VALUES: dict[str, Fields] = {
     "train": {
         "batch_size": "full",
         "accumulate": 2,
+        "recompute": True,
         "early_stopping": {"patience": 1},
         "diagnostics": True,
         "test_time_flips": True,
@@ -148,7 +149,7 @@ OF_LAYERS = (
     | (_having("init") - {"init auto"})
     | (_having("normalization") - {"normalization none"})
     | {f"regularization {name}" for name in ("dropout", "input_dropout", "alpha_dropout")}
-    | {"regularization dropout_last_layer_only"}
+    | {"regularization dropout_last_layer_only", "train recompute"}
 )
 BY_CHANNEL = {name for name in TECHNIQUES if name.endswith("by channel")}
 OF_NUMBERS = {f"loss {name}" for name in ("auto", "mse", "mae", "huber", "log_cosh", "function")}
