@@ -15,7 +15,6 @@ from raydnn.store.run import Run
 from raydnn.training.stack.member import Member
 from raydnn.training.verdict import Verdict
 
-DIGITS = {"name": "digits", "scaling": "unit", "validation": 1500}
 ALL = {
     **{"flip": 0.5, "rotate": 15.0, "scale": 0.1, "shear": 10.0, "crop": 1, "translate": 1},
     **{"randaugment": 1, "color_jitter": 0.4, "noise": 0.1, "cutout": 2, "random_erasing": 0.3},
@@ -37,8 +36,8 @@ def test_draws_are_repeated(make_trial: Callable[..., TrialSpec], new_run: Calla
         return {m.number: Verdict(m.number == 1, 0) for m in members} if epoch == 1 else {}
 
     def trial(seed: int, **augmentation: Any) -> TrialSpec:
-        train = {"epochs": 4, "batch_size": 64, "augmentation": augmentation}
-        return make_trial(data=DIGITS, seed=seed, train=train)
+        train = {"epochs": 4, "batch_size": 32, "augmentation": augmentation}
+        return make_trial(data="color_pictures", seed=seed, train=train)
 
     trials = [trial(1, **ALL), trial(2, **ALL), trial(2, cutmix=0.2), trial(1)]
     plan = StackPlan(0, tuple(enumerate(trials)))
