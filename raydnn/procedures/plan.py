@@ -15,7 +15,7 @@ import torch
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
 from raydnn.search.algorithms.registry import configurations, propose
-from raydnn.search.packing import StackPlan, shape_of, stacks_of
+from raydnn.search.packing import StackPlan, stacks_of
 from raydnn.search.planning import (
     Cost,
     Overhead,
@@ -39,7 +39,7 @@ from raydnn.spec.scheduler import Bohb, NoScheduler
 from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.training.measures.probe import Probed, probe
 from raydnn.training.stack.footprint import dataset_bytes, footprint
-from raydnn.training.stack.parts import stack_limit
+from raydnn.training.stack.parts import mixes_shapes, stack_limit
 from raydnn.training.stack.summary import unknown_roles
 
 DRAWS = 9
@@ -63,7 +63,7 @@ class SweepPlan:
     generations: int
     stacks: int
     shapes: list[dict[str, Any]]
-    """Of each shape of stack: its stacks, trials, and what one costs."""
+    """Of each shape of stack, or of stacks of the same shapes: its stacks, trials, and what one costs."""
     rungs: list[dict[str, int]]
     """Epoch of each rung, trials that reach it, that stop there, and that go on."""
     epochs: int
@@ -127,7 +127,7 @@ def plan_run(
     every = [stack for generation in stacks for stack in generation]
     groups: dict[Hashable, list[StackPlan]] = {}
     for stack in every:
-        groups.setdefault(shape_of(stack.trials[0][1]), []).append(stack)
+        groups.setdefault(stack.shapes, []).append(stack)
     at_once = min(slots, max(map(len, stacks)))
     begun, begun_cpu = perf_counter(), thread_time()
     probed, data_bytes = _probe(groups.values(), read, device, lambda memory: allow(memory, at_once))
@@ -136,7 +136,7 @@ def plan_run(
     planned = [
         [
             Planned(
-                shapes[shape_of(stack.trials[0][1])],
+                shapes[stack.shapes],
                 tuple(number for number, _ in stack.trials),
                 stack.trials[0][1].train.epochs,
             )
@@ -212,7 +212,8 @@ def _stacks_of_sweep(
     stacks = begun = 0
     for of_generation, stage in proposed:
         members = seeded(of_generation, stage)
-        packed = stacks_of(members, stage, job.search.stack, fits, stacks, begun)
+        mixed = mixes_shapes(job.resources.gpus_per_worker)
+        packed = stacks_of(members, stage, job.search.stack, fits, stacks, begun, mixed)
         if packed:
             yield packed
         stacks, begun = stacks + len(packed), begun + len(members)
@@ -281,10 +282,12 @@ def _on_this_machine(overhead: Overhead, import_seconds: float | None) -> Overhe
 
 def _shape_row(group: Sequence[StackPlan], probed: Probed) -> dict[str, Any]:
     largest = max(len(stack.trials) for stack in group)
-    spec = group[0].trials[0][1]
+    trials = [trial for _, trial in group[0].trials]
+    spec = trials[0]
+    widths = list(dict.fromkeys(trial.model.hidden_widths for trial in trials))
     return {
-        "model": spec.model.name,
-        "widths": list(spec.model.hidden_widths),
+        "model": ", ".join(dict.fromkeys(trial.model.name for trial in trials)),
+        "widths": list(widths[0]) if len(group[0].shapes) == 1 else [list(each) for each in widths],
         "batch_size": spec.train.batch_size or "full",
         "stacks": len(group),
         "trials": sum(len(stack.trials) for stack in group),

@@ -1,15 +1,35 @@
-"""Packing trials into stacks: what can be trained at once, in portions of equal size."""
+"""Packing trials into stacks: what can be trained at once, in portions of equal size.
+
+Trials of equal shapes share every kernel. Those of other shapes may share a stack, too, where their models mix
+(`Network.mixes`): its parts are trained in turn, one a shape, in one process, on one reading of the data, with one
+commit and one state an epoch. The rule:
+
+- Trials of a shape that are FEW or more have stacks of their own, as if there were no others.
+- Portions of fewer are joined, with what fits into a stack, into the fewest stacks of at most FEW trials.
+
+What is saved is what a stack costs besides its steps, its start, an epoch's commit and its end; a whole stack of FEW
+has little of that left, and larger ones would only leave slots without work. On GPUs, where a part of few members
+leaves most of the device idle, shapes are not mixed: their stacks can go to several of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
+from math import ceil
 from statistics import fmean
+from typing import TypeVar
 
 from raydnn.search.stages import SEARCH, Stage
 from raydnn.spec.checks.compatibility import loss_of
 from raydnn.spec.trial import TrialSpec
+
+T = TypeVar("T")
+
+FEW = 8
+"""Trials of a shape below which they do not get stacks of their own where shapes are mixed, and most trials of a mixed
+stack; see tests/benchmarks, part `shapes`."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +38,8 @@ class StackPlan:
 
     number: int
     trials: tuple[tuple[int, TrialSpec], ...]
-    """Number and configuration of each, equal optimizers side by side, and equal activations within them."""
+    """Number and configuration of each, equal shapes side by side, in them equal optimizers, and in these equal
+    activations."""
     stage: Stage = SEARCH
     """How they are trained."""
     first: int = 0
@@ -31,6 +52,11 @@ class StackPlan:
     def leader(self, number: int) -> int:
         """The first of the trials of the same configuration and stage; a scheduler knows them all by its number."""
         return number - (number - self.first) % self.stage.seeds
+
+    @property
+    def shapes(self) -> tuple[Hashable, ...]:
+        """Of its trials, each once; most stacks have one."""
+        return tuple(dict.fromkeys(shape_of(trial) for _, trial in self.trials))
 
     @property
     def leaders(self) -> list[int]:
@@ -53,6 +79,7 @@ def stacks_of(
     fits: Callable[[Sequence[TrialSpec]], int] | None,
     first_stack: int,
     first: int,
+    mixed: bool = False,
 ) -> list[StackPlan]:
     """The stacks of a generation of a sweep.
 
@@ -63,6 +90,7 @@ def stacks_of(
         fits: Of trials of one shape, how many fit into memory at once; None: any number.
         first_stack: Number of the first stack.
         first: Number of the first trial.
+        mixed: Whether trials of several shapes may share a stack.
     """
     return [
         StackPlan(
@@ -71,7 +99,7 @@ def stacks_of(
             stage,
             first,
         )
-        for stack in pack(trials, most, fits, stage.together)
+        for stack in pack(trials, most, fits, stage.together, mixed)
     ]
 
 
@@ -80,6 +108,7 @@ def pack(
     most: int,
     fits: Callable[[Sequence[TrialSpec]], int] | None = None,
     together: int = 1,
+    mixed: bool = False,
 ) -> list[StackPlan]:
     """Group trials whose tensors have the same shapes and whose loops have the same steps.
 
@@ -89,6 +118,7 @@ def pack(
         fits: Of trials of one shape, how many fit into memory at once; None: any number.
         together: Trials 0 to together − 1 share a stack, the next as many another one or the same, and so on; they
             have one shape. A stack holds at least so many, even if memory would fit fewer.
+        mixed: Whether few trials of several shapes may share a stack, where their models mix.
 
     Returns:
         Stacks of near equal size within a group, those with the most to do first, so that all slots end at about
@@ -97,24 +127,49 @@ def pack(
     """
     if most < 1:
         raise ValueError(f"a stack of at most {most} trials holds none")
-    groups: dict[Hashable, list[tuple[int, TrialSpec]]] = {}
+    groups: dict[Hashable, Portion] = {}
     for number, trial in enumerate(trials):
         groups.setdefault(shape_of(trial), []).append((number, trial))
-    portions = []
+    portions: list[Portion] = []
+    few: dict[Hashable, list[_Share]] = {}
     for group in groups.values():
         fit = most if fits is None else min(most, fits([trial for _, trial in group]))
-        portions += _portions(group, fit, together)
+        first = group[0][1]
+        for portion in _portions(group, fit, together):
+            portion.sort(key=_order)
+            if mixed and first.model.mixes and len(portion) < FEW:
+                few.setdefault(_loop_of(first), []).append(_Share(len(portion) / fit, portion))
+            else:
+                portions.append(portion)
+    for shares in few.values():
+        portions += _joined(shares, min(most, FEW))
     portions.sort(key=_work, reverse=True)
-    return [StackPlan(number, tuple(sorted(portion, key=_order))) for number, portion in enumerate(portions)]
+    return [StackPlan(number, tuple(portion)) for number, portion in enumerate(portions)]
+
+
+Portion = list[tuple[int, TrialSpec]]
+"""Trials that are to share a stack, with their numbers."""
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A portion of one shape, and which share of the most that a stack can hold it is."""
+
+    of_stack: float
+    portion: Portion
 
 
 def shape_of(trial: TrialSpec) -> Hashable:
-    """What all trials of a stack share."""
+    """What all trials of a part share: the shapes of their tensors, and their loop."""
+    return trial.model.graph, _loop_of(trial)
+
+
+def _loop_of(trial: TrialSpec) -> Hashable:
+    """What all trials of a stack share, whatever their models' shapes."""
     train = trial.train
     loss = loss_of(trial)
     return (
         trial.data,
-        trial.model.graph,
         trial.normalization.graph,
         trial.activation.name == "prelu",  # its slopes are parameters of the network
         loss.name,
@@ -129,6 +184,35 @@ def shape_of(trial: TrialSpec) -> Hashable:
     )
 
 
+def by_shape(trials: Iterable[T], of: Callable[[T], TrialSpec]) -> list[list[T]]:
+    """The neighbours of equal shape among the trials of a stack."""
+    return [list(group) for _, group in groupby(trials, key=lambda each: shape_of(of(each)))]
+
+
+def _joined(shares: Sequence[_Share], most: int) -> list[Portion]:
+    """Join portions into few stacks of at most `most` trials that hold them, the largest share to the emptiest one."""
+    total = max(sum(share.of_stack for share in shares), sum(len(share.portion) for share in shares) / most)
+    ordered = sorted(shares, key=lambda share: share.of_stack, reverse=True)
+    count = min(ceil(total), len(shares))
+    while (joined := _spread(ordered, count, most)) is None:
+        count += 1
+    return joined
+
+
+def _spread(shares: Sequence[_Share], count: int, most: int) -> list[Portion] | None:
+    """Portions in a number of stacks; None where these do not hold them. As many stacks as portions hold them."""
+    stacks: list[Portion] = [[] for _ in range(count)]
+    full = [0.0] * count
+    for share in shares:
+        emptiest = min(range(count), key=full.__getitem__)
+        taken = stacks[emptiest]
+        if taken and (full[emptiest] + share.of_stack > 1 or len(taken) + len(share.portion) > most):
+            return None
+        taken += share.portion
+        full[emptiest] += max(share.of_stack, len(share.portion) / most)
+    return stacks
+
+
 def balanced(n: int, most: int) -> list[int]:
     """The sizes of the fewest portions of at most `most` that n things fall into, at most one apart."""
     count = -(-n // most)
@@ -136,19 +220,16 @@ def balanced(n: int, most: int) -> list[int]:
     return [end - start for start, end in pairwise(edges)]
 
 
-def _portions(
-    group: list[tuple[int, TrialSpec]], most: int, together: int
-) -> list[list[tuple[int, TrialSpec]]]:
+def _portions(group: Portion, most: int, together: int) -> list[Portion]:
     """Cut a group into the fewest portions of at most `most`, their sizes at most `together` apart."""
     sizes = balanced(len(group) // together, max(1, most // together))
     edges = accumulate((together * size for size in sizes), initial=0)
     return [group[start:end] for start, end in pairwise(edges)]
 
 
-def _work(portion: list[tuple[int, TrialSpec]]) -> int:
+def _work(portion: Portion) -> int:
     """What a stack's training costs, compared with others of the sweep: its trials' epochs by their hidden units."""
-    trial = portion[0][1]
-    return len(portion) * trial.train.epochs * sum(trial.model.hidden_widths)
+    return sum(trial.train.epochs * sum(trial.model.hidden_widths) for _, trial in portion)
 
 
 def _order(member: tuple[int, TrialSpec]) -> tuple[str, str, int]:

@@ -121,7 +121,9 @@ TRIALS = (
     Column("gpu_seconds", FLOAT64, "GPU time in training, in seconds"),
     Column("parameters", INT64, "trainable parameters of the network"),
     Column("stack", INT32, "the stack it was trained in, from 0"),
-    Column("strategy", STRING, "how the stack's members are computed: fused, all at once, or in turn"),
+    Column(
+        "strategy", STRING, "how the stack's members are computed: fused, all at once, in turn, or by shape"
+    ),
     Column("workers", INT32, "data-parallel processes"),
     Column("node", STRING, "machine that trained it last"),
     Column("attempts", INT32, "how often its training was started"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -126,11 +126,13 @@ class Record:
         if self._writes:
             commit_layers(self._run, self._stack, self.attempt, rows)
 
-    def commit_trials(self, members: Sequence[Member], parameters: int | None, strategy: str | None) -> None:
-        """Commit how all members stand; their number of parameters and the strategy, where they are known."""
+    def commit_trials(
+        self, members: Sequence[Member], parameters: Mapping[int, int], strategy: str | None
+    ) -> None:
+        """Commit how all members stand; each trial's number of parameters and the strategy, where they are known."""
         self.finish()
         if self._writes:
-            rows = [self._trial_row(member, parameters, strategy) for member in members]
+            rows = [self._trial_row(m, parameters.get(m.number), strategy) for m in members]
             commit_trials(self._run, self._stack, self.attempt, rows)
 
     def write_log(self, trial_id: str, kind: str, text: str) -> str:

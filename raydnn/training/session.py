@@ -39,7 +39,7 @@ from raydnn.training.process import fit_for_training
 from raydnn.training.record import Record
 from raydnn.training.stack.exploit import exploit, of_all, of_part
 from raydnn.training.stack.member import Member
-from raydnn.training.stack.parts import cut
+from raydnn.training.stack.parts import cut, parameters_of, strategy_of
 from raydnn.training.stack.precision import check_precision, rounding_products
 from raydnn.training.stack.stack import Stack
 from raydnn.training.verdict import Judge
@@ -144,7 +144,7 @@ class _Session:
         self.pieces = pieces_of(run, plan.number, self.record.attempt)
         self.watchdog = Watchdog(timeout_seconds, self.note_silence, self.note_hang)
         self.timeout_seconds = timeout_seconds
-        self.parameters: int | None = None
+        self.parameters: dict[int, int] = {}
         self.strategy: str | None = None
 
     def train(self) -> list[Member]:
@@ -156,8 +156,8 @@ class _Session:
         dataset = self.dataset(running[0].spec.data, self.device)
         sizes = saved[1]["parts"] if saved else None
         parts = cut(running, dataset, self.workers, self.device, sizes, self.pieces)
-        self.parameters = parts[0].layout.count
-        self.strategy = "fused" if len(parts) == 1 and parts[0].fused else "in turn"
+        self.parameters = parameters_of(self.members, parts, dataset)
+        self.strategy = strategy_of(parts)
         self.commit_members()
         done_epochs = 0
         if saved is not None:

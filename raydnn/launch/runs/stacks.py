@@ -32,6 +32,7 @@ class Stacks:
         generations: Generations,
         most: int,
         fits: Callable[[Sequence[TrialSpec]], int] | None = None,
+        mixed: bool = False,
     ) -> None:
         """Begin with the first generation.
 
@@ -39,12 +40,13 @@ class Stacks:
             generations: The trials of the sweep.
             most: Most trials of a stack.
             fits: Of trials of one shape, how many fit into memory at once; None: any number.
+            mixed: Whether trials of several shapes may share a stack.
         """
         self.plans: list[StackPlan] = []
         """The list grows in place."""
         self.generations: list[Sequence[StackPlan]] = []
         """The same stacks, generation by generation."""
-        self._source, self._most, self._fits = generations, most, fits
+        self._source, self._most, self._fits, self._mixed = generations, most, fits, mixed
         self._trials = 0
         self._last: list[StackPlan] = []
         self._propose()
@@ -91,7 +93,7 @@ class Stacks:
     def _propose(self) -> None:
         trials = self._source.propose()
         self._last = stacks_of(
-            trials, self._source.stage, self._most, self._fits, len(self.plans), self._trials
+            trials, self._source.stage, self._most, self._fits, len(self.plans), self._trials, self._mixed
         )
         self.plans += self._last
         self.generations.append(self._last)

@@ -11,7 +11,7 @@ from raydnn.data.dataset import Dataset
 from raydnn.nn.models.architecture import Architecture
 from raydnn.optim.optimizers.registry import OPTIMIZERS
 from raydnn.optim.schedules import with_cycled_momentum
-from raydnn.search.packing import shape_of
+from raydnn.search.packing import by_shape, shape_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.layout import Layout
 from raydnn.training.measures.evaluation import CHUNK
@@ -67,9 +67,14 @@ def stack_bytes(
 
 
 def footprint(trials: Sequence[TrialSpec], dataset: Dataset, device_type: str = "cpu") -> int:
-    """`stack_bytes` with the network and the examples of a data set."""
-    architecture = architecture_of(trials[0], dataset)
-    return stack_bytes(trials, architecture, len(dataset.train), device_type)
+    """`stack_bytes` with the network and the examples of a data set; shapes that are trained in turn add up.
+
+    What a captured step goes through stays in memory while the others have their turn.
+    """
+    return sum(
+        stack_bytes(alike, architecture_of(alike[0], dataset), len(dataset.train), device_type)
+        for alike in by_shape(trials, lambda trial: trial)
+    )
 
 
 def with_architectures(
@@ -137,10 +142,10 @@ def disk_bytes(trials: Sequence[TrialSpec], parameters: int) -> int:
 
 def most_disk_bytes(stacks: Iterable[Sequence[TrialSpec]], dataset: Dataset) -> int:
     """`disk_bytes` of the stack that takes most."""
-
-    every = list(stacks)
-    firsts = with_architectures([trials[0] for trials in every], dataset)
-    needed = (disk_bytes(trials, own.layout.size) for trials, (_, own) in zip(every, firsts, strict=True))
+    every = [by_shape(trials, lambda trial: trial) for trials in stacks]
+    made = with_architectures([alike[0] for shapes in every for alike in shapes], dataset)
+    # In the same order: each shape of each stack takes the next one.
+    needed = (sum(disk_bytes(alike, next(made)[1].layout.size) for alike in shapes) for shapes in every)
     return max(needed, default=0)
 
 

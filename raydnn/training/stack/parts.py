@@ -2,7 +2,7 @@
 
 On a GPU all members share every kernel: *fused*. A CPU is fastest while what a step goes through stays in its cache, so
 there large members are trained part by part, *in turn*, in one process all the same. The rule knows the device and the
-shapes, never the time; a member's numbers are the same in any part.
+shapes, never the time; a member's numbers are the same in any part. Members of other shapes are in parts of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from raydnn.data.dataset import Dataset
 from raydnn.nn.models.architecture import Architecture
-from raydnn.search.packing import balanced
+from raydnn.search.packing import balanced, by_shape, shape_of
 from raydnn.spec.trial import TrialSpec
 from raydnn.training.stack.footprint import (
     FLOAT_BYTES,
@@ -52,23 +52,45 @@ def cut(
     """Make the parts of a stack.
 
     Args:
-        members: The stack's members; they share shapes.
+        members: The stack's members, those of equal shapes side by side.
         dataset: The data, on `device`.
         workers: This process among the data-parallel workers.
         device: Where they are trained.
         sizes: Sizes of the parts; None: those of the rule.
         pieces: How many pieces each batch is computed in.
     """
-    first = members[0].spec
-    if sizes is None and device.type == "cpu":
-        batch_size = first.train.batch_of(len(dataset.train))
-        numbers = step_numbers(architecture_of(first, dataset), first, batch_size)
-        sizes = part_sizes(len(members), numbers, device)
-    elif sizes is None:
-        trials = [member.spec for member in members]
-        sizes = sizes_that_fit(trials, dataset, free_bytes(device), device.type)
+    if sizes is None:
+        shapes = by_shape(members, lambda member: member.spec)
+        sizes = [size for alike in shapes for size in _sizes(alike, dataset, device)]
     edges = accumulate(sizes, initial=0)
     return [Stack(members[start:end], dataset, workers, device, pieces) for start, end in pairwise(edges)]
+
+
+def _sizes(alike: Sequence[Member], dataset: Dataset, device: torch.device) -> list[int]:
+    """Sizes of the parts of members of one shape, by the rule."""
+    trials = [member.spec for member in alike]
+    if device.type != "cpu":
+        return sizes_that_fit(trials, dataset, free_bytes(device), device.type)
+    batch_size = trials[0].train.batch_of(len(dataset.train))
+    numbers = step_numbers(architecture_of(trials[0], dataset), trials[0], batch_size)
+    return part_sizes(len(alike), numbers, device)
+
+
+def strategy_of(parts: Sequence[Stack]) -> str:
+    """How a stack is computed: `fused`, all members at once, `in turn`, or `by shape`, those of each shape in turn."""
+    if len({shape_of(part.members[0].spec) for part in parts}) > 1:
+        return "by shape"
+    return "fused" if len(parts) == 1 and parts[0].fused else "in turn"
+
+
+def parameters_of(members: Sequence[Member], parts: Sequence[Stack], dataset: Dataset) -> dict[int, int]:
+    """Trial → number of its network's parameters, also of members that have left the parts."""
+    counts = {shape_of(part.members[0].spec): part.layout.count for part in parts}
+    for member in members:
+        shape = shape_of(member.spec)
+        if shape not in counts:
+            counts[shape] = architecture_of(member.spec, dataset).layout.count
+    return {member.number: counts[shape_of(member.spec)] for member in members}
 
 
 def part_sizes(members: int, member_numbers: int, device: torch.device) -> list[int]:
@@ -146,6 +168,14 @@ def stack_limit(memory_gib: float, dataset: Dataset, gpus: int) -> Callable[[Seq
         return min(fits(trials), _most_on_a_cpu(max(numbers)))
 
     return most
+
+
+def mixes_shapes(gpus: int) -> bool:
+    """Whether trials of several shapes may share a stack that has so many GPUs: only where it has none.
+
+    On a GPU a part of few members leaves most of the device idle while it has its turn.
+    """
+    return gpus == 0
 
 
 def _most_on_a_cpu(member_numbers: int) -> int:

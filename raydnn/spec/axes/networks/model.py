@@ -28,6 +28,8 @@ class Perceptron(Network):
     formula: ClassVar[str] = "output xW + b"
     source: ClassVar[str] = "Rosenblatt 1958"
 
+    mixes: ClassVar[bool] = True
+
     name: Literal["perceptron"] = "perceptron"
 
 
@@ -41,6 +43,8 @@ class Mlp(Network):
         "h ← f(hW + b) for each hidden layer; output hW + b; "
         "a funnel's widths are width · (last_width/width)^(k/(layers−1)), rounded"
     )
+
+    mixes: ClassVar[bool] = True
 
     name: Literal["mlp"] = "mlp"
     widths: Widths | None = parameter(
@@ -99,6 +103,8 @@ class ResidualMlp(Network):
     source: ClassVar[str] = (
         "He et al. 2016, arXiv:1512.03385; zero_init_last_norm: Goyal et al. 2017, arXiv:1706.02677"
     )
+
+    mixes: ClassVar[bool] = True
 
     name: Literal["residual_mlp"] = "residual_mlp"
     blocks: int = parameter(2, "number of blocks of two layers", ge=1, le=MOST_LAYERS, search="randint(1, 5)")

@@ -17,6 +17,9 @@ class Network(Component):
     learns_inputs: ClassVar[bool] = False
     """Whether it learns its inputs, so that the data's own targets are ignored."""
 
+    mixes: ClassVar[bool] = False
+    """Whether few trials of several shapes may share a stack, as `raydnn.search.packing` says."""
+
     @property
     def hidden_widths(self) -> tuple[int, ...]:
         """Units, or channels, of each hidden layer that may be normalized, from input to output."""
