@@ -23,6 +23,7 @@ import networks
 import overhead
 import plot
 import search
+import shapes
 import stacks
 import sweep
 import training
@@ -36,6 +37,7 @@ SHORT: dict[str, tuple[str, Part]] = {
     "training": ("One training", training.measure),
     "networks": ("Networks", networks.measure),
     "stacks": ("Stacks", stacks.measure),
+    "shapes": ("Stacks of several shapes", shapes.measure),
     "memory": ("Memory", memory.measure),
     "overhead": ("Overhead", overhead.measure),
     "kernels": ("Kernels a step", kernels.measure),

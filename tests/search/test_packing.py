@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydnn.search.packing import StackPlan, pack, stacks_of
+from raydnn.search.packing import FEW, StackPlan, by_shape, pack, stacks_of
 from raydnn.search.stages import Stage, seeded
 from raydnn.spec.trial import TrialSpec
 
@@ -206,3 +206,54 @@ def test_the_mean_is_over_the_trials_that_have_a_value() -> None:
     stage = Stage("search", 3)
     (stack,) = stacks_of(seeded([trial(), trial(seed=9)], stage), stage, 32, None, 0, 0)
     assert stack.means({2: 0.5, 4: 1.0, 0: 0.25}) == {0: 0.375, 3: 1.0}
+
+
+mixing = st.builds(
+    lambda batch, model, seed: trial(train={"batch_size": batch}, model=model, seed=seed),
+    st.sampled_from([16, 32]),
+    st.one_of(
+        st.builds(lambda widths: {"widths": widths}, st.lists(st.integers(4, 9), min_size=1, max_size=2)),
+        st.builds(lambda width: {"name": "residual_mlp", "width": width}, st.integers(4, 6)),
+        st.builds(lambda width: {"name": "cnn", "channels": [width]}, st.integers(4, 6)),
+    ),
+    st.integers(0, 3),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(mixing, max_size=60), st.integers(1, 12), st.integers(1, 12), st.integers(1, 3))
+def test_few_trials_of_several_shapes_share_a_stack(
+    given_trials: list[TrialSpec], most: int, fit: int, together: int
+) -> None:
+    repeated = [each for each in given_trials for _ in range(together)]
+    apart = pack(repeated, most, lambda _: fit, together)
+    stacks = pack(repeated, most, lambda _: fit, together, mixed=True)
+    assert sorted(n for stack in stacks for n, _ in stack.trials) == list(range(len(repeated)))
+    mixed = [stack for stack in stacks if len(stack.shapes) > 1]
+    for stack in mixed:
+        assert all(member.model.mixes for _, member in stack.trials)
+        assert len({(m.train.batch_size, m.normalization, m.loss.name) for _, m in stack.trials}) == 1
+        assert len(stack.trials) <= min(most, FEW, fit), "shares add up to a stack at most"
+        alike = by_shape(stack.trials, lambda member: member[1])
+        assert len(alike) == len(stack.shapes), "equal shapes lie side by side"
+        for portion in alike:
+            assert portion == sorted(portion, key=lambda m: (m[1].optimizer.name, m[1].activation.name, m[0]))
+    # What they are joined of are the stacks that there would be otherwise, and all others are as they were.
+    before = {stack.trials for stack in apart}
+    portions = [tuple(each) for s in stacks for each in by_shape(s.trials, lambda member: member[1])]
+    assert set(portions) == before
+    for stack in stacks:
+        numbers = {number // together for number, _ in stack.trials}
+        assert len(stack.trials) == len(numbers) * together
+    assert stacks == pack(repeated, most, lambda _: fit, together, mixed=True)
+
+
+def test_a_sweep_over_widths_has_few_stacks() -> None:
+    trials = [trial(model={"layers": 1 + k % 4, "width": 16 + k}, seed=k) for k in range(64)]
+    assert [len(stack.trials) for stack in pack(trials, 64)] == [1] * 64
+    assert [len(stack.trials) for stack in pack(trials, 64, mixed=True)] == [8] * 8
+    assert [len(stack.trials) for stack in pack(trials, 64, lambda _: 3, mixed=True)].count(3) >= 20
+    alike = [trial(seed=k) for k in range(20)]
+    assert pack(alike, 64, mixed=True) == pack(alike, 64)
+    three = [trial(model={"widths": [width]}, seed=k) for width in (8, 16, 32) for k in range(FEW)]
+    assert pack(three, 64, mixed=True) == pack(three, 64), "enough of each shape for stacks of their own"

@@ -83,6 +83,7 @@ MEMBERS: list[list[dict[str, Any]]] = [
     [{"optimizer": ADAMW, "schedule": "cosine", "train": {"batch_size": 5}}],
     [{"optimizer": SGD, "seed": seed, "train": {"batch_size": 17, "accumulate": 3}} for seed in (1, 2)],
     [{"optimizer": ADAM, "train": {"batch_size": "full"}}],
+    [{"optimizer": ADAM, "model": {"widths": widths}} for widths in ([6], [6], [5, 4])],
     [
         {"optimizer": SGD, "train": {"accumulate": 3, "augmentation": {"mixup": alpha}}}
         for alpha in (0.4, 0.0, 1.0)
