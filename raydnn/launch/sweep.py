@@ -93,14 +93,15 @@ def _search(
         from raydnn.store.storage.disk import check_space
         from raydnn.store.storage.files import locate
         from raydnn.training.stack.footprint import most_disk_bytes
-        from raydnn.training.stack.parts import mixes_shapes, stack_limit
+        from raydnn.training.stack.parts import share_of_mixed, stack_limit
         from raydnn.training.stack.summary import check_loss, unknown_roles
 
     job = segments[-1].job
     search = job.search
     dataset = load_dataset(job.data)
     fits = stack_limit(search.stack_memory_gib, dataset, job.resources.gpus_per_worker)
-    stacks = Stacks(chained(segments), search.stack, fits, mixes_shapes(job.resources.gpus_per_worker))
+    of_mixed = share_of_mixed(dataset, job.resources.gpus_per_worker)
+    stacks = Stacks(chained(segments), search.stack, fits, of_mixed)
     trials = [trial for plan in stacks.plans for _, trial in plan.trials]
     for trial in {trial.loss: trial for trial in trials}.values():
         check_loss(trial)

@@ -39,7 +39,7 @@ from raydnn.spec.scheduler import Bohb, NoScheduler
 from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.training.measures.probe import Probed, probe
 from raydnn.training.stack.footprint import dataset_bytes, footprint
-from raydnn.training.stack.parts import mixes_shapes, stack_limit
+from raydnn.training.stack.parts import share_of_mixed, stack_limit
 from raydnn.training.stack.summary import unknown_roles
 
 DRAWS = 9
@@ -120,10 +120,11 @@ def plan_run(
     def read(data: DataSet) -> Dataset:
         return load_dataset(data).to(device)
 
-    fits = None
+    fits = share = None
     if job.search is not None:
+        share = share_of_mixed(read(job.data), job.resources.gpus_per_worker)
         fits = stack_limit(job.search.stack_memory_gib, read(job.data), job.resources.gpus_per_worker)
-    stacks = [list(generation) for generation in _stacks(job, space, fits, start)]
+    stacks = [list(generation) for generation in _stacks(job, space, fits, share, start)]
     every = [stack for generation in stacks for stack in generation]
     groups: dict[Hashable, list[StackPlan]] = {}
     for stack in every:
@@ -180,6 +181,7 @@ def _stacks(
     job: Job,
     space: Space | None,
     fits: Callable[[Sequence[TrialSpec]], int] | None,
+    share: Callable[[TrialSpec], float] | None,
     start: Sequence[Assignment],
 ) -> Iterator[list[StackPlan]]:
     """The stacks of each generation; trials that depend on results are drawn from the space instead."""
@@ -187,13 +189,14 @@ def _stacks(
     if space is None or sweep is None:
         yield [StackPlan(0, ((0, trial_of_job(job)),))]
         return
-    yield from _stacks_of_sweep(sweep, space, fits, start)
+    yield from _stacks_of_sweep(sweep, space, fits, share, start)
 
 
 def _stacks_of_sweep(
     job: SweepJob,
     space: Space,
     fits: Callable[[Sequence[TrialSpec]], int] | None,
+    share: Callable[[TrialSpec], float] | None,
     start: Sequence[Assignment],
 ) -> Iterator[list[StackPlan]]:
     coming = configurations(space, job, start)
@@ -212,8 +215,7 @@ def _stacks_of_sweep(
     stacks = begun = 0
     for of_generation, stage in proposed:
         members = seeded(of_generation, stage)
-        mixed = mixes_shapes(job.resources.gpus_per_worker)
-        packed = stacks_of(members, stage, job.search.stack, fits, stacks, begun, mixed)
+        packed = stacks_of(members, stage, job.search.stack, fits, stacks, begun, share)
         if packed:
             yield packed
         stacks, begun = stacks + len(packed), begun + len(members)
@@ -282,12 +284,12 @@ def _on_this_machine(overhead: Overhead, import_seconds: float | None) -> Overhe
 
 def _shape_row(group: Sequence[StackPlan], probed: Probed) -> dict[str, Any]:
     largest = max(len(stack.trials) for stack in group)
-    trials = [trial for _, trial in group[0].trials]
-    spec = trials[0]
-    widths = list(dict.fromkeys(trial.model.hidden_widths for trial in trials))
+    spec = group[0].trials[0][1]
+    models = dict.fromkeys((trial.model.name, trial.model.hidden_widths) for _, trial in group[0].trials)
+    widths = [list(own) for _, own in models]
     return {
-        "model": ", ".join(dict.fromkeys(trial.model.name for trial in trials)),
-        "widths": list(widths[0]) if len(group[0].shapes) == 1 else [list(each) for each in widths],
+        "model": ", ".join(dict.fromkeys(name for name, _ in models)),
+        "widths": widths[0] if len(widths) == 1 else widths,
         "batch_size": spec.train.batch_size or "full",
         "stacks": len(group),
         "trials": sum(len(stack.trials) for stack in group),

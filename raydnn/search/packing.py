@@ -5,11 +5,12 @@ Trials of equal shapes share every kernel. Those of other shapes may share a sta
 commit and one state an epoch. The rule:
 
 - Trials of a shape that are FEW or more have stacks of their own, as if there were no others.
-- Portions of fewer are joined, with what fits into a stack, into the fewest stacks of at most FEW trials.
+- Portions of fewer are joined, with what fits into a stack, into the fewest stacks of at most FEW trials whose
+  epochs are short: `raydnn.training.stack.parts.share_of_mixed` says how short.
 
-What is saved is what a stack costs besides its steps, its start, an epoch's commit and its end; a whole stack of FEW
-has little of that left, and larger ones would only leave slots without work. On GPUs, where a part of few members
-leaves most of the device idle, shapes are not mixed: their stacks can go to several of them.
+What is saved is what a stack costs besides its steps: its start, an epoch's commit and its end. A stack of FEW has
+little of that left, as one of long epochs has by itself, and larger ones would only leave slots without work. On
+GPUs, where a part of few members leaves most of the device idle, shapes are not mixed.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def stacks_of(
     fits: Callable[[Sequence[TrialSpec]], int] | None,
     first_stack: int,
     first: int,
-    mixed: bool = False,
+    share: Callable[[TrialSpec], float] | None = None,
 ) -> list[StackPlan]:
     """The stacks of a generation of a sweep.
 
@@ -90,7 +91,7 @@ def stacks_of(
         fits: Of trials of one shape, how many fit into memory at once; None: any number.
         first_stack: Number of the first stack.
         first: Number of the first trial.
-        mixed: Whether trials of several shapes may share a stack.
+        share: As `pack` has it.
     """
     return [
         StackPlan(
@@ -99,7 +100,7 @@ def stacks_of(
             stage,
             first,
         )
-        for stack in pack(trials, most, fits, stage.together, mixed)
+        for stack in pack(trials, most, fits, stage.together, share)
     ]
 
 
@@ -108,7 +109,7 @@ def pack(
     most: int,
     fits: Callable[[Sequence[TrialSpec]], int] | None = None,
     together: int = 1,
-    mixed: bool = False,
+    share: Callable[[TrialSpec], float] | None = None,
 ) -> list[StackPlan]:
     """Group trials whose tensors have the same shapes and whose loops have the same steps.
 
@@ -118,7 +119,7 @@ def pack(
         fits: Of trials of one shape, how many fit into memory at once; None: any number.
         together: Trials 0 to together − 1 share a stack, the next as many another one or the same, and so on; they
             have one shape. A stack holds at least so many, even if memory would fit fewer.
-        mixed: Whether few trials of several shapes may share a stack, where their models mix.
+        share: Which share of a stack of several shapes a trial takes, where its model mixes; None: there are none.
 
     Returns:
         Stacks of near equal size within a group, those with the most to do first, so that all slots end at about
@@ -137,8 +138,9 @@ def pack(
         first = group[0][1]
         for portion in _portions(group, fit, together):
             portion.sort(key=_order)
-            if mixed and first.model.mixes and len(portion) < FEW:
-                few.setdefault(_loop_of(first), []).append(_Share(len(portion) / fit, portion))
+            if share is not None and first.model.mixes and len(portion) < FEW:
+                of_stack = len(portion) * max(share(first), 1 / fit)
+                few.setdefault(_loop_of(first), []).append(_Share(of_stack, portion))
             else:
                 portions.append(portion)
     for shares in few.values():

@@ -1,4 +1,4 @@
-"""Trials of other shapes in one process: 64 perceptrons of random depth and width, from the first start to the last end.
+"""64 perceptrons of random depth and width in one process, from the first start to the last end.
 
 Three programs train the same trials on digits for the same epochs, validating after each, on one thread: raydnn in
 stacks of several shapes, raydnn in a stack a shape (which was the rule before), and torch.nn.Module with torch.optim,
@@ -28,7 +28,7 @@ from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.store.run import create_run
 from raydnn.training.session import run_stack
 from raydnn.training.stack.member import Member
-from raydnn.training.stack.parts import stack_limit
+from raydnn.training.stack.parts import share_of_mixed, stack_limit
 from raydnn.training.verdict import Verdict
 from raydnn.training.workers import Workers
 
@@ -51,14 +51,17 @@ def measure(repeats: int, data: Path | None) -> list[Comparison]:
     for optimizer in ("sgd", "adamw"):
         trials = draw_trials(optimizer)
         fits = stack_limit(MEMORY_GIB, dataset, 0)
-        mixed, apart = (pack(trials, TRIALS, fits, mixed=mixed) for mixed in (True, False))
+        shares = share_of_mixed(dataset, 0), None
+        mixed, apart = (pack(trials, TRIALS, fits, share=share) for share in shares)
         measures: dict[str, Callable[[], float]] = {
             "mixed": partial(train_stacks, mixed, dataset),
             "apart": partial(train_stacks, apart, dataset),
             "torch": partial(train_in_torch, trials, dataset),
         }
         found = by_turns(repeats, measures)
-        what = f"{TRIALS} MLPs of depth {DEPTHS[0]}-{DEPTHS[1]} and width {WIDTHS[0]}-{WIDTHS[1]}, {optimizer}"
+        what = (
+            f"{TRIALS} MLPs of depth {DEPTHS[0]}-{DEPTHS[1]} and width {WIDTHS[0]}-{WIDTHS[1]}, {optimizer}"
+        )
         peers = {
             "torch": "sequential `nn.Module` + `torch.optim`",
             "apart": f"raydnn, a stack a shape ({len(apart)} instead of {len(mixed)})",

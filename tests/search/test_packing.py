@@ -227,7 +227,7 @@ def test_few_trials_of_several_shapes_share_a_stack(
 ) -> None:
     repeated = [each for each in given_trials for _ in range(together)]
     apart = pack(repeated, most, lambda _: fit, together)
-    stacks = pack(repeated, most, lambda _: fit, together, mixed=True)
+    stacks = pack(repeated, most, lambda _: fit, together, share=lambda _: 0.0)
     assert sorted(n for stack in stacks for n, _ in stack.trials) == list(range(len(repeated)))
     mixed = [stack for stack in stacks if len(stack.shapes) > 1]
     for stack in mixed:
@@ -245,15 +245,28 @@ def test_few_trials_of_several_shapes_share_a_stack(
     for stack in stacks:
         numbers = {number // together for number, _ in stack.trials}
         assert len(stack.trials) == len(numbers) * together
-    assert stacks == pack(repeated, most, lambda _: fit, together, mixed=True)
+    assert stacks == pack(repeated, most, lambda _: fit, together, share=lambda _: 0.0)
 
 
 def test_a_sweep_over_widths_has_few_stacks() -> None:
     trials = [trial(model={"layers": 1 + k % 4, "width": 16 + k}, seed=k) for k in range(64)]
     assert [len(stack.trials) for stack in pack(trials, 64)] == [1] * 64
-    assert [len(stack.trials) for stack in pack(trials, 64, mixed=True)] == [8] * 8
-    assert [len(stack.trials) for stack in pack(trials, 64, lambda _: 3, mixed=True)].count(3) >= 20
+    assert [len(stack.trials) for stack in pack(trials, 64, share=lambda _: 0.0)] == [8] * 8
+    assert [len(stack.trials) for stack in pack(trials, 64, lambda _: 3, share=lambda _: 0.0)].count(3) >= 20
     alike = [trial(seed=k) for k in range(20)]
-    assert pack(alike, 64, mixed=True) == pack(alike, 64)
+    assert pack(alike, 64, share=lambda _: 0.0) == pack(alike, 64)
     three = [trial(model={"widths": [width]}, seed=k) for width in (8, 16, 32) for k in range(FEW)]
-    assert pack(three, 64, mixed=True) == pack(three, 64), "enough of each shape for stacks of their own"
+    assert pack(three, 64, share=lambda _: 0.0) == pack(three, 64), (
+        "enough of each shape for stacks of their own"
+    )
+
+
+def test_trials_of_long_epochs_are_not_mixed() -> None:
+    trials = [trial(model={"widths": [8 + k]}, seed=k) for k in range(16)]
+    assert [len(stack.trials) for stack in pack(trials, 64, share=lambda _: 0.25)] == [4] * 4
+    assert [len(stack.trials) for stack in pack(trials, 64, share=lambda _: 0.51)] == [1] * 16
+    assert [len(stack.trials) for stack in pack(trials, 64, share=lambda _: 7.0)] == [1] * 16
+    shares = {k: 0.9 if k < 2 else 0.1 for k in range(16)}
+    sizes = [len(stack.trials) for stack in pack(trials, 64, share=lambda each: shares[each.seed])]
+    assert sum(sizes) == 16
+    assert len(sizes) <= 5

@@ -32,7 +32,7 @@ class Stacks:
         generations: Generations,
         most: int,
         fits: Callable[[Sequence[TrialSpec]], int] | None = None,
-        mixed: bool = False,
+        share: Callable[[TrialSpec], float] | None = None,
     ) -> None:
         """Begin with the first generation.
 
@@ -40,13 +40,13 @@ class Stacks:
             generations: The trials of the sweep.
             most: Most trials of a stack.
             fits: Of trials of one shape, how many fit into memory at once; None: any number.
-            mixed: Whether trials of several shapes may share a stack.
+            share: Which share of a stack of several shapes a trial takes; None: there are none.
         """
         self.plans: list[StackPlan] = []
         """The list grows in place."""
         self.generations: list[Sequence[StackPlan]] = []
         """The same stacks, generation by generation."""
-        self._source, self._most, self._fits, self._mixed = generations, most, fits, mixed
+        self._source, self._most, self._fits, self._share = generations, most, fits, share
         self._trials = 0
         self._last: list[StackPlan] = []
         self._propose()
@@ -93,7 +93,7 @@ class Stacks:
     def _propose(self) -> None:
         trials = self._source.propose()
         self._last = stacks_of(
-            trials, self._source.stage, self._most, self._fits, len(self.plans), self._trials, self._mixed
+            trials, self._source.stage, self._most, self._fits, len(self.plans), self._trials, self._share
         )
         self.plans += self._last
         self.generations.append(self._last)

@@ -17,10 +17,14 @@ _NAMES = ("lr", "beta1", "beta2", "eps", "weight_decay", "amsgrad", "decay_bias"
 
 
 def fused_coefficients(plan: Horizon) -> Coefficients:
-    """The hyperparameters themselves and the number of the step: the kernels correct the moments' bias."""
+    """The number of the step, by which the kernels correct the moments' bias, and the hyperparameters themselves.
+
+    These lie side by side, (S, n, 7), so that a step takes them out of the tensor at once.
+    """
     never = torch.zeros_like(plan["decay_bias"])
-    own = {name: plan.hyper.get(name, never) for name in _NAMES if name != "lr"}
-    return {"lr": plan.lr, **own, "number": plan.number.float()}
+    own = [plan.lr, *(plan.hyper.get(name, never) for name in _NAMES[1:])]
+    side_by_side = torch.cat([column.double().expand_as(plan.number) for column in own], dim=-1)
+    return {"hyper": side_by_side, "number": plan.number.float()}
 
 
 def fused_adam(parameters: Tensor, gradients: Tensor, state: State, step: Step) -> None:
@@ -65,12 +69,11 @@ def _each_row(
         state["mean"].unbind(),
         state["square"].unbind(),
         step["number"].unbind(),
-        *(step[name].flatten().tolist() for name in _NAMES),
+        step["hyper"].tolist(),
         strict=True,
     )
-    for i, (p, g, mean, square, number, lr, beta1, beta2, eps, weight_decay, amsgrad, biases) in enumerate(
-        rows
-    ):
+    for i, (p, g, mean, square, number, hyper) in enumerate(rows):
+        lr, beta1, beta2, eps, weight_decay, amsgrad, biases = hyper
         if weight_decay and not biases and step.decayed is not None:
             decay(p, g, ~step.decayed[i], lr, weight_decay)
             weight_decay = 0.0

@@ -17,7 +17,7 @@ from raydnn.training.steps.capture import capture, say_why
 from raydnn.training.steps.checked import capture_checked
 from raydnn.training.steps.gradients import Outcome, backpropagate
 
-STEPS_BEFORE_CAPTURE = 64
+STEPS_BEFORE_CAPTURE = 16
 """Steps of a stack after which capturing one, which takes as long as some ten, is worth it."""
 
 

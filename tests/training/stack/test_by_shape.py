@@ -32,7 +32,7 @@ CLOCK = {"seconds", "examples_per_second", "attempt", "committed_at", "run_id", 
 def _plan(trials: Sequence[TrialSpec], monkeypatch: pytest.MonkeyPatch) -> StackPlan:
     """One stack of trials of any shapes."""
     monkeypatch.setattr(packing, "FEW", len(trials) + 1)
-    (plan,) = pack(trials, len(trials), mixed=True)
+    (plan,) = pack(trials, len(trials), share=lambda _: 0.0)
     return plan
 
 

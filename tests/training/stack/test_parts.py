@@ -25,7 +25,14 @@ from raydnn.training.session import run_stack
 from raydnn.training.stack import parts
 from raydnn.training.stack.footprint import footprint
 from raydnn.training.stack.member import Member
-from raydnn.training.stack.parts import MOST_FUSED, part_sizes, sizes_that_fit, stack_limit, step_numbers
+from raydnn.training.stack.parts import (
+    MOST_FUSED,
+    part_sizes,
+    share_of_mixed,
+    sizes_that_fit,
+    stack_limit,
+    step_numbers,
+)
 from raydnn.training.verdict import Verdict
 from raydnn.training.workers import Workers
 
@@ -224,3 +231,19 @@ def test_a_stack_is_limited_to_one_part_on_a_cpu(make_trial: Callable[..., Trial
     assert 1 <= on_cpu([large] * 64) < 8
     assert on_gpu([large] * 64) > 64
     assert stack_limit(1e-9, dataset, 1)([small] * 2) == 1
+
+
+def test_shapes_are_mixed_where_epochs_are_short_and_there_is_no_gpu(
+    make_trial: Callable[..., TrialSpec],
+) -> None:
+    small, often, large = (
+        make_trial(model={"widths": [width, width]}, train={"batch_size": size})
+        for width, size in ((16, 16), (16, 1), (2048, 16))
+    )
+    dataset = load_dataset(small.data).to(CPU)
+    share = share_of_mixed(dataset, 0)
+    assert share is not None
+    assert share(small) < 1 / 32
+    assert 10 * share(small) < share(often) < 17 * share(small)
+    assert share(large) > 0.5
+    assert share_of_mixed(dataset, 1) is None
