@@ -76,6 +76,18 @@ def test_ray_train() -> None:
     assert row.theirs[0] > 0
 
 
+def test_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = import_module("shapes")
+    monkeypatch.setattr(shapes, "TRIALS", 3)
+    monkeypatch.setattr(shapes, "EPOCHS", 1)
+    rows = shapes.measure(1, None)
+    assert [row.key for row in rows] == [
+        f"shapes/{o}/{peer}" for o in ("sgd", "adamw") for peer in ("torch", "apart")
+    ]
+    assert all(row.ratios[0] > 0 for row in rows)
+    assert "a stack a shape (3 instead of 1)" in rows[1].peer
+
+
 def test_stacks_and_their_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stacks = import_module("stacks")
     monkeypatch.setattr(stacks, "SIDE", 64)

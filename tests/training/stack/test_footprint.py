@@ -216,3 +216,42 @@ def test_what_a_stack_takes_of_a_disk(make_trial: Callable[..., TrialSpec]) -> N
     assert disk_bytes([trial], 1000) == 2 * (4000 + 8000 + 4000) + 4000 + 10 * 8192
     without = make_trial(optimizer="adam", train={"epochs": 10, "checkpoint_every_epochs": 0})
     assert disk_bytes([without], 1000) == 4000 + 10 * 8192
+
+
+OF_SHAPES = (
+    MEASURE.split("count, fields, tiny", maxsplit=1)[0].replace(
+        "from raydnn.training.stack.stack import Stack",
+        "from raydnn.training.stack.exploit import of_all\nfrom raydnn.training.stack.parts import cut",
+    )
+    + """
+shapes, tiny = ([TrialSpec.from_training(Training.model_validate(f)) for f in fs] for fs in json.loads(sys.argv[1]))
+dataset = load_dataset(tiny[0].data).to(CPU)
+
+def peak(trials):
+    parts = cut([Member(number, trial) for number, trial in enumerate(trials)], dataset, Workers(), CPU)
+    loops = [train(part, dataset, 1) for part in parts]
+    for _ in range(6):  # steps are captured meanwhile
+        for loop in loops:
+            next(loop)
+    with tempfile.TemporaryDirectory() as folder:
+        save_checkpoint(locate(folder) / "state", of_all(parts), {})
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+
+base = peak(tiny)
+print(json.dumps([peak(shapes) - base, footprint(shapes, dataset)]))
+"""
+)
+
+
+@pytest.mark.slow
+def test_the_estimate_of_several_shapes_is_near_the_measured_peak() -> None:
+    fields = {"data": "digits", "optimizer": "adam", "train": {"batch_size": 512, "epochs": 50}}
+    shapes = [{**fields, "model": {"widths": [1000 - 60 * k, 700 + 30 * k]}} for k in range(8)]
+    given = json.dumps([shapes, [{**fields, "model": {"widths": [2]}}]])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", OF_SHAPES, given], capture_output=True, text=True, check=True, env=environment
+    )
+    measured, estimated = json.loads(done.stdout)
+    assert measured > 100 * 2**20
+    assert 0.7 * measured < estimated < 1.4 * measured
