@@ -136,9 +136,12 @@ def pack(
     for group in groups.values():
         fit = most if fits is None else min(most, fits([trial for _, trial in group]))
         first = group[0][1]
+        # Kernels are compiled for the members of a stack, and would be again when one ends.
+        alone = first.train.compile
+        fit = 1 if alone else fit
         for portion in _portions(group, fit, together):
             portion.sort(key=_order)
-            if share is not None and first.model.mixes and len(portion) < FEW:
+            if share is not None and not alone and first.model.mixes and len(portion) < FEW:
                 of_stack = len(portion) * max(share(first), 1 / fit)
                 few.setdefault(_loop_of(first), []).append(_Share(of_stack, portion))
             else:
@@ -180,6 +183,7 @@ def _loop_of(trial: TrialSpec) -> Hashable:
         train.accumulate,
         train.precision,
         train.recompute,
+        train.compile,
         train.epochs,
         train.checkpoint_every_epochs,
         train.test_time_flips,

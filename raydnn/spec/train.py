@@ -77,6 +77,11 @@ class Train(Spec):
         "precision of the network's products; parameters, gradients and losses stay float32. tf32: rounded so on "
         "a CUDA device, float32 elsewhere; float16: each trial scales its losses, and does without steps that overflow",
     )
+    compile: bool = parameter(
+        False,
+        "let torch's compiler make the kernels of the passes, which takes seconds to minutes before the first step; "
+        "each trial is then trained in a stack of its own, but for the seeds of a configuration",
+    )
     recompute: bool = parameter(
         False,
         "compute the activations of most layers again in the backward pass, instead of keeping them: less memory, "

@@ -40,7 +40,7 @@ from raydnn.training.record import Record
 from raydnn.training.stack.exploit import exploit, of_all, of_part
 from raydnn.training.stack.member import Member
 from raydnn.training.stack.parts import cut, parameters_of, strategy_of
-from raydnn.training.stack.precision import check_precision, rounding_products
+from raydnn.training.stack.precision import rounding_products
 from raydnn.training.stack.stack import Stack
 from raydnn.training.verdict import Judge
 from raydnn.training.workers import Workers
@@ -152,7 +152,6 @@ class _Session:
         if saved is not None:
             self.members = [Member.from_json(values) for values in saved[1]["members"]]
         running = [member for member in self.members if member.running]
-        check_precision(running[0].spec.train.precision, self.device)
         dataset = self.dataset(running[0].spec.data, self.device)
         sizes = saved[1]["parts"] if saved else None
         parts = cut(running, dataset, self.workers, self.device, sizes, self.pieces)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from raydnn.nn.gradients.compiling import Network
 from raydnn.nn.gradients.gradients import Criterion
 from raydnn.stacking.context import Context
 
@@ -24,7 +25,12 @@ class ByAutograd:
     moved: Sequence[Tensor] = ()
 
     def __init__(
-        self, module: nn.Module, gradients: Mapping[str, Tensor], precision: Precision, why_eager: str = ""
+        self,
+        module: nn.Module,
+        gradients: Mapping[str, Tensor],
+        precision: Precision,
+        why_eager: str = "",
+        network: Network | None = None,
     ) -> None:
         """Note where the gradients go.
 
@@ -33,8 +39,9 @@ class ByAutograd:
             gradients: Name of each of its parameters → its gradient, overwritten in place.
             precision: Where the network computes.
             why_eager: Why its kernels cannot be captured; empty: they can.
+            network: What computes as the module does; None: itself.
         """
-        self._module, self._precision, self.why_eager = module, precision, why_eager
+        self._network, self._precision, self.why_eager = network or module, precision, why_eager
         named = dict(module.named_parameters())
         self._parameters = list(named.values())
         self._gradients = [gradients[name] for name in named]
@@ -55,7 +62,7 @@ class ByAutograd:
         last: bool,
     ) -> tuple[Tensor, Tensor | None]:
         """As Gradients has it; a parameter that takes no part has a gradient of 0."""
-        outputs, losses, total = _forward(self._module, self._precision, inputs, context, criterion, scale)
+        outputs, losses, total = _forward(self._network, self._precision, inputs, context, criterion, scale)
         found = torch.autograd.grad(total, self._parameters, materialize_grads=True)
         for gradient, place in zip(found, self._gradients, strict=True):
             if first:
@@ -130,7 +137,7 @@ class OverWorkers:
 
 
 def _forward(
-    module: nn.Module,
+    network: Network,
     precision: Precision,
     inputs: Tensor,
     context: Context,
@@ -140,7 +147,7 @@ def _forward(
     """Outputs and losses without their past, and the number to differentiate: Σ scale · (losses + penalties)."""
     with torch.enable_grad():
         with precision():
-            outputs = module(inputs, context)
+            outputs = network(inputs, context)
         outputs = outputs.float()
         losses = criterion.losses(outputs)
         total = (sum(context.penalties, losses) * scale.squeeze(2)).sum()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from raydnn.nn.gradients.by_autograd import ByAutograd, OverWorkers
 from raydnn.nn.gradients.by_hand import Backprop
+from raydnn.nn.gradients.compiling import compiled
 from raydnn.nn.gradients.gradients import Gradients
 from raydnn.nn.models.mlp import Mlp
 from raydnn.nn.models.users.module import Modules
@@ -22,8 +23,9 @@ BY_HAND: dict[type[nn.Module], Callable[[Any, Tensors, Tensors, Sequence[slice]]
 """Kind of module → its gradients by hand: (module, parameters, gradients, members that descend)."""
 
 
+COMPILED = "torch's compiler makes kernels of its own"
 RECOMPUTED = "activations are computed again in the backward pass, from draws that are set back"
-"""Why kernels are not captured; a capture would keep all of them in memory, too."""
+"""Why kernels are not captured. Of what is computed again a capture would keep all of them in memory, too."""
 
 
 def gradients_of(
@@ -34,6 +36,7 @@ def gradients_of(
     precision: Callable[[], AbstractContextManager[None]] | None,
     workers: int,
     recompute: bool,
+    compiles: bool,
 ) -> Gradients:
     """The way to a stack's gradients.
 
@@ -45,11 +48,14 @@ def gradients_of(
         precision: Where the networks compute in another precision than their parameters'; None: they do not.
         workers: Number of data-parallel workers.
         recompute: Whether the networks compute activations again in the backward pass, by autograd.
+        compiles: Whether torch's compiler makes their kernels.
     """
     if workers > 1:
         return OverWorkers(
             module, gradients, precision or nullcontext, workers, not isinstance(module, Modules)
         )
+    if compiles:
+        return ByAutograd(module, gradients, precision or nullcontext, COMPILED, compiled(module))
     if recompute:
         return ByAutograd(module, gradients, precision or nullcontext, RECOMPUTED)
     by_hand = BY_HAND.get(type(module))

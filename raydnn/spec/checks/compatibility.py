@@ -227,6 +227,15 @@ def recomputation_has_layers(training: Training) -> Found:
         yield "train.recompute", f"{message}; allowed: false, or nothing given"
 
 
+def compiles_what_is_kept(training: Training) -> Found:
+    """The compiler decides itself what is kept for the backward pass."""
+    if training.train.compile and training.train.recompute:
+        yield (
+            "train.recompute",
+            "true with train.compile, which decides that by itself; allowed: one of the two",
+        )
+
+
 GATED = ("lstm", "gru")
 """Models whose activations are their own."""
 

@@ -15,6 +15,7 @@ from raydnn.spec.checks.compatibility import (
     activation_fits_hidden_layers,
     class_weights_have_classes,
     colors_are_left,
+    compiles_what_is_kept,
     flips_keep_targets,
     gates_have_their_own_activations,
     groups_divide_widths,
@@ -161,6 +162,12 @@ def _sweep_in_one_process(job: Job) -> Found:
         )
 
 
+def _compiled_in_one_process(job: Job) -> Found:
+    if job.train.compile and job.resources.workers > 1:
+        message = f"true, but resources.workers is {job.resources.workers}, whose passes are not compiled"
+        yield "train.compile", f"{message}; allowed: false, or one worker"
+
+
 def _warm_up_within_training(job: Job) -> Found:
     warmup_epochs = job.schedule.warmup_epochs
     if warmup_epochs >= epochs_of(job):
@@ -210,6 +217,8 @@ CHECKS: dict[Callable[[Job], Found], frozenset[str]] = {
     gates_have_their_own_activations: frozenset({"activation", "model"}),
     one_dropout_of_hidden_units: frozenset({"regularization"}),
     recomputation_has_layers: frozenset({"model", "train"}),
+    compiles_what_is_kept: frozenset({"train"}),
+    _compiled_in_one_process: frozenset({"train", "resources"}),
     mixing_has_partners: frozenset({"train"}),
     colors_are_left: frozenset({"data", "train"}),
     flips_keep_targets: frozenset({"data", "train"}),

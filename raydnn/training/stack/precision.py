@@ -14,7 +14,8 @@ import torch
 from torch.nn.functional import conv2d
 
 from raydnn.errors import job_error
-from raydnn.spec.train import Precision
+from raydnn.nn.gradients.compiling import lacking_compiler
+from raydnn.spec.train import Precision, Train
 
 LOWERED: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """Precision → type of the network's products, where it is not that of the parameters."""
@@ -45,15 +46,20 @@ def rounding_products(precision: Precision, device: torch.device) -> Iterator[No
         products.allow_tf32, convolutions.allow_tf32 = before
 
 
-def check_precision(precision: Precision, device: torch.device) -> None:
-    """See that a device has the kernels of a precision.
+def check_device(train: Train, device: torch.device) -> None:
+    """See that a device has the kernels of a precision, and a compiler where kernels are compiled.
 
     Raises:
         JobError: It has not.
     """
-    reason = _lacking(precision, device)
+    reason = _lacking(train.precision, device)
     if reason:
-        raise job_error("train.precision", f"{precision} on {_named(device)}: {reason}; allowed: float32")
+        raise job_error(
+            "train.precision", f"{train.precision} on {_named(device)}: {reason}; allowed: float32"
+        )
+    reason = lacking_compiler(device) if train.compile else ""
+    if reason:
+        raise job_error("train.compile", f"true on {_named(device)}: {reason}; allowed: false")
 
 
 @cache

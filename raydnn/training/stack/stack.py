@@ -27,7 +27,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.stacking.groups import member_groups
 from raydnn.training.stack.loss_scale import LossScale
 from raydnn.training.stack.member import Member
-from raydnn.training.stack.precision import LOWERED, in_precision
+from raydnn.training.stack.precision import LOWERED, check_device, in_precision
 from raydnn.training.workers import Workers
 
 
@@ -50,8 +50,12 @@ class Stack:
             workers: This process among the data-parallel workers.
             device: Where the stack is trained.
             pieces: How many pieces each batch is computed in; several where memory ran out.
+
+        Raises:
+            JobError: The device lacks what the members' precision, or their compilation, needs.
         """
         first = members[0].spec
+        check_device(first.train, device)
         for member in members[1:]:
             check_inputs(member.spec, dataset)
         self.members = list(members)
@@ -107,6 +111,7 @@ class Stack:
             self.in_precision if self.precision in LOWERED else None,
             self.workers.count,
             self.members[0].spec.train.recompute,
+            self.members[0].spec.train.compile,
         )
         """Forward and backward of a step's batches."""
 

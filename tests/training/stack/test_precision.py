@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from raydnn.errors import JobError
-from raydnn.spec.train import Precision
+from raydnn.spec.train import Precision, Train
 from raydnn.training.stack import precision
-from raydnn.training.stack.precision import check_precision, in_precision, rounding_products
+from raydnn.training.stack.precision import check_device, in_precision, rounding_products
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -41,7 +41,7 @@ def test_a_cpus_tf32_is_float32(make_trial: Callable[..., Any], fit: Callable[..
     ("name", "dtype"), [("tf32", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)]
 )
 def test_products_have_the_precisions_type(name: Precision, dtype: torch.dtype) -> None:
-    check_precision(name, CPU)
+    check_device(Train(precision=name), CPU)
     with in_precision(name, CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
@@ -54,7 +54,7 @@ def test_a_device_without_kernels_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     precision._lacking.cache_clear()
     try:
         with pytest.raises(JobError) as raised:
-            check_precision("float16", CPU)
+            check_device(Train(precision="float16"), CPU)
     finally:
         precision._lacking.cache_clear()
     (line,) = str(raised.value).splitlines()
