@@ -21,6 +21,8 @@ _EMPTY = {_aten.empty, _aten.empty_like, _aten.empty_strided, _aten.new_empty, _
 _OWN_MEMORY = {_aten.mkldnn_rnn_layer, _aten.mkldnn_rnn_layer_backward}
 """Kernels of whole layers; the bytes that one keeps for its backward pass cannot be there before it."""
 _COPIES = {_aten.clone, _aten._to_copy}
+_SAME = {_aten.relu: lambda values, out: torch.clamp_min(values, 0, out=out)}
+"""What writes a kernel's very results where they are; its own variant for that computes elsewhere and copies."""
 _DEPENDS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 _OF_RESULT = ("dtype", "layout", "device", "pin_memory")
 """Arguments that say what a result is like, which an existing one is already."""
@@ -107,6 +109,9 @@ class _Tape(Watch):  # type: ignore[no-untyped-call]
             return
         if kernel.overloadpacket in _OWN_MEMORY:
             self.calls.append((_of_layer(kernel, results), [_detached(each) for each in args], kwargs))
+            return
+        if kernel.overloadpacket in _SAME:
+            self.calls.append((_SAME[kernel.overloadpacket], args, {"out": results[0]}))
             return
         misread = kernel.overloadpacket is _aten.native_batch_norm and not _is_dense(args[0])
         if misread or not all(isinstance(result, Tensor) for result in results):

@@ -65,6 +65,7 @@ FUNCTIONS: list[Callable[[Tensor], Tensor]] = [
     lambda x: torch.cdist(x, x * 2, compute_mode="donot_use_mm_for_euclid_dist"),
     lambda x: x.norm(dim=1, keepdim=True).clamp(max=1.0) * x.roll(1, dims=-1),
     lambda x: torch.lerp(x, x.sign(), 0.3).cumsum(dim=0),
+    lambda x: torch.relu(x.mT) + functional.relu(x),
     _in_place,
     _views,
     _into,
