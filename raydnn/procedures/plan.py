@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import accumulate, chain, cycle, pairwise, repeat
 from statistics import median_low
 from time import perf_counter, thread_time
 from typing import Any
@@ -14,29 +13,21 @@ import torch
 
 from raydnn.data.dataset import Dataset
 from raydnn.data.load import load_dataset
-from raydnn.search.algorithms.registry import configurations, propose
-from raydnn.search.packing import StackPlan, stacks_of
+from raydnn.procedures.coming_stacks import coming_stacks
+from raydnn.search.packing import StackPlan
 from raydnn.search.planning import (
     Cost,
     Overhead,
     Planned,
     Timetable,
-    generation_sizes,
     made_up_curves,
     rung_table,
     timetable,
 )
-from raydnn.search.rungs import hyperband_brackets
-from raydnn.search.seeding import confirming
-from raydnn.search.stages import seeded
 from raydnn.search.stopping import RULES
 from raydnn.space.space import Assignment, Space
-from raydnn.spec.algorithm import Random
-from raydnn.spec.checks.contradictions import epochs_of
 from raydnn.spec.data import DataSet
-from raydnn.spec.job import Job, SweepJob
-from raydnn.spec.scheduler import Bohb, NoScheduler
-from raydnn.spec.trial import TrialSpec, trial_of_job
+from raydnn.spec.job import Job
 from raydnn.training.measures.probe import Probed, probe
 from raydnn.training.stack.footprint import dataset_bytes, footprint
 from raydnn.training.stack.parts import share_of_mixed, stack_limit
@@ -124,7 +115,7 @@ def plan_run(
     if job.search is not None:
         share = share_of_mixed(read(job.data), job.resources.gpus_per_worker)
         fits = stack_limit(job.search.stack_memory_gib, read(job.data), job.resources.gpus_per_worker)
-    stacks = [list(generation) for generation in _stacks(job, space, fits, share, start)]
+    stacks = [list(generation) for generation in coming_stacks(job, space, fits, share, start)]
     every = [stack for generation in stacks for stack in generation]
     groups: dict[Hashable, list[StackPlan]] = {}
     for stack in every:
@@ -175,59 +166,6 @@ def plan_run(
         overhead=overhead,
         unknown_roles=unknown_roles((trial for stack in every for _, trial in stack.trials), read(job.data)),
     )
-
-
-def _stacks(
-    job: Job,
-    space: Space | None,
-    fits: Callable[[Sequence[TrialSpec]], int] | None,
-    share: Callable[[TrialSpec], float] | None,
-    start: Sequence[Assignment],
-) -> Iterator[list[StackPlan]]:
-    """The stacks of each generation; trials that depend on results are drawn from the space instead."""
-    sweep = job.as_sweep()
-    if space is None or sweep is None:
-        yield [StackPlan(0, ((0, trial_of_job(job)),))]
-        return
-    yield from _stacks_of_sweep(sweep, space, fits, share, start)
-
-
-def _stacks_of_sweep(
-    job: SweepJob,
-    space: Space,
-    fits: Callable[[Sequence[TrialSpec]], int] | None,
-    share: Callable[[TrialSpec], float] | None,
-    start: Sequence[Assignment],
-) -> Iterator[list[StackPlan]]:
-    coming = configurations(space, job, start)
-    first = coming.propose()
-    sizes = [len(first)]
-    trials = first
-    if not coming.over:
-        sizes = generation_sizes(coming.expected, _batches(job, len(first)))
-        drawn = job.search.model_copy(update={"algorithm": Random(), "scheduler": NoScheduler()})
-        trials = first + propose(space, job.model_copy(update={"search": drawn}), start)[len(first) :]
-    edges = accumulate(sizes, initial=0)
-    searching = replace(coming.stage, seeds=job.search.repeats)
-    proposed = [(trials[begin:end], searching) for begin, end in pairwise(edges)]
-    # Which ones are the best is not known; any stand for them.
-    proposed.append((trials[: job.search.confirm], confirming(job.search)))
-    stacks = begun = 0
-    for of_generation, stage in proposed:
-        members = seeded(of_generation, stage)
-        packed = stacks_of(members, stage, job.search.stack, fits, stacks, begun, share)
-        if packed:
-            yield packed
-        stacks, begun = stacks + len(packed), begun + len(members)
-
-
-def _batches(job: SweepJob, first: int) -> Iterator[int]:
-    """Trials that an algorithm that learns proposes at a time, of which `first` come first."""
-    scheduler = job.search.scheduler
-    if isinstance(scheduler, Bohb):
-        brackets = hyperband_brackets(epochs_of(job), scheduler.eta)
-        return cycle(bracket.trials for bracket in reversed(brackets))
-    return chain([first], repeat(getattr(job.search.algorithm, "batch", first)))
 
 
 def _probe(
