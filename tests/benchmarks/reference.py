@@ -73,7 +73,7 @@ def by_torch(dataset: Dataset, overrides: Sequence[str]) -> dict[str, Any]:
     trial = trial_of_job(load_job(REFERENCE_JOB, overrides).job).model_dump()
     torch.manual_seed(trial["seed"])
     inputs, targets = _tensors(dataset.train)
-    model = torch_trial.network(trial, inputs.shape[1], dataset.outputs)
+    model = torch_trial.perceptron(trial, inputs.shape[1:], dataset.outputs)
     optimizer = torch_trial.optimizer_of(trial, model)
     assert dataset.test is not None
     found, tested = [], []

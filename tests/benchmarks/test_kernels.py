@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import pretend_device  # noqa: F401  # its backend has to be there before any gradient is computed
 import pytest
 
 HERE = Path(__file__).parent

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from raydnn.nn.features import features_of, is_picture
 from raydnn.nn.layers.costs import Costs
@@ -74,6 +75,7 @@ class _Normalized(Function):
         return torch.addcmul(shift.unsqueeze(1), centred, factor), mean, variance
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """dz, dγ, dβ."""
         centred, inverse, factor = ctx.saved_tensors

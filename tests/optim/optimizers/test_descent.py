@@ -65,6 +65,7 @@ WHATEVER_IT_IS = {
     "regularization.prune",  # once training has ended
     *("train.epochs", "train.batch_size", "train.precision", "train.class_weights", "train.diagnostics"),
     *("train.augmentation", "train.early_stopping", "train.checkpoint_every_epochs", "train.test_time_flips"),
+    *("train.compile", "train.recompute"),
 }
 """Fields, or whole parts, that change the gradient or what is done around a step, and not what the step is."""
 
