@@ -13,7 +13,7 @@ from raydnn.nn.layers.dense import Dense, DenseLayer
 from raydnn.nn.layers.dropout import Terms
 from raydnn.nn.layers.layer import Row, Shape, Views, row
 from raydnn.nn.layers.members import Members, named_under
-from raydnn.nn.layers.normalization import NormLayer
+from raydnn.nn.layers.norm_layer import NormLayer
 from raydnn.nn.layers.tail import (
     Tail,
     Tailed,

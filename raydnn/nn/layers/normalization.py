@@ -5,13 +5,12 @@ In a sequence (N, B, T, H) every position is normalized as an example is; pictur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
@@ -19,11 +18,11 @@ from raydnn.nn.features import features_of, is_picture
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, draw, row
 from raydnn.nn.layers.members import Members, named_under
+from raydnn.nn.layers.norm_layer import Normalization, NormLayer
 from raydnn.nn.layers.pictures.channel_norm import CHANNEL_NORMALIZATIONS, over_workers
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec
-from raydnn.stacking.context import EVALUATION, Context
-from raydnn.stacking.groups import member_groups
+from raydnn.stacking.context import Context
 from raydnn.stacking.layout import Layout
 from raydnn.stacking.roles import Parameter, Role
 
@@ -110,7 +109,7 @@ def group_norm(z: Tensor, layer: NormLayer, _context: Context) -> Tensor:
     return normalized * layer.scale.unsqueeze(1) + layer.shift.unsqueeze(1)
 
 
-NORMALIZATIONS: dict[str, Callable[[Tensor, NormLayer, Context], Tensor]] = {
+NORMALIZATIONS: dict[str, Normalization] = {
     "batch_norm": batch_norm,
     "layer_norm": group_norm,
     "group_norm": group_norm,
@@ -156,7 +155,10 @@ class NormalizationLayer:
         """The normalization of N members."""
         parameters = named_under(self.name, members.parameters)
         statistics = named_under(self.name, members.statistics)
-        return NormLayer(members.trials, parameters, statistics, of_pictures=is_picture(self.shape))
+        of_shape = CHANNEL_NORMALIZATIONS if is_picture(self.shape) else NORMALIZATIONS
+        return NormLayer(
+            members.trials, parameters, statistics, of_shape[members.trials[0].normalization.name]
+        )
 
 
 def normalization_layer(
@@ -172,78 +174,6 @@ def input_normalization(trial: TrialSpec, shape: Shape) -> list[NormalizationLay
     """The layer `input_norm` of a network whose trial wants its inputs normalized, else nothing."""
     wanted = isinstance(trial.normalization, BatchNorm) and trial.normalization.inputs
     return [NormalizationLayer("input_norm", shape, running=True)] if wanted else []
-
-
-SEQUENCE = 4
-"""Dimensions of the values of sequences, (N, B, T, H)."""
-
-
-class NormLayer(nn.Module):
-    """One normalization of N members; they share its name, its place and its groups."""
-
-    mean: Tensor
-    """Running mean (N, H), a view of the stack's statistics, as is the running `variance`."""
-    variance: Tensor
-
-    def __init__(
-        self,
-        trials: Sequence[TrialSpec],
-        parameters: Mapping[str, Tensor],
-        statistics: Mapping[str, Tensor],
-        of_pictures: bool = False,
-    ) -> None:
-        """Wrap parameters, which stay views of the stack's matrix.
-
-        Args:
-            trials: The members.
-            parameters: `scale` γ and `shift` β, each (N, H).
-            statistics: `mean` and `variance`, each (N, H); none where there are no running averages. They are no
-                registered buffers, which data-parallel workers would send to each other before every step.
-            of_pictures: Whether it normalizes channels (N, B, C, H, W).
-        """
-        super().__init__()
-        (run,) = member_groups([trial.normalization for trial in trials], parameters["scale"].device)
-        dtype = parameters["scale"].dtype
-        self.scale = nn.Parameter(parameters["scale"])
-        self.shift = nn.Parameter(parameters["shift"])
-        self.eps = run.vectors["eps"].to(dtype).view(-1, 1, 1)
-        self.groups = int(run.vectors["groups"][0]) if "groups" in run.vectors else 1
-        specs = [trial.normalization for trial in trials]
-        self.epsilons = [spec.eps for spec in specs if not isinstance(spec, NoNormalization)]
-        """The members' ε, as torch's kernels take them."""
-        self._normalize = (CHANNEL_NORMALIZATIONS if of_pictures else NORMALIZATIONS)[run.name]
-        if statistics:
-            self.mean, self.variance = statistics["mean"], statistics["variance"]
-            self.momentum = run.vectors["momentum"].to(dtype).unsqueeze(1)
-
-    def forward(self, z: Tensor, context: Context = EVALUATION) -> Tensor:
-        """Normalize z (N, B, *shape)."""
-        # In its own precision, where the products before it have a lower one.
-        own = z.to(self.scale.dtype)
-        if z.dim() != SEQUENCE:
-            return self._normalize(own, self, context)
-        positions = replace(context, batch_size=context.batch_size * z.shape[2])
-        return self._normalize(own.flatten(1, 2), self, positions).view(z.shape)
-
-    @torch.no_grad()
-    def average(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running averages towards the mean and variance of `count` numbers; one number has no variance."""
-        self.move(mean, variance * (count / (count - 1)) if count > 1 else None)
-
-    @torch.no_grad()
-    def move(self, mean: Tensor, unbiased: Tensor | None) -> None:
-        """Move the running averages (N, H) towards a batch's mean, and its unbiased variance where it has one."""
-        self.mean.lerp_(mean, self.momentum)
-        if unbiased is not None:
-            self.variance.lerp_(unbiased, self.momentum)
-
-
-def normalize(norm: NormLayer | None, z: Tensor, context: Context) -> Tensor:
-    """Apply a normalization, where there is one: by the batch in training, by running averages at evaluation."""
-    if norm is None:
-        return z
-    normalized: Tensor = norm(z, context)
-    return normalized
 
 
 def norm_layout(prefix: str, width: int, running: bool) -> Layout:

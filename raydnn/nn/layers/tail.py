@@ -12,7 +12,8 @@ from raydnn.nn.features import features_of
 from raydnn.nn.layers.dropout import Dropout, Terms
 from raydnn.nn.layers.layer import Shape, Views, draw
 from raydnn.nn.layers.members import Members
-from raydnn.nn.layers.normalization import NormalizationLayer, NormLayer, normalization_layer, normalize
+from raydnn.nn.layers.norm_layer import NormLayer, normalize
+from raydnn.nn.layers.normalization import NormalizationLayer, normalization_layer
 from raydnn.spec.axes.activation import Prelu
 from raydnn.spec.axes.normalization import BatchNorm, NoNormalization
 from raydnn.spec.trial import TrialSpec

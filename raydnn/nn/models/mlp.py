@@ -12,7 +12,8 @@ from raydnn.nn.layers.dense import DenseLayer
 from raydnn.nn.layers.hidden import Hidden, HiddenLayer, hidden_layer
 from raydnn.nn.layers.layer import Layer
 from raydnn.nn.layers.members import Members
-from raydnn.nn.layers.normalization import NormalizationLayer, input_normalization, normalize
+from raydnn.nn.layers.norm_layer import normalize
+from raydnn.nn.layers.normalization import NormalizationLayer, input_normalization
 from raydnn.nn.models.architecture import Architecture, of_members
 from raydnn.nn.models.recomputing import State, Step, recomputed
 from raydnn.spec.trial import TrialSpec

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from raydnn.nn.layers.costs import segments
-from raydnn.nn.layers.normalization import NormLayer
+from raydnn.nn.layers.norm_layer import NormLayer
 from raydnn.stacking.context import Context
 from raydnn.stacking.noise import Noise
 

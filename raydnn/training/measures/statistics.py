@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.data.examples import Examples
-from raydnn.nn.layers.normalization import NormLayer
+from raydnn.nn.layers.norm_layer import NormLayer
 from raydnn.spec.axes.normalization import BatchNorm
 from raydnn.training.faults.watchdog import beat
 from raydnn.training.measures.evaluation import CHUNK

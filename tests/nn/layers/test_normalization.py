@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from raydnn.data.inputs import Inputs
-from raydnn.nn.layers.normalization import NORMALIZATIONS, NormLayer
+from raydnn.nn.layers.norm_layer import NormLayer
+from raydnn.nn.layers.normalization import NORMALIZATIONS
 from raydnn.nn.models.mlp import mlp
 from raydnn.spec.catalogue.kinds import components
 from raydnn.spec.job import Training
@@ -46,7 +47,7 @@ def _layer(name: str, width: int) -> NormLayer:
     trials = [_trial(normalization={"name": name, "eps": e, **m}) for e, m in zip(EPS, more, strict=True)]
     parameters = {"scale": _normal(2, width, seed=1).double(), "shift": _normal(2, width, seed=2).double()}
     running = {"mean": torch.zeros(2, width).double(), "variance": torch.ones(2, width).double()}
-    return NormLayer(trials, parameters, running if name == "batch_norm" else {})
+    return NormLayer(trials, parameters, running if name == "batch_norm" else {}, NORMALIZATIONS[name])
 
 
 def _training(examples: int) -> Context:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,11 +10,9 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional
 
 from raydnn.nn.features import by_feature
+from raydnn.nn.layers.norm_layer import Normalization, NormLayer
 from raydnn.nn.layers.pictures.folding import folded, in_turn, unfolded
 from raydnn.stacking.context import Context
-
-if TYPE_CHECKING:
-    from raydnn.nn.layers.normalization import NormLayer
 
 
 def batch_norm_of_channels(z: Tensor, layer: NormLayer, context: Context) -> Tensor:
@@ -87,7 +84,7 @@ def over_workers(values: Tensor, workers: int) -> Tensor:
     return summed
 
 
-CHANNEL_NORMALIZATIONS: dict[str, Callable[[Tensor, NormLayer, Context], Tensor]] = {
+CHANNEL_NORMALIZATIONS: dict[str, Normalization] = {
     "batch_norm": batch_norm_of_channels,
     "layer_norm": group_norm_of_channels,
     "group_norm": group_norm_of_channels,

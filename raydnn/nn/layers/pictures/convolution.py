@@ -13,7 +13,7 @@ from raydnn.nn.features import features_of, is_picture
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, row
 from raydnn.nn.layers.members import Members, named_under
-from raydnn.nn.layers.normalization import NormLayer
+from raydnn.nn.layers.norm_layer import NormLayer
 from raydnn.nn.layers.pictures.folding import channels_last, in_turn, over_members
 from raydnn.nn.layers.tail import (
     Tail,

@@ -12,7 +12,7 @@ from torch.nn import functional
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views, row
 from raydnn.nn.layers.members import Members, named_under
-from raydnn.nn.layers.normalization import NormLayer
+from raydnn.nn.layers.norm_layer import NormLayer
 from raydnn.nn.layers.pictures.convolution import PASSING, Geometry
 from raydnn.nn.layers.pictures.folding import channels_last, in_turn, over_members
 from raydnn.nn.layers.tail import (

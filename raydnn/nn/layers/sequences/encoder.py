@@ -12,7 +12,8 @@ from raydnn.nn.activations import activate
 from raydnn.nn.layers.costs import Costs, in_all
 from raydnn.nn.layers.layer import Layer, Row, Shape, Views, draw
 from raydnn.nn.layers.members import Members
-from raydnn.nn.layers.normalization import NormalizationLayer, NormLayer, normalize
+from raydnn.nn.layers.norm_layer import NormLayer, normalize
+from raydnn.nn.layers.normalization import NormalizationLayer
 from raydnn.nn.layers.sequences.attention import AttentionLayer
 from raydnn.nn.layers.sequences.projection import ProjectionLayer
 from raydnn.spec.trial import TrialSpec
