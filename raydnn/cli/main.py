@@ -46,6 +46,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "space": ("raydnn.cli.commands.space:space", "Show the search space a job spans, with its conditions."),
     "schema": ("raydnn.cli.commands.schema:schema", "Print the JSON Schema of job files."),
+    "completion": (
+        "raydnn.cli.commands.completion:completion",
+        "Print what bash, zsh or fish needs to complete commands.",
+    ),
 }
 """Command → where it is and its line in the help; a command's module is imported only when it runs."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import update_wrapper
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.core import ParameterSource
 
 from raydnn.cli.printing.output import FORMATS
 from raydnn.cli.printing.terminal import outlast_the_terminal
+from raydnn.errors import RaydnnError
 from raydnn.launch.request import RETRY_FAILED, Request
 from raydnn.store.finding import STORAGE
 
@@ -69,7 +71,17 @@ def job_argument(command: Command) -> Command:
 
 def run_argument(command: Command) -> Command:
     """Add RUN (an id, a run's folder, or `latest`) as the argument `run`; `find_run` opens it."""
-    return click.argument("run", metavar="RUN")(command)
+    return click.argument("run", metavar="RUN", shell_complete=complete_runs)(command)
+
+
+def complete_runs(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """The runs of the storage that a command line names, newest first; what cannot be read has none."""
+    from raydnn.store.runs import list_runs
+
+    with suppress(RaydnnError, OSError):
+        runs = list_runs(context.params.get("storage") or STORAGE)
+        return [run for run in ("latest", *runs) if run.startswith(begun)]
+    return []
 
 
 def request_options(command: Callable[[Request], None]) -> Callable[..., None]:
@@ -77,7 +89,9 @@ def request_options(command: Callable[[Request], None]) -> Callable[..., None]:
 
     @click.argument("job", metavar="[JOB]", required=False, type=click.Path(path_type=Path))
     @overrides_argument
-    @click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
+    @click.option(
+        "--resume", metavar="RUN", shell_complete=complete_runs, help="Go on with a run that was interrupted."
+    )
     @click.option(RETRY_FAILED, is_flag=True, help="With --resume: train the trials that FAILED again, too.")
     @click.option(
         "--address",

@@ -22,9 +22,22 @@ PARAMETER_COLUMNS = ("parameter", "type", "bounds", "default", "search", "meanin
 OPERATORS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
 
+def _complete_kind(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    from raydnn.spec.catalogue.kinds import KINDS
+
+    return [kind for kind in (*KINDS, *_groups()) if kind.startswith(begun)]
+
+
+def _complete_name(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    from raydnn.spec.catalogue.kinds import KINDS, components
+
+    kind = context.params["kind"]
+    return [name for name in components(kind) if name.startswith(begun)] if kind in KINDS else []
+
+
 @click.command()
-@click.argument("kind", required=False)
-@click.argument("name", required=False)
+@click.argument("kind", required=False, shell_complete=_complete_kind)
+@click.argument("name", required=False, shell_complete=_complete_name)
 @output_option
 def components(kind: str | None, name: str | None, output: str) -> None:
     """List what a job file can choose: kinds, the components of a KIND, or the page of one NAME.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from raydnn.cli.options import output_option, run_argument, storage_option
+from raydnn.cli.options import complete_runs, output_option, run_argument, storage_option
 from raydnn.cli.printing.terminal import tell
 from raydnn.shell import command
 from raydnn.store.finding import run_place
@@ -26,7 +26,7 @@ def _address_option(command: Command) -> Command:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_runs)
 @_address_option
 @storage_option
 @output_option

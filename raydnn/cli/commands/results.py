@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from raydnn.cli.groups import Group
-from raydnn.cli.options import output_option, run_argument, storage_option
+from raydnn.cli.options import complete_runs, output_option, run_argument, storage_option
 from raydnn.cli.printing.output import print_arrow, print_record, print_table
 from raydnn.cli.printing.terminal import tell
 from raydnn.store.finding import find_run
@@ -169,7 +169,7 @@ def _scheduler(name: str, eta: float | None, min_epochs: int | None) -> Componen
 
 
 @results.command("sql")
-@click.argument("run", metavar="RUN|-")
+@click.argument("run", metavar="RUN|-", shell_complete=complete_runs)
 @click.argument("query")
 @click.option("--files", is_flag=True, help="Let QUERY read and write files, too: copy, read_csv, attach ...")
 @storage_option
