@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raydnn.data.named import Named
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -17,6 +19,8 @@ class Inputs:
     """Whether a sequence may have steps at its end that are none, whose numbers are NaN."""
     is_picture: bool = False
     """Whether the data set says that they are pictures."""
+    named: Named = ()
+    """Several inputs that lie side by side in a row; none: they are one without a name."""
 
     @property
     def told(self) -> str:

@@ -15,8 +15,9 @@ from raydnn.data.baseline import baseline, tell_lacking_classes
 from raydnn.data.dataset import Dataset
 from raydnn.data.drawing import draw
 from raydnn.data.in_memory import InMemory
+from raydnn.data.named import numbers_of
 from raydnn.data.preparation import Preparation, as_tensor
-from raydnn.data.scaling import fit
+from raydnn.data.scaling import ScalingState, fit, fit_some
 from raydnn.data.sources.raw import Arrays, Raw, digits_lost
 from raydnn.data.sources.registry import SOURCES
 from raydnn.data.targets import fit_targets
@@ -141,7 +142,7 @@ def fit_preparation(spec: DataSet, parts: Parts) -> Preparation:
         JobError: The inputs cannot be scaled as the spec asks.
     """
     raw = parts.source
-    fitted = parts.train.inputs.shape[1:], fit(spec.scaling, _fitted_on(spec, parts))
+    fitted = parts.train.inputs.shape[1:], _fitted_scaling(spec, parts)
     if spec.reconstruct:
         names, types = raw.feature_names, raw.feature_types
         return Preparation("reconstruction", *fitted, 0, feature_names=names, feature_types=types)
@@ -161,7 +162,19 @@ def fit_preparation(spec: DataSet, parts: Parts) -> Preparation:
         raw.tokens[0].largest + 1 if takes_tokens else None,
         raw.padding,
         raw.padded,
+        raw.named,
     )
+
+
+def _fitted_scaling(spec: DataSet, parts: Parts) -> ScalingState:
+    """The scaling fitted on the training part; whole numbers among inputs by name are not scaled."""
+    inputs, named, name = _fitted_on(spec, parts), parts.source.named, spec.scaling.name
+    if not named or name == "none":
+        return fit(spec.scaling, inputs)
+    if name == "whiten":
+        allowed = "none, unit, minmax, center, standardize"
+        raise _job_error("scaling", f"whiten with inputs by name, which are not mixed; allowed: {allowed}")
+    return fit_some(spec.scaling, inputs, numbers_of(named))
 
 
 def _fitted_on(spec: DataSet, parts: Parts) -> Tensor:
@@ -206,7 +219,8 @@ def _tell_lost_digits(scaling: str, train: Arrays, raw: Raw) -> None:
     """Warn where float32 cannot hold what inputs differ by and the scaling does not bring it out."""
     if train.inputs.dtype == np.float64 and scaling in ("none", "unit"):
         lost = int(digits_lost(train.inputs).argmax())
-        feature = f"column '{raw.feature_names[lost]}'" if raw.feature_names else f"feature {lost}"
+        names = raw.feature_names or [one.name for one in raw.named for _ in range(one.count)]
+        feature = f"{'array' if raw.named else 'column'} '{names[lost]}'" if names else f"feature {lost}"
         warnings.warn(
             f"data.scaling: {scaling}: the numbers of {feature} differ by less than float32 holds at their size; "
             "standardize keeps their digits",

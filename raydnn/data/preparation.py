@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
+import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from raydnn.data.inputs import Inputs
+from raydnn.data.named import Named, packed, told
 from raydnn.data.scaling import ScalingState
 from raydnn.data.targets import TargetScale
 from raydnn.errors import DataError
@@ -43,10 +46,28 @@ class Preparation:
     """The token that is padding, and becomes NaN; None: there is none."""
     padded: bool = False
     """Whether steps of sequences may be padding, which is NaN in inputs that are numbers."""
+    named: Named = ()
+    """Several inputs that lie side by side in rows; none: they are one without a name."""
 
     def described(self, features: tuple[int, ...]) -> Inputs:
         """What a network is told of its inputs, (*features) each."""
-        return Inputs(features, self.vocabulary, self.padded, self.feature_types == ("picture",))
+        pictures = self.feature_types == ("picture",)
+        return Inputs(features, self.vocabulary, self.padded, pictures, self.named)
+
+    def raw(self, given: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[Any]:
+        """Return raw inputs (n, *shape) as one array: inputs by name as rows.
+
+        Raises:
+            DataError: One array is given where there are several by name, or the other way round; or one of these is
+                missing, or has another shape or type.
+        """
+        if isinstance(given, Mapping):
+            if not self.named:
+                raise DataError("inputs by name are given; the network was trained on one array of inputs")
+            return packed({name: np.asarray(array) for name, array in given.items()}, self.named)
+        if self.named:
+            raise DataError(f"one array of inputs is given; needed are arrays by name: {told(self.named)}")
+        return np.asarray(given)
 
     def inputs(self, raw: NDArray[Any]) -> Tensor:
         """Return what a network gets (n, *features), float32, for raw inputs (n, *shape).

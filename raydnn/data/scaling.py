@@ -75,6 +75,24 @@ def fit(spec: Scaling, inputs: Tensor) -> ScalingState:
     return ScalingState(spec.name, *FITS[spec.name](spec, inputs))
 
 
+def fit_some(spec: Scaling, inputs: Tensor, scaled: Tensor) -> ScalingState:
+    """Fit a scaling to some columns of training inputs; the others stay as they are.
+
+    Args:
+        spec: Which scaling; it does not mix columns.
+        inputs: float32 or float64, (n, columns).
+        scaled: Which columns, (columns,).
+
+    Raises:
+        JobError: Channels are asked for.
+    """
+    shift, scale = torch.zeros_like(inputs[0]), torch.ones_like(inputs[0])
+    if scaled.any():
+        fitted = fit(spec, inputs[:, scaled])
+        shift[scaled], scale[scaled] = fitted.shift, fitted.scale
+    return ScalingState(spec.name, shift, scale)
+
+
 def _none(_spec: Any, _inputs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros(()), torch.ones(())
 

@@ -180,7 +180,10 @@ class Csv(DataSet):
 class Npz(DataSet):
     """A NumPy archive with arrays `inputs` and `targets`, and perhaps `test_inputs` and `test_targets`.
 
-    An autoencoder needs no targets.
+    An autoencoder needs no targets. Where there is no array `inputs`, several others beside `targets`, such as `image`
+    (n, 1, 8, 8), `age` (n, 3) and `word` (n,), and with a test part `test_image`, `test_age` and `test_word`, are
+    inputs by name, which only the model module takes: each is an argument of its forward. Whole numbers, up to 2²⁴,
+    stay as they are, and are not scaled; so give pictures as floating-point numbers.
     """
 
     name: Literal["npz"] = "npz"

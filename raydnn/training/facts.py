@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from raydnn.data.dataset import Dataset
+from raydnn.data.named import Named
 from raydnn.data.preparation import Preparation
 from raydnn.data.scaling import ScalingState
 from raydnn.data.targets import TargetScale
@@ -43,10 +44,16 @@ class InputFacts(_Facts):
     vocabulary: int | None = None
     padding: int | None = None
     padded: bool = False
+    named: Named = ()
 
-    def of_sequences(self) -> dict[str, Any]:
-        """What is said of tokens and padding."""
-        return {"vocabulary": self.vocabulary, "padding": self.padding, "padded": self.padded}
+    def further(self) -> dict[str, Any]:
+        """What is said of tokens, padding and inputs by name."""
+        return {
+            "vocabulary": self.vocabulary,
+            "padding": self.padding,
+            "padded": self.padded,
+            "named": self.named,
+        }
 
 
 class ScalingFacts(_Facts):
@@ -80,7 +87,8 @@ class NetworkFacts(_Facts):
         None,
         description="`shape` of one raw input; `types` of the named columns, or the type of all of it, "
         "`number` or `picture`; of whole numbers that may be tokens the `vocabulary`, the largest one of training + 1; "
-        "whether sequences are `padded`, by NaN, or by the token `padding`",
+        "whether sequences are `padded`, by NaN, or by the token `padding`; inputs by name, which lie side by side, "
+        "are `named`, each with its `shape`, and `whole`, the smallest and the largest of whole numbers",
     )
     columns: tuple[str, ...] | None = Field(None, description="names of the inputs, in their order")
     scaling: ScalingFacts | None = Field(
@@ -140,7 +148,7 @@ class NetworkFacts(_Facts):
             self.inputs.types if self.inputs else None,
             self.targets,
             TargetScale(scale.mean, scale.deviation) if scale else None,
-            **({} if self.inputs is None else self.inputs.of_sequences()),
+            **({} if self.inputs is None else self.inputs.further()),
         )
 
 
@@ -187,6 +195,7 @@ def facts_of_data(
             vocabulary=prepared.vocabulary,
             padding=prepared.padding,
             padded=prepared.padded,
+            named=prepared.named,
         ),
         columns=prepared.feature_names,
         scaling=ScalingFacts(
@@ -200,7 +209,9 @@ def facts_of_data(
     )
     told = {name: value for name, value in facts.model_dump(mode="json").items() if value is not None}
     told["inputs"] = {
-        name: value for name, value in told["inputs"].items() if value is not None and value is not False
+        name: value
+        for name, value in told["inputs"].items()
+        if value is not None and value is not False and (value or name != "named")
     }
     return {f"{prefix}.{name}": tensor.cpu() for name, tensor in numbers.items()}, told
 

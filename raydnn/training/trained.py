@@ -9,13 +9,13 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from raydnn.data.load import Parts, prepare, read_parts
+from raydnn.data.named import Named
 from raydnn.data.preparation import Preparation
 from raydnn.data.sources.raw import Arrays
 from raydnn.data.tokens import check_tokens
@@ -86,7 +86,8 @@ class Trained:
         """The network by itself, a copy: prepared inputs (B, *features) → what the output layer gives (B, K), float32.
 
         It computes in float32 whatever precision it was trained in. Of a user's model it is an instance of the class,
-        which takes rows, unless it asked for the shape of an example.
+        which takes rows, unless it asked for the shape of an example; or inputs by name, which
+        `raydnn.data.named.split` takes out of rows.
         """
         return self._network.unstacked()
 
@@ -94,16 +95,18 @@ class Trained:
         """The weights, one tensor a parameter, under the names that torch's own modules have for them."""
         return self.module.state_dict()
 
-    def inputs(self, raw: ArrayLike) -> Tensor:
+    def inputs(self, raw: ArrayLike | Mapping[str, ArrayLike]) -> Tensor:
         """Prepare raw inputs (n, *shape) as the network gets them (n, *features), float32, on its device.
+
+        Inputs by name are given by name, (n, *shape) each, and returned side by side, as rows.
 
         Raises:
             DataError: Their shape is not that of the inputs it was trained on, or they are no tokens that it knows.
         """
-        return self._fitting(self.preparation.inputs(np.asarray(raw)))
+        return self._fitting(self.preparation.inputs(self.preparation.raw(raw)))
 
     @torch.no_grad()
-    def outputs(self, raw: ArrayLike) -> Tensor:
+    def outputs(self, raw: ArrayLike | Mapping[str, ArrayLike]) -> Tensor:
         """Compute what the output layer gives before its activation (n, K), float32, of raw inputs (n, *shape).
 
         Logits of classes; numbers are in the unit in which they are learned, as `preparation.target_scale` says.
@@ -176,6 +179,7 @@ class Trained:
         for what, ours, theirs in (
             ("columns", kept.feature_names, source.feature_names),
             ("classes", kept.class_names, learned),
+            ("inputs by name", _told(kept.named), _told(source.named)),
         ):
             unknown = ours is None and bool(self.facts.lacking())
             if ours != theirs and not unknown:
@@ -258,6 +262,11 @@ def _tell_older(folder: Location, facts: NetworkFacts) -> None:
             OlderCheckpointWarning,
             stacklevel=3,
         )
+
+
+def _told(named: Named) -> tuple[str, ...] | None:
+    """Inputs by name with their shapes; None where there are none."""
+    return tuple(one.told for one in named) or None
 
 
 def _difference(what: str, ours: tuple[Label, ...], theirs: tuple[Label, ...]) -> str:

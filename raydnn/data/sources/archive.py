@@ -53,6 +53,20 @@ def read_arrays(path: Path, wanted: Sequence[str], needed: Sequence[str]) -> dic
         raise DataError(f"{path}: its arrays do not fit into the memory") from None
 
 
+def array_names(path: Path) -> list[str]:
+    """Return the names of an archive's arrays, in their order.
+
+    Raises:
+        DataError: It is no archive, or is damaged.
+    """
+    _check_archive(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except (*BROKEN, ValueError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise unreadable(path, error) from None
+
+
 def _check_archive(path: Path) -> None:
     start = start_of(path, 2**12)
     if start.startswith(b"\x93NUMPY"):

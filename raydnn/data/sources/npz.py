@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydnn.data.sources.archive import read_arrays
+from raydnn.data.sources.archive import array_names, read_arrays
 from raydnn.data.sources.classes import Classes, array_keys, find_classes
 from raydnn.data.sources.files import existing_file
+from raydnn.data.sources.named import input_names, pack
 from raydnn.data.sources.padding import Steps
 from raydnn.data.sources.raw import (
     Array,
@@ -45,6 +46,9 @@ def load_npz(spec: Npz) -> Raw:
     Sequences are padded where there are `lengths` (n,), the steps that are there, or where `data.padding` fills up
     tokens.
 
+    Where there is no array `inputs`, several others beside the targets are inputs by name, with `test_` before the name
+    in a test part; they are returned side by side, as rows.
+
     Targets are classes, (n,) whole numbers or booleans; or numbers, labels (0 or 1) or probabilities of
     shape (n, outputs), for regression also (n,); where inputs are learned they are not looked at. Nothing in the
     archive is ever unpickled.
@@ -58,7 +62,10 @@ def load_npz(spec: Npz) -> Raw:
         return _inputs_only(
             read_arrays(path, ["inputs", "test_inputs", *weights], ["inputs", *weights]), path, spec
         )
-    arrays = read_arrays(path, (*_NAMES, *weights), ("inputs", "targets", *weights))
+    names = input_names(array_names(path), spec, path)
+    wanted = (*_NAMES, *weights, *names, *(f"test_{name}" for name in names))
+    arrays = read_arrays(path, wanted, (*(names or ["inputs"]), "targets", *weights))
+    named = pack(arrays, names, path) if names else ()
     if ("test_inputs" in arrays) != ("test_targets" in arrays):
         raise DataError(f"{path}: only one of test_inputs and test_targets is there; both or neither can be")
     classes = None
@@ -77,16 +84,17 @@ def load_npz(spec: Npz) -> Raw:
         test = _part(arrays, "test_", path, spec.kind, classes, train.inputs.dtype)
         _check_alike(train.inputs, test.inputs, path, "inputs")
         _check_alike(train.targets, test.targets, path, "targets")
-    names = None if classes is None or classes.are_numbers else classes.names
+    called = None if classes is None or classes.are_numbers else classes.names
     return Raw(
         train,
         test,
         len(classes or ()),
         spec.kind,
-        names,
+        called,
         tokens=tuple(part for part in tokens if part),
         padding=spec.padding,
         padded=steps.padded,
+        named=named,
     )
 
 

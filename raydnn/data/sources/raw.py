@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from raydnn.data.named import Named
 from raydnn.data.tokens import TokenRange
 from raydnn.errors import DataError
 from raydnn.spec.data import Label, Task
@@ -86,6 +87,8 @@ class Raw:
     """The token that is none, but padding."""
     padded: bool = False
     """Whether steps of sequences may be padding; it is NaN in inputs that are numbers."""
+    named: Named = ()
+    """Several inputs that lie side by side in rows; none: they are one without a name."""
 
 
 def without_targets(inputs: NDArray[Any]) -> Arrays:

@@ -112,6 +112,12 @@ def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
         raise job_error(
             "model", f"{trial.model.name} with padded sequences; allowed: rnn, lstm, gru, transformer, module"
         )
+    if inputs.named and not isinstance(trial.model, UserModule):
+        names = ", ".join(one.name for one in inputs.named)
+        raise job_error(
+            "model",
+            f"{trial.model.name} with inputs by name ({names}); allowed: module, or one array 'inputs'",
+        )
     takes_tokens = embeds(trial, inputs)
     if takes_tokens and dataset.tokens:
         scaling = dataset.scaling.name
@@ -119,7 +125,10 @@ def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
             raise job_error("data.scaling", f"{scaling} with tokens; allowed: none")
         for part in dataset.tokens:
             part.check(vocabulary_of(trial, inputs))
-    what = "tokens" if takes_tokens else "padded sequences" if inputs.padded else ""
+    if any(one.whole for one in inputs.named):
+        what = "whole numbers"
+    else:
+        what = "tokens" if takes_tokens else "padded sequences" if inputs.padded else ""
     if trial.train.augmentation.mixup and what:
         raise job_error("train.augmentation.mixup", f"given with {what}, which are not mixed; allowed: 0")
     if of_sequences and len(inputs.shape) == 2 and not inputs.is_picture:
@@ -127,4 +136,4 @@ def check_inputs(trial: TrialSpec, dataset: Dataset) -> None:
         fitted = trial.data.scaling
         if isinstance(fitted, Fitted) and fitted.per == "channel":
             raise job_error("data.scaling.per", f"channel with {what}, which have none; allowed: feature")
-    check_images(trial.train, inputs, taken_for=what)
+    check_images(trial.train, inputs, taken_for="inputs by name" if inputs.named else what)

@@ -34,7 +34,7 @@ def unstacked(network: Architecture, parameters: Tensor, trial: TrialSpec, stati
 
     Returns:
         (B, *shape) → (B, K), what the output layer gives before its activation, in float32. A user's model is an
-        instance of the class, which takes what the class takes: rows, unless it asked for the shape.
+        instance of the class, which takes what the class takes: rows, unless it asked for the shape, or inputs by name.
     """
     own = statistics.clone()
     stacked = network.module(parameters.clone(), [trial], own)

@@ -57,7 +57,7 @@ def summarize(trial: TrialSpec) -> Summary:
     check_loss(trial)
     architecture = architecture_of(trial, dataset)
     layout = architecture.layout
-    users = user_class(trial, dataset.features, outputs)
+    users = user_class(trial, dataset.inputs, outputs)
     strategy = "" if users is None else told_strategy(users)
     scaled = [] if dataset.target_scale is None else [str(dataset.target_scale)]
     learned = [LEARNS_INPUTS] if dataset.task == "reconstruction" else []

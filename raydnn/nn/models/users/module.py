@@ -15,12 +15,20 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from raydnn.data.inputs import Inputs
+from raydnn.data.named import split
 from raydnn.errors import UserCodeError, job_error
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape, Views
 from raydnn.nn.layers.members import Members
 from raydnn.nn.layers.naming import parent_of
 from raydnn.nn.models.architecture import Architecture, of_members
+from raydnn.nn.models.users.examples import (
+    Examples,
+    arguments,
+    by_member,
+    count_of,
+    shapes_of,
+)
 from raydnn.nn.models.users.module_roles import parameters_of
 from raydnn.nn.models.users.user_class import (
     STREAM,
@@ -77,10 +85,12 @@ class UserLayer:
         return Modules(self, members)
 
 
-def user_class(trial: TrialSpec, shape: Shape, outputs: int) -> UserClass | None:
+def user_class(trial: TrialSpec, inputs: Inputs, outputs: int) -> UserClass | None:
     """The class that a trial's model names; None where it is a model of raydnn's own."""
     spec = trial.model
-    return UserClass(spec.path, spec.arguments, shape, outputs) if isinstance(spec, UserModule) else None
+    if not isinstance(spec, UserModule):
+        return None
+    return UserClass(spec.path, spec.arguments, inputs.shape, outputs, inputs.named)
 
 
 def user_module(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
@@ -94,7 +104,7 @@ def user_module(trial: TrialSpec, inputs: Inputs, outputs: int) -> Architecture:
     Raises:
         JobError: There is no such class, or what it builds cannot be trained.
     """
-    users = user_class(trial, inputs.shape, outputs)
+    users = user_class(trial, inputs, outputs)
     assert users is not None, "it is the builder of users' models"
     module = users.build(trial.seed)
     learned, kept = tensors_of(module)
@@ -133,8 +143,7 @@ class Modules(nn.Module):
         users = layer.users.build(trials[0].seed).to(device)
         # Inside a tuple torch does not take it for a part of this module, whose parameters are others.
         self._users = (users,)
-        self._inputs, self._outputs = layer.users.inputs, layer.users.outputs
-        self._shape = layer.users.shape
+        self._class = layer.users
         self._types = {name: tensor.dtype for name, tensor in tensors_of(users)[1].items()}
         self._buffers_of_users = [name for name, _ in users.named_buffers()]
         self._seeds = [trial.seed for trial in trials]
@@ -174,14 +183,24 @@ class Modules(nn.Module):
             Outputs (N, B, K).
         """
         self._users[0].train(context.trains)
-        # Spread shared inputs, too: one wide product of all members would round otherwise than a member alone.
-        spread = of_members(inputs, self._shape, len(self._seeds))
-        own = spread.reshape(*spread.shape[:2], *self._inputs)
+        own = self._own(inputs)
         outputs = self._at_once(own) if self.vectorizes else self._in_turn(own, context)
         leave_if_copied()
         if context.trains and torch.is_grad_enabled() and not outputs.requires_grad:
             self._refuse("outputs without a gradient; compute them by torch, without detach, item or argmax")
         return outputs
+
+    def _own(self, inputs: Tensor) -> Examples:
+        """Inputs as the class gets them, of each member, (N, B, ...).
+
+        Shared ones are spread, too: one wide product of all members would round otherwise than a member alone.
+        """
+        users, members = self._class, len(self._seeds)
+        if users.named:
+            parts = split(inputs, users.named)
+            return {one.name: of_members(parts[one.name], one.shape, members) for one in users.named}
+        spread = of_members(inputs, users.shape, members)
+        return spread.reshape(*spread.shape[:2], *users.inputs)
 
     @torch.no_grad()
     def member(self, position: int) -> nn.Module:
@@ -193,31 +212,32 @@ class Modules(nn.Module):
             tensor.copy_(own[name])
         return users
 
-    def _at_once(self, inputs: Tensor) -> Tensor:
+    def _at_once(self, inputs: Examples) -> Tensor:
         kept = {name: view.to(self._types[name]) for name, view in self._kept.items()}
         outputs: Tensor = vmap(self._one, randomness="error")(self._learned | kept, inputs)
         return outputs
 
-    def _one(self, tensors: Tensors, inputs: Tensor) -> Tensor:
-        outputs = functional_call(self._users[0], tensors, (inputs,))
-        needed = (len(inputs), self._outputs)
+    def _one(self, tensors: Tensors, inputs: Examples) -> Tensor:
+        outputs = functional_call(self._users[0], tensors, *arguments(inputs))
+        needed = (count_of(inputs), self._class.outputs)
         if not isinstance(outputs, Tensor) or outputs.shape != needed:
-            self._refuse(f"{given(outputs)} of inputs {tuple(inputs.shape)}; {needed} is needed")
+            self._refuse(f"{given(outputs)} of inputs {shapes_of(inputs)}; {needed} is needed")
         return outputs
 
     def _refuse(self, what: str) -> NoReturn:
         users = type(self._users[0])
         raise UserCodeError(f"{line_of_code(users.forward)}model.path: {users.__name__} makes {what}")
 
-    def _in_turn(self, inputs: Tensor, context: Context) -> Tensor:
+    def _in_turn(self, inputs: Examples, context: Context) -> Tensor:
         learned = {name: parameter.unbind() for name, parameter in self._learned.items()}
+        device = next(iter(self._learned.values())).device
         draws = (
-            [generator(STREAM, seed, device=inputs.device) for seed in self._seeds]
+            [generator(STREAM, seed, device=device) for seed in self._seeds]
             if context.noise is None
             else context.noise.own(STREAM)
         )
         outputs = []
-        for member, (stream, examples) in enumerate(zip(draws, inputs, strict=True)):
+        for member, (stream, examples) in enumerate(zip(draws, by_member(inputs), strict=True)):
             # A copy, since a buffer may be replaced, or change after something was computed with it.
             kept = {name: view[member].to(self._types[name], copy=True) for name, view in self._kept.items()}
             tensors = {name: rows[member] for name, rows in learned.items()} | kept

@@ -12,18 +12,19 @@ from torch.utils.hooks import RemovableHandle
 
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row
+from raydnn.nn.models.users.examples import Examples, called, count_of
 
 EXAMPLES = 2
 PASSING = 2
 """The gradients of what comes in and out of the widest part are there at once."""
 
 
-def costs_of(module: nn.Module, inputs: Tensor) -> Costs:
+def costs_of(module: nn.Module, inputs: Examples) -> Costs:
     """Measure a module on some examples, in training.
 
     Args:
         module: It is not changed but for the buffers that a forward pass changes.
-        inputs: (examples, *shape).
+        inputs: (examples, *shape), or several by name.
     """
     parameters = {tensor.untyped_storage().data_ptr() for tensor in module.parameters()}
     saved: dict[int, int] = {}
@@ -49,13 +50,13 @@ def costs_of(module: nn.Module, inputs: Tensor) -> Costs:
         module.train()
         with torch.enable_grad(), saved_tensors_hooks(note_saved, lambda tensor: tensor), counter:
             # What is kept lives as long as the outputs do, so that no memory is counted for another's.
-            outputs = module(inputs)
+            outputs = called(module, inputs)
         del outputs
     finally:
         module.train(was_training)
         for hook in hooks:
             hook.remove()
-    n = len(inputs)
+    n = count_of(inputs)
     with_parameters = {part for part in given if list(part.parameters(recurse=False))}
     return Costs(
         kept=ceil(sum(saved.values()) / n),
@@ -66,12 +67,12 @@ def costs_of(module: nn.Module, inputs: Tensor) -> Costs:
     )
 
 
-def computed_parts(module: nn.Module, inputs: Tensor) -> tuple[str, ...]:
+def computed_parts(module: nn.Module, inputs: Examples) -> tuple[str, ...]:
     """The names of the parts of a module that have parameters of their own, in the order in which they are computed.
 
     Args:
         module: As in `costs_of`.
-        inputs: (examples, *shape).
+        inputs: (examples, *shape), or several by name.
     """
     found: list[str] = []
     handles = [
@@ -81,19 +82,19 @@ def computed_parts(module: nn.Module, inputs: Tensor) -> tuple[str, ...]:
     ]
     try:
         with torch.no_grad():
-            module(inputs)
+            called(module, inputs)
     finally:
         for handle in handles:
             handle.remove()
     return tuple(found)
 
 
-def rows_of(module: nn.Module, inputs: Tensor) -> tuple[Row, ...]:
+def rows_of(module: nn.Module, inputs: Examples) -> tuple[Row, ...]:
     """A row for each part of a module that has parameters of its own, in the order in which they are computed.
 
     Args:
         module: As in `costs_of`.
-        inputs: (examples, *shape).
+        inputs: (examples, *shape), or several by name.
     """
     found: dict[str, Row] = {}
     counter = FlopCounterMode(display=False)
@@ -110,7 +111,7 @@ def rows_of(module: nn.Module, inputs: Tensor) -> tuple[Row, ...]:
         def end(_: nn.Module, __: object, outputs: object) -> None:
             first = outputs[0] if isinstance(outputs, tuple) else outputs
             shape = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
-            operations = (counter.get_total_flops() - before[0]) // (2 * len(inputs))
+            operations = (counter.get_total_flops() - before[0]) // (2 * count_of(inputs))
             found[name] = Row(name or type(part).__name__, shape, own, operations)
 
         handles.append(part.register_forward_pre_hook(begin))
@@ -121,7 +122,7 @@ def rows_of(module: nn.Module, inputs: Tensor) -> tuple[Row, ...]:
     handles += [hook(name, part) for name, part in parts]
     try:
         with torch.no_grad(), counter:
-            module(inputs)
+            called(module, inputs)
     finally:
         for handle in handles:
             handle.remove()

@@ -13,10 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from raydnn.data.named import Named, split, with_whole_numbers
 from raydnn.errors import JobError, Problem, job_error, one_of
 from raydnn.nn.imported import imported
 from raydnn.nn.layers.costs import Costs
 from raydnn.nn.layers.layer import Row, Shape
+from raydnn.nn.models.users.examples import (
+    Examples,
+    arguments,
+    by_member,
+    called,
+    check_forward,
+    shapes_of,
+)
 from raydnn.nn.models.users.module_costs import EXAMPLES, computed_parts, costs_of, rows_of
 from raydnn.nn.user_code import described, is_interrupt, leave_if_copied, line_of
 from raydnn.secrets import revealed
@@ -40,6 +49,8 @@ class UserClass:
     shape: Shape
     """Of an example of the data."""
     outputs: int
+    named: Named = ()
+    """Several inputs that lie side by side in an example; none: they are one without a name."""
 
     @property
     def takes_shape(self) -> bool:
@@ -50,6 +61,21 @@ class UserClass:
     def inputs(self) -> Shape:
         """Shape in which it gets an example."""
         return self.shape if self.takes_shape else (prod(self.shape),)
+
+    @property
+    def told(self) -> Any:
+        """What it is told of an example: its shape, of several inputs that of each by name, or how many numbers."""
+        if self.named:
+            return {one.name: one.shape for one in self.named}
+        return self.shape if self.takes_shape else prod(self.shape)
+
+    def taken(self, rows: Tensor) -> Examples:
+        """Examples (..., *inputs) as it gets them."""
+        return split(rows, self.named) if self.named else rows
+
+    def tried(self, numbers: Tensor) -> Examples:
+        """Examples (..., 2, *inputs) to try it on, whole numbers among them as the data have them."""
+        return self.taken(with_whole_numbers(numbers, self.named))
 
     def found(self) -> type[nn.Module]:
         """The class itself.
@@ -68,22 +94,24 @@ class UserClass:
         Raises:
             JobError: It cannot be built, or gives something else than outputs (2, K) for two examples.
         """
-        users, arguments = self.found(), json.loads(self.arguments)
-        _check_arguments(users, self.path, arguments)
-        first = self.shape if self.takes_shape else prod(self.shape)
-        named = [f"{name}={value!r}" for name, value in arguments.items()]
+        users, further = self.found(), json.loads(self.arguments)
+        _check_arguments(users, self.path, further)
+        if self.named:
+            check_forward(users, self.path, self.named)
+        first, examples = self.told, self.tried(torch.zeros(2, *self.inputs))
+        named = [f"{name}={value!r}" for name, value in further.items()]
         written = f"{self.path}({', '.join([str(first), str(self.outputs), *named])})"
-        revealing = {name: revealed(value, f"model.arguments.{name}") for name, value in arguments.items()}
+        revealing = {name: revealed(value, f"model.arguments.{name}") for name, value in further.items()}
         with drawing_from(generator("init", seed)):
             try:
                 module = users(first, self.outputs, **revealing).float().train(False)
                 with torch.no_grad():
-                    found = module(torch.zeros(2, *self.inputs))
+                    found = called(module, examples)
             except BaseException as error:
                 raise _failure("model", f"{written} fails", error) from error
         leave_if_copied()
         if not isinstance(found, Tensor) or found.shape != (2, self.outputs):
-            needed = f"of inputs {(2, *self.inputs)}; {(2, self.outputs)} is needed"
+            needed = f"of inputs {shapes_of(examples)}; {(2, self.outputs)} is needed"
             raise job_error("model.path", f"{written} makes {given(found)} {needed}")
         return module
 
@@ -101,7 +129,7 @@ def measured(users: UserClass) -> tuple[Costs, tuple[Row, ...]]:
     """What a class's network costs, as measured on examples, and the rows of its parts."""
     module = users.build(0)
     with drawing_from(generator(STREAM, 0)):
-        examples = torch.randn(EXAMPLES, *users.inputs)
+        examples = users.tried(torch.randn(EXAMPLES, *users.inputs))
         costs, rows = costs_of(module, examples), rows_of(module, examples)
     # How its members are computed decides what is there for all of them at once.
     return replace(costs, in_turn=bool(why_in_turn(users, "cpu"))), rows
@@ -112,7 +140,7 @@ def computed(users: UserClass) -> tuple[str, ...]:
     """The parts of a class's network that have parameters, in the order in which they are computed."""
     module = users.build(0)
     with drawing_from(generator(STREAM, 0)):
-        return computed_parts(module, torch.randn(EXAMPLES, *users.inputs))
+        return computed_parts(module, users.tried(torch.randn(EXAMPLES, *users.inputs)))
 
 
 @cache
@@ -132,7 +160,8 @@ def why_in_turn(users: UserClass, device: str) -> str:
     module = users.build(0).to(device)
     learned, kept = tensors_of(module)
     pair = {name: torch.stack([tensor, tensor]) for name, tensor in (learned | kept).items()}
-    examples = torch.randn(2, 2, *users.inputs, generator=generator(STREAM, 0)).to(device)
+    numbers = torch.randn(2, 2, *users.inputs, generator=generator(STREAM, 0))
+    examples = users.tried(numbers.to(device))
     for trains in (True, False):
         module.train(trains)
         with torch.set_grad_enabled(trains):
@@ -158,15 +187,16 @@ def given(found: object) -> str:
     return f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
 
 
-def _differs_at_once(path: str, module: nn.Module, pair: Tensors, kept: Tensors, examples: Tensor) -> str:
-    def one(tensors: Tensors, inputs: Tensor) -> Tensor:
-        outputs: Tensor = functional_call(module, tensors, (inputs,))
+def _differs_at_once(path: str, module: nn.Module, pair: Tensors, kept: Tensors, examples: Examples) -> str:
+    def one(tensors: Tensors, inputs: Examples) -> Tensor:
+        outputs: Tensor = functional_call(module, tensors, *arguments(inputs))
         return outputs
 
     found = []
-    for member, inputs in enumerate(examples):
+    device = next(iter(pair.values())).device
+    for member, inputs in enumerate(by_member(examples)):
         own = {name: tensor[member].clone() for name, tensor in pair.items()}
-        with drawing_from(generator(STREAM, 0, device=examples.device)):
+        with drawing_from(generator(STREAM, 0, device=device)):
             try:
                 found.append(one(own, inputs))
             except BaseException as error:

@@ -149,6 +149,9 @@ class UserModule(Network):
     """A class of your own, a torch.nn.Module: inputs (B, features), one row an example, become outputs (B, K).
 
     Where its first argument is named `shape`, it is told the shape of an example, and gets inputs (B, *shape) instead.
+    Several inputs by name (data `npz`) are arguments of its forward by these names, (B, *shape) each, and its first
+    argument is a mapping of their names to their shapes. Arrays of whole numbers are int64, as an Embedding takes them,
+    and are not scaled; others are float32.
     Its first parameters are those it draws itself, by the trial's seed. Layers inside are its own affair: activation,
     init, normalization and dropout of the job do not reach into it. The members of a stack are computed at once by
     torch.func.vmap where that can be; else, as with dropout or batch norm, one after another. All its state must be
