@@ -20,6 +20,7 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.run import Run
 from raydnn.training.stack.stack import architecture_of
 from raydnn.training.stack.summary import summarize
+from raydnn.training.steps import passes
 from raydnn.training.trained import open_trained
 
 CLASSES = """
@@ -101,6 +102,27 @@ def test_a_stack_equals_its_members_alone(
         assert found.rows == [pytest.approx(row, rel=differs, abs=differs) for row in alone.rows]
         torch.testing.assert_close(found.parameters, alone.parameters, rtol=differs, atol=differs)
         assert alone.rows[-1]["train_loss"] < alone.rows[0]["train_loss"]
+
+
+def test_its_captured_steps_change_no_bit(
+    make: Make, fit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials, captured, real = [make(**given) for given in MEMBERS[:2]], [], passes.Passes._captured
+
+    def note(self: passes.Passes) -> Any:
+        outcomes, replay = real(self)
+        captured.append(replay is not None)
+        return outcomes, replay
+
+    monkeypatch.setattr(passes.Passes, "_captured", note)
+    monkeypatch.setattr(passes, "STEPS_BEFORE_CAPTURE", 1)
+    found = fit(trials)
+    assert captured == [True]
+    monkeypatch.setattr(passes, "STEPS_BEFORE_CAPTURE", 10_000)
+    for one, eager in zip(found, fit(trials), strict=True):
+        assert one.rows == eager.rows
+        assert torch.equal(one.parameters, eager.parameters)
+    assert len(captured) == 1
 
 
 def test_it_is_trained_as_plain_torch_trains_it(make: Make, fit: Callable[..., Any], folder: Path) -> None:
