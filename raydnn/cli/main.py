@@ -39,7 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("raydnn.cli.commands.jobs:status", "Show the state of runs."),
     "logs": ("raydnn.cli.commands.jobs:logs", "Print or follow the logs of a run."),
     "stop": ("raydnn.cli.commands.jobs:stop", "Stop a run; what it committed stays."),
-    "results": ("raydnn.cli.commands.results:results", "Read results: list, top, show, replay, sql."),
+    "results": (
+        "raydnn.cli.commands.results:results",
+        "Read results: list, top, show, failures, replay, sql, export.",
+    ),
     "components": (
         "raydnn.cli.commands.components:components",
         "List optimizers, schedules, activations ... and their pages.",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 REPLAYED = ("none", "asha", "hyperband", "median")
 """Schedulers that can be replayed; bohb cannot, for it proposes trials of its own."""
+FORMS = ("csv", "parquet", "json")
+"""Forms in which tables are exported."""
 
 
 @click.group(cls=Group)
@@ -188,3 +190,43 @@ def sql_command(run: str, query: str, files: bool, storage: str, output: str) ->
     from raydnn.analysis.sql import sql
 
     print_arrow(sql(storage if run == "-" else find_run(run, storage), query, files=files), output)
+
+
+@results.command("failures")
+@run_argument
+@storage_option
+@output_option
+def failures_command(run: str, storage: str, output: str) -> None:
+    """Say for which causes trials of RUN failed or diverged, the most frequent first.
+
+    \b
+    Example:
+      raydnn results failures latest
+    """
+    from raydnn.analysis.failures import FAILURE_FIELDS, failures
+
+    found = find_run(run, storage)
+    causes = failures(found)
+    print_table(FAILURE_FIELDS, [[cause[field] for field in FAILURE_FIELDS] for cause in causes], output)
+    if not causes:
+        tell(f"no trial of {found.run_id} failed or diverged", err=True)
+
+
+@results.command("export")
+@run_argument
+@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="Form of the files.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Folder to write to."
+)
+@storage_option
+def export_command(run: str, form: str, out: Path, storage: str) -> None:
+    """Write the tables of RUN, each row once, into files for other tools.
+
+    \b
+    Example:
+      raydnn results export latest --to csv --out tables
+    """
+    from raydnn.analysis.export import export
+
+    for path in export(find_run(run, storage), form, out):
+        tell(str(path))

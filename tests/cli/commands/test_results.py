@@ -210,3 +210,14 @@ def test_replay_compares_schedulers(cli, tmp_path: Path) -> None:
         outcome = cli("results", "replay", place, *arguments)
         assert outcome.code == 2
         assert told in outcome.err
+
+
+def test_failures_and_exports_are_commands(cli, storage: Path, tmp_path: Path) -> None:
+    outcome = cli("results", "failures", NEW, "--storage", str(storage), "-o", "json")
+    assert (outcome.code, json.loads(outcome.out)) == (0, [])
+    assert "no trial of" in outcome.err
+    outcome = cli("results", "export", NEW, "--to", "csv", "--out", str(tmp_path), "--storage", str(storage))
+    assert outcome.code == 0
+    assert str(tmp_path / "trials.csv") in outcome.out.splitlines()
+    rows = list(csv.DictReader((tmp_path / "trials.csv").open()))
+    assert [float(row["best_value"]) for row in rows] == LOSSES
