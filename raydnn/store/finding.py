@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,12 @@ def run_place(run: str, storage: str) -> tuple[str, str]:
         folder = locate(run)
         return folder.parent.uri, folder.name
     return storage, run
+
+
+def run_and_trial(given: str) -> tuple[str, str | None]:
+    """RUN and TRIAL of `RUN[:TRIAL]`, a trial being `t` and a number; None: it names none."""
+    run, colon, trial = given.rpartition(":")
+    return (run, trial) if colon and re.fullmatch(r"t\d+", trial) else (given, None)
 
 
 def find_run(run: str, storage: str) -> Run:

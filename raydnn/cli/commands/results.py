@@ -11,7 +11,7 @@ from raydnn.cli.groups import Group
 from raydnn.cli.options import complete_runs, output_option, run_argument, storage_option
 from raydnn.cli.printing.output import print_arrow, print_record, print_table
 from raydnn.cli.printing.terminal import tell
-from raydnn.store.finding import find_run
+from raydnn.store.finding import find_run, run_and_trial
 
 if TYPE_CHECKING:
     from raydnn.spec.base import Component
@@ -99,6 +99,23 @@ def show_command(run: str, trial: str | None, storage: str, output: str) -> None
         print_run_with_job(found)
     else:
         print_record(shortened(found) if output == "table" else found, output)
+
+
+@results.command("best")
+@click.argument("run", metavar="RUN[:TRIAL]", shell_complete=complete_runs)
+@storage_option
+def best_command(run: str, storage: str) -> None:
+    """Print the job file that trains the best trial of RUN again, or its TRIAL.
+
+    \b
+    Example:
+      raydnn results best latest > best.yaml
+      raydnn results best latest:t00007
+    """
+    from raydnn.analysis.job_of_trial import job_of_trial
+
+    name, trial = run_and_trial(run)
+    tell(job_of_trial(find_run(name, storage), trial).rstrip())
 
 
 @results.command("replay")

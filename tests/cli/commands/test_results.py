@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from raydnn.spec.trial import TrialSpec
+from raydnn.spec.reading.load import load_job
+from raydnn.spec.trial import TrialSpec, trial_of_job
 from raydnn.store.commit import commit_epochs, commit_trials
 from raydnn.store.rows import trial_row
 from raydnn.store.run import create_run
@@ -221,3 +222,11 @@ def test_failures_and_exports_are_commands(cli, storage: Path, tmp_path: Path) -
     assert str(tmp_path / "trials.csv") in outcome.out.splitlines()
     rows = list(csv.DictReader((tmp_path / "trials.csv").open()))
     assert [float(row["best_value"]) for row in rows] == LOSSES
+
+
+def test_best_prints_a_job_that_trains_the_trial_again(cli, storage: Path, tmp_path: Path) -> None:
+    for run, number in ((NEW, 1), (f"{NEW}:t00003", 3)):
+        outcome = cli("results", "best", run, "--storage", str(storage))
+        assert outcome.code == 0
+        (tmp_path / "job.yaml").write_text(outcome.out)
+        assert trial_of_job(load_job(tmp_path / "job.yaml").job).optimizer.lr == 0.01 * (number + 1)
