@@ -40,10 +40,11 @@ def by_member(examples: Examples) -> Sequence[Examples]:
 
 
 def shapes_of(examples: Examples) -> str:
-    """Their shapes, for messages."""
+    """Their shapes, and the type of whole numbers, for messages."""
     if not isinstance(examples, dict):
         return str(tuple(examples.shape))
-    return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in examples.items())
+    whole = {name: "" if tensor.is_floating_point() else " int64" for name, tensor in examples.items()}
+    return ", ".join(f"{name} {tuple(tensor.shape)}{whole[name]}" for name, tensor in examples.items())
 
 
 def check_forward(users: type[nn.Module], path: str, named: Named) -> None:

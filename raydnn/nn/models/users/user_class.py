@@ -108,7 +108,8 @@ class UserClass:
                 with torch.no_grad():
                     found = called(module, examples)
             except BaseException as error:
-                raise _failure("model", f"{written} fails", error) from error
+                which = f" on {shapes_of(examples)}" if self.named else ""
+                raise _failure("model", f"{written} fails{which}", error) from error
         leave_if_copied()
         if not isinstance(found, Tensor) or found.shape != (2, self.outputs):
             needed = f"of inputs {shapes_of(examples)}; {(2, self.outputs)} is needed"
