@@ -233,6 +233,7 @@ def _shape_row(group: Sequence[StackPlan], probed: Probed) -> dict[str, Any]:
         "trials": sum(len(stack.trials) for stack in group),
         "largest": largest,
         "parameters": probed.parameters,
+        "operations": probed.operations,
         "steps_per_epoch": probed.steps,
         "epoch_seconds": probed.cost.epoch_seconds(largest),
         "epoch_seconds_alone": probed.cost.epoch_seconds(1),

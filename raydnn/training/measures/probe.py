@@ -51,6 +51,8 @@ class Probed:
     """Steps an epoch."""
     parameters: int
     """Of a trial, the largest one."""
+    operations: int
+    """Multiply-adds of a forward pass of an example by the largest trial."""
     memory_bytes: int
     """Most memory of the stack, by estimate."""
     checkpoint_bytes: int
@@ -70,12 +72,12 @@ def probe(plan: StackPlan, dataset: Dataset, device: torch.device) -> Probed:
         device: Where it would be trained.
     """
     shapes = by_shape([Member(number, spec) for number, spec in plan.trials], lambda member: member.spec)
-    stacks, sizes, start_seconds = [], [], 0.0
+    stacks, sizes, operations, start_seconds = [], [], [], 0.0
     for alike in shapes:
         first = alike[0].spec
-        numbers = step_numbers(
-            architecture_of(first, dataset), first, first.train.batch_of(len(dataset.train))
-        )
+        architecture = architecture_of(first, dataset)
+        operations.append(architecture.costs(first).operations)
+        numbers = step_numbers(architecture, first, first.train.batch_of(len(dataset.train)))
         sizes.append(part_sizes(len(alike), numbers, device))
         begun = _now(device)
         stacks.append(Stack(alike[: max(sizes[-1])], dataset, Workers(), device))
@@ -104,6 +106,7 @@ def probe(plan: StackPlan, dataset: Dataset, device: torch.device) -> Probed:
         ),
         steps_per_epoch(stacks[0], dataset),
         max(stack.layout.count for stack in stacks),
+        max(operations),
         footprint([trial for _, trial in plan.trials], dataset, device.type),
         sum(alike_bytes),
         max(member_bytes(stack.layout) for stack in stacks),

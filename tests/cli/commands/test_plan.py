@@ -58,6 +58,7 @@ def test_a_sweep_is_planned_and_nothing_is_written(cli, job: str, tmp_path: Path
     assert sum(shape["trials"] for shape in plan["shapes"]) == 12
     assert {shape["steps_per_epoch"] for shape in plan["shapes"]} == {6, 3}
     assert {shape["parameters"] for shape in plan["shapes"]} == {64 * 8 + 8 + 8 * 10 + 10}
+    assert {shape["operations"] for shape in plan["shapes"]} == {64 * 8 + 8 * 10}
     assert plan["rungs"][0]["epoch"] == 1
     assert plan["rungs"][0]["trials"] == 12
     assert 12 <= plan["epochs"] < 108

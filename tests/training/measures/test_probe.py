@@ -40,7 +40,7 @@ def test_a_probe_tells_what_a_stack_is_and_costs(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("epochs", "captured"), [(100, True), (3, False)])
+@pytest.mark.parametrize(("epochs", "captured"), [(100, True), (1, False)])
 def test_steps_are_timed_as_training_would_run_them(
     make_trial: Callable[..., TrialSpec], monkeypatch: pytest.MonkeyPatch, epochs: int, captured: bool
 ) -> None:
