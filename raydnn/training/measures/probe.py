@@ -5,6 +5,7 @@ On a CPU it counts the seconds of this thread, which do not depend on what else 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +138,7 @@ def _measure(stack: Stack, dataset: Dataset, for_seconds: float) -> tuple[int, f
     n = len(dataset.train)
     size = stack.members[0].spec.train.step_of(n)
     # As most steps are: captured, where a training has enough of them.
-    before = 0 if steps * stack.members[0].spec.train.epochs > STEPS_BEFORE_CAPTURE else STEPS_BEFORE_CAPTURE
+    before = 0 if steps * stack.members[0].spec.train.epochs > STEPS_BEFORE_CAPTURE else sys.maxsize
     few = min(steps, FIRST_STEPS)
     begun = Passes(stack, First(dataset.train, min(few * size, n)), before)
     _training_seconds(begun, few)
