@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("raydnn.cli.commands.jobs:stop", "Stop a run; what it committed stays."),
     "results": (
         "raydnn.cli.commands.results:results",
-        "Read results: list, top, show, best, failures, replay, sql, export.",
+        "Read results: list, top, show, best, compare, failures, replay, sql, export.",
     ),
     "components": (
         "raydnn.cli.commands.components:components",

@@ -209,6 +209,29 @@ def sql_command(run: str, query: str, files: bool, storage: str, output: str) ->
     print_arrow(sql(storage if run == "-" else find_run(run, storage), query, files=files), output)
 
 
+@results.command("compare")
+@click.argument("a", metavar="RUN", shell_complete=complete_runs)
+@click.argument("b", metavar="RUN", shell_complete=complete_runs)
+@storage_option
+@output_option
+def compare_command(a: str, b: str, storage: str, output: str) -> None:
+    """Say which of two runs is better, by the trials of the same configuration and seed at equal epochs.
+
+    `difference` is the second run's value less the first one's, with its 95 % interval; `better` is empty where the
+    interval holds 0, so that either may be.
+
+    \b
+    Example:
+      raydnn results compare digits-asha-20260101-120000-1a2b latest
+    """
+    from raydnn.analysis.compare import compare
+
+    compared = compare(find_run(a, storage), find_run(b, storage))
+    print_record(compared.to_json(), output)
+    if not compared.pairs:
+        tell("they have no configuration in common", err=True)
+
+
 @results.command("failures")
 @run_argument
 @storage_option

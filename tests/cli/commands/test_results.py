@@ -230,3 +230,14 @@ def test_best_prints_a_job_that_trains_the_trial_again(cli, storage: Path, tmp_p
         assert outcome.code == 0
         (tmp_path / "job.yaml").write_text(outcome.out)
         assert trial_of_job(load_job(tmp_path / "job.yaml").job).optimizer.lr == 0.01 * (number + 1)
+
+
+def test_compare_says_which_is_better_or_that_nothing_is_shared(cli, storage: Path, tmp_path: Path) -> None:
+    write_run(tmp_path, OLD, [loss + 1 for loss in LOSSES])
+    write_run(tmp_path, NEW, LOSSES)
+    outcome = cli("results", "compare", OLD, NEW, "--storage", str(tmp_path), "-o", "json")
+    found = json.loads(outcome.out)
+    assert list(found) == ["better", "difference", "low", "high", "pairs"]
+    assert (found["better"], found["difference"], found["pairs"]) == (NEW, -1.0, 4)
+    outcome = cli("results", "compare", NEW, NEW, "--storage", str(storage))
+    assert outcome.code == 2
