@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raydnn.analysis.configurations import COLUMNS, has_seeds, ranked
 from raydnn.analysis.vanished import vanished
-from raydnn.analysis.winner import winner
+from raydnn.analysis.verdict.configurations import COLUMNS, has_seeds, ranked
+from raydnn.analysis.verdict.winner import winner
 from raydnn.errors import NotFoundError, StoreError, nearest
 from raydnn.store.read import read, row_numbers
 from raydnn.store.run import Run
@@ -60,7 +60,7 @@ def top(run: Run, n: int) -> pa.Table:
         rank, trial_id, state, best_value, best_epoch, epochs, and those parameters that differ between
         the trials of the run, under their names without `p_`. Of configurations instead: rank, trial_id (that of
         the first of its trials), stage, mean_value, std_value, seeds, epochs, and the parameters. See
-        `analysis.configurations.ranked`.
+        `analysis.verdict.configurations.ranked`.
     """
     trials = read(run.location, "trials")
     differing = [name for name in trials.column_names if name.startswith("p_") and _differs(trials[name])]

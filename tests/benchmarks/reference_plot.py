@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from reference_table import PUBLISHED
 
-from raydnn.analysis.intervals import wilson
+from raydnn.analysis.verdict.intervals import wilson
 
 PICTURE = Path(__file__).parent / "pictures" / "fashion-mlp.png"
 COLOURS = {"raydnn": "#4477aa", "torch": "#cc6633", "published": "#555555"}

@@ -224,7 +224,7 @@ def compare_command(a: str, b: str, storage: str, output: str) -> None:
     Example:
       raydnn results compare digits-asha-20260101-120000-1a2b latest
     """
-    from raydnn.analysis.compare import compare
+    from raydnn.analysis.verdict.compare import compare
 
     compared = compare(find_run(a, storage), find_run(b, storage))
     print_record(compared.to_json(), output)

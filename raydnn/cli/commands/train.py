@@ -28,9 +28,9 @@ def train(request: Request) -> None:
     """
     run = train_network(request, Terminal())
 
-    from raydnn.analysis.baseline import beside_baseline
     from raydnn.analysis.course import memory_lacked
     from raydnn.analysis.tables import show
+    from raydnn.analysis.verdict.baseline import beside_baseline
     from raydnn.cli.printing.output import print_record
 
     found = show(run, TRIAL)

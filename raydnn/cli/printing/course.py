@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from raydnn.cli.printing.terminal import tell
 
 if TYPE_CHECKING:
-    from raydnn.analysis.winner import Winner
+    from raydnn.analysis.verdict.winner import Winner
     from raydnn.store.run import Run
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -23,9 +23,9 @@ def print_course(run: Run, epochs_possible: int) -> None:
         run: The run.
         epochs_possible: Epochs that all trials together could have been trained.
     """
-    from raydnn.analysis.baseline import beside_baseline
     from raydnn.analysis.course import best_at, course, memory_lacked
-    from raydnn.analysis.winner import winner
+    from raydnn.analysis.verdict.baseline import beside_baseline
+    from raydnn.analysis.verdict.winner import winner
 
     found = course(run)
     states = ", ".join(f"{count} {state.lower()}" for state, count in found.states.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raydnn.analysis.configurations import spreads
+from raydnn.analysis.verdict.configurations import spreads
 from raydnn.search.packing import StackPlan
 from raydnn.store.commit import commit_trials
 from raydnn.store.read import read

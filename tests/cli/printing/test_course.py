@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raydnn.analysis.progress import Progress
-from raydnn.analysis.winner import Winner
+from raydnn.analysis.verdict.winner import Winner
 from raydnn.cli.printing.course import certainty, chosen, print_course, sparkline
 from raydnn.cli.printing.progress import SweepLine
 from raydnn.spec.job import Training

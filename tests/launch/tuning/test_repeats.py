@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from raydnn.analysis.winner import winner
+from raydnn.analysis.verdict.winner import winner
 from raydnn.launch.runs.runs import commit_pending
 from raydnn.launch.runs.seed_spread import note_spread
 from raydnn.launch.tuning.judging import Judging, ray_scheduler

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from raydnn.analysis.intervals import student
+from raydnn.analysis.verdict.intervals import student
 from raydnn.errors import UsageError
 from raydnn.store.read import read
 from raydnn.store.run import Run

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from raydnn.analysis.configurations import ranked
-from raydnn.analysis.intervals import of_best
 from raydnn.analysis.tables import show, summary, top
-from raydnn.analysis.winner import winner
+from raydnn.analysis.verdict.configurations import ranked
+from raydnn.analysis.verdict.intervals import of_best
+from raydnn.analysis.verdict.winner import winner
 from raydnn.spec.axes.optimizer import Sgd
 from raydnn.spec.data import Digits
 from raydnn.spec.trial import TrialSpec

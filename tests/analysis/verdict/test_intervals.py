@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raydnn.analysis.intervals import of_best, student, wilson
+from raydnn.analysis.verdict.intervals import of_best, student, wilson
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from raydnn.analysis.baseline import beside_baseline
 from raydnn.analysis.tables import show
+from raydnn.analysis.verdict.baseline import beside_baseline
 from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.commit import commit_trials

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raydnn.analysis.configurations import COLUMNS, Configuration, ranked
-from raydnn.analysis.intervals import of_best, wilson
+from raydnn.analysis.verdict.configurations import COLUMNS, Configuration, ranked
+from raydnn.analysis.verdict.intervals import of_best, wilson
 from raydnn.store.read import read
 from raydnn.store.run import Run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from raydnn.analysis.compare import Compared, compare
+from raydnn.analysis.verdict.compare import Compared, compare
 from raydnn.errors import UsageError
 from raydnn.spec.axes.optimizer import Sgd
 from raydnn.spec.data import Digits
