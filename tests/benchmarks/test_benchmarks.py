@@ -42,7 +42,7 @@ def test_training_and_its_table() -> None:
     assert told.count("\n| ") == 4
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet-20"])
+@pytest.mark.parametrize("name", ["cnn", pytest.param("resnet-20", marks=pytest.mark.slow)])
 def test_networks(name: str) -> None:
     networks = import_module("networks")
     (row,) = networks.measure(1, None, (name,), 1)

@@ -109,15 +109,30 @@ DROPPED = {"regularization": {"dropout": 0.2}, "normalization": "batch_norm"}
             1024,
             DROPPED,
         ),
-        (
+        pytest.param(
             1,
             {"name": "resnet", "depth": 20, "shortcut": "B"},
             {"name": "resnet", "depth": 8, "width": 2},
             1024,
             {},
+            marks=pytest.mark.slow,
         ),
-        (2, {**TRANSFORMER, "width": 128, "feedforward": 512}, {**TRANSFORMER, "width": 4}, 512, {}),
-        (4, {"name": "lstm", "units": 256, "bidirectional": True}, {"name": "lstm", "units": 2}, 1024, {}),
+        pytest.param(
+            2,
+            {**TRANSFORMER, "width": 128, "feedforward": 512},
+            {**TRANSFORMER, "width": 4},
+            512,
+            {},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            4,
+            {"name": "lstm", "units": 256, "bidirectional": True},
+            {"name": "lstm", "units": 2},
+            1024,
+            {},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             8,
             {"name": "gru", "units": 256, "bidirectional": True},
