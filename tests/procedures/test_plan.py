@@ -85,8 +85,9 @@ def test_seeds_and_confirming_trials_count() -> None:
     assert planned.epochs_at_most == planned.trials * 4
     assert planned.rungs[0]["trials"] == 20
     assert all(count % 2 == 0 for rung in planned.rungs for count in (rung["stopped"], rung["go_on"]))
-    # All that confirm are trained to their ends; of the others at least half of the seeds are stopped at once.
-    assert 12 * 4 + 20 <= planned.epochs <= 12 * 4 + 20 * 4 - 10 * 3
+    # All that confirm are trained to their ends; of the others some are stopped at once, how many by the made-up curves
+    # of the sweep whose time is the median, which is measured.
+    assert 12 * 4 + 20 <= planned.epochs <= 12 * 4 + 20 * 4 - 6 * 3
     once = plan(job(scheduler=asha, stack=6))
     assert planned.disk_bytes > once.disk_bytes
     assert planned.training_seconds > once.training_seconds
