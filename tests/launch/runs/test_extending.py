@@ -12,7 +12,7 @@ import pytest
 
 from raydnn.store.read import load
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 JOB = """
 name: extended
@@ -96,7 +96,6 @@ def test_new_trials_are_those_of_one_long_sweep_under_the_same_scheduler(whole: 
     assert all(row["cutoff"] is not None for row in at_first_rung if row["trial_id"] >= "t00006")
 
 
-@pytest.mark.slow
 def test_a_killed_extension_is_resumed_to_the_same_end(
     raydnn: Callable[..., Any], whole: Path, longer: Path
 ) -> None:
@@ -112,7 +111,6 @@ def test_a_killed_extension_is_resumed_to_the_same_end(
     assert results(run) == results(longer)
 
 
-@pytest.mark.slow
 def test_a_run_is_finished_under_its_own_scheduler_before_its_extension_begins(
     raydnn: Callable[..., Any], whole: Path, tmp_path: Path
 ) -> None:

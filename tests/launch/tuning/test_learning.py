@@ -21,7 +21,7 @@ from raydnn.store.read import load
 from raydnn.store.run import Run, run_at
 from raydnn.store.storage.files import locate
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 JOB = """
 name: learning
