@@ -118,6 +118,7 @@ def test_the_tour_runs(cluster: dict[str, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_the_demo_says_what_the_readme_shows(tmp_path: Path) -> None:
     (makes,) = re.findall(r"^demo:.*\n\t\$\(BIN\)/raydnn (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     command = [sys.executable, "-m", "raydnn", *makes.split(), f"storage={tmp_path}"]

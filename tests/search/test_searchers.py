@@ -124,7 +124,10 @@ def test_proposals_follow_from_seed_and_results(algorithm: str) -> None:
     assert others != first
 
 
-@pytest.mark.parametrize("algorithm", LEARNING)
+@pytest.mark.parametrize(
+    "algorithm",
+    [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in LEARNING],
+)
 def test_what_is_told_again_is_gone_on_with(algorithm: str) -> None:
     """A searcher rebuilt from what a sweep has so far, without training, goes on as the first one would have."""
     written, objective = space_for(algorithm)

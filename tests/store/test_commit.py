@@ -46,7 +46,7 @@ commits = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(commits)
 def test_superseded_attempts_in_any_order_leave_every_key_once(
     history: list[tuple[int, int, list[int], bool]],

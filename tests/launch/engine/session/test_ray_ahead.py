@@ -39,6 +39,7 @@ print(json.dumps(facts))
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_ray_started_ahead_is_used_and_ends() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False
