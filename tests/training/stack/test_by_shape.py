@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from sessions import Died, Judge, dying_at, keep_all, train_plan
 from variations import VARIATIONS
 
 from raydnn.data.load import load_dataset
@@ -16,11 +17,9 @@ from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
 from raydnn.training.checkpoint import load_checkpoint
-from raydnn.training.session import run_stack
 from raydnn.training.stack.member import Member
 from raydnn.training.stack.stack import architecture_of
 from raydnn.training.verdict import Verdict
-from raydnn.training.workers import Workers
 
 CPU = torch.device("cpu")
 SOON = ("optimizer", "batch_norm", "mixed")
@@ -36,12 +35,8 @@ def _plan(trials: Sequence[TrialSpec], monkeypatch: pytest.MonkeyPatch) -> Stack
     return plan
 
 
-def _go_on(_epoch: int, _members: Sequence[Member]) -> Mapping[int, Verdict]:
-    return {}
-
-
-def _train(run: Run, plan: StackPlan, judge: Any = _go_on) -> None:
-    run_stack(run, plan, scheduler="asha", judge=judge, workers=Workers(), device=CPU)
+def _train(run: Run, plan: StackPlan, judge: Judge = keep_all) -> None:
+    train_plan(run, plan, judge, scheduler="asha")
 
 
 def _rows(run: Run, table: str = "epochs") -> dict[str, list[dict[str, Any]]]:
@@ -114,13 +109,8 @@ def test_members_leave_and_a_killed_stack_goes_on(
     whole, killed = new_run("whole"), new_run("killed")
     _train(whole, plan, _stop_some)
 
-    def die_at_2(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
-        if epoch == 2:
-            raise KeyboardInterrupt
-        return _stop_some(epoch, members)
-
-    with pytest.raises(KeyboardInterrupt):
-        _train(killed, plan, die_at_2)
+    with pytest.raises(Died):
+        _train(killed, plan, dying_at(2, _stop_some))
     _train(killed, plan)
     for table in ("epochs", "layers"):
         assert _rows(killed, table) == _rows(whole, table)

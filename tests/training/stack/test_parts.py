@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pretend_device import GPU as PRETENDED
 from pretend_device import PretendDevice, training_on
+from sessions import Died, Judge, dying_at, train_plan
 
 from raydnn.data.load import load_dataset
 from raydnn.nn.layers.dense import DenseLayer
@@ -21,7 +22,6 @@ from raydnn.spec.job import Training
 from raydnn.spec.trial import TrialSpec
 from raydnn.store.read import read
 from raydnn.store.run import Run
-from raydnn.training.session import run_stack
 from raydnn.training.stack import parts
 from raydnn.training.stack.footprint import footprint
 from raydnn.training.stack.member import Member
@@ -180,8 +180,8 @@ def _stop_some(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
     )
 
 
-def _train(run: Run, plan: StackPlan, judge: Any = _stop_some) -> None:
-    run_stack(run, plan, scheduler="asha", judge=judge, workers=Workers(), device=CPU)
+def _train(run: Run, plan: StackPlan, judge: Judge = _stop_some) -> None:
+    train_plan(run, plan, judge, scheduler="asha")
 
 
 def _rows(run: Run, table: str = "epochs") -> list[dict[str, Any]]:
@@ -189,10 +189,6 @@ def _rows(run: Run, table: str = "epochs") -> list[dict[str, Any]]:
         {name: value for name, value in row.items() if name not in CLOCK}
         for row in read(run.location, table).to_pylist()
     ]
-
-
-class _Killed(BaseException):
-    pass
 
 
 def test_in_turn_gives_the_rows_of_fused_and_resumes(
@@ -212,13 +208,8 @@ def test_in_turn_gives_the_rows_of_fused_and_resumes(
     ]
     assert strategies == [{"fused"}, {"in turn"}]
 
-    def die_at_2(epoch: int, members: Sequence[Member]) -> Mapping[int, Verdict]:
-        if epoch == 2:
-            raise _Killed
-        return _stop_some(epoch, members)
-
-    with pytest.raises(_Killed):
-        _train(killed, plan, die_at_2)
+    with pytest.raises(Died):
+        _train(killed, plan, dying_at(2, _stop_some))
     _train(killed, plan)
     assert _rows(killed) == _rows(in_turn)
 
